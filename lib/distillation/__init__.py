@@ -1,0 +1,1 @@
+"""Distillation losses: taps, the weighted sum, and one term a file in `terms`."""

@@ -1,0 +1,52 @@
+"""Training a pruned network with a named distiller, its masks held."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from lib.checkpoint import load, save
+from lib.distillation.combination import distilled
+from lib.distillation.sharing import share_classifier_
+from lib.params import read, section
+from lib.pruning.masks import apply_
+from lib.pruning.method import held
+from lib.runs import Run, Setting, train, write_log
+from lib.training import Training
+
+
+@section
+class Distiller:
+    """terms: weights of distillation terms, added to the cross entropy ({} for plain fine-tuning).
+
+    share_classifier: the student starts with a copy of the teacher's classifier.
+    """
+
+    terms: Mapping[str, Annotated[float, Field(ge=0.0)]]
+    share_classifier: bool
+
+
+def distill(document: Mapping[str, Any], name: str, pruned: Path, teacher: Path, setting: Setting, out: Path) -> None:
+    """Train checkpoint `pruned` with distiller `name` from `teacher`; writes `out` and its log beside it (.csv)."""
+    distiller = read(document, f"distill.distillers.{name}", Distiller)
+    training = read(document, "distill.training", Training)
+    start = load(pruned)
+    student, guide = start.network.to(setting.device), load(teacher).network.to(setting.device)
+    if start.masks is None:
+        msg = f"{pruned} holds no masks; give the checkpoint that the prune stage wrote"
+        raise ValueError(msg)
+    if distiller.share_classifier:
+        share_classifier_(student, guide)
+    method = held(student, start.masks)
+    terms = document["distill"]["terms"]
+    objective = distilled(student, guide, distiller.terms, terms, training.label_smoothing, setting.example())
+    label = f"{pruned.stem} {name}"
+    rows = train(Run(label, student, method, objective, training, training.epochs, {"distiller": distiller, "terms": terms}), setting)
+    apply_(student, start.masks)
+    notes = {
+        "epochs": start.notes["epochs"] + training.epochs,
+        "validation_top1": rows[-1]["validation_top1"],
+    }
+    save(out, setting.checkpoint(student, start.masks, notes))
+    write_log(out.with_suffix(".csv"), rows)

@@ -1,0 +1,21 @@
+"""Starting a student with its teacher's classifier.
+
+Reference: favorxin/AHSG-HT-pruning-with-KD, pure_dis. Departs: values are copied, not aliased, so the teacher stays as it is;
+classifiers that do not fit are an error, where the reference copies nothing without a word.
+"""
+
+import torch
+
+from lib.networks.network import Network
+
+
+@torch.no_grad()
+def share_classifier_(student: Network, teacher: Network) -> None:
+    """Copy the teacher's classifier into the student. Raises ValueError when their shapes differ."""
+    mine = student.get_submodule("classifier").state_dict()
+    theirs = teacher.get_submodule("classifier").state_dict()
+    shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (mine, theirs)]
+    if shapes[0] != shapes[1]:
+        msg = f"share_classifier needs equal classifiers, got student {shapes[0]} and teacher {shapes[1]}; set it to false"
+        raise ValueError(msg)
+    student.get_submodule("classifier").load_state_dict(theirs)

@@ -1,0 +1,1 @@
+"""One distillation term a file; the folder is the registry (`lib.plugins.find`)."""

@@ -1,0 +1,43 @@
+"""Knowledge distillation: the student's softened class probabilities follow the teacher's.
+
+Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, https://arxiv.org/abs/1503.02531
+Reference: uuuChen/Filter-Pruning-with-Attention-Preserving-Self-Distillation, distillers_zoo/KD.py
+
+    loss = T^2 / B * sum over the batch of KL(softmax(teacher / T) || softmax(student / T))
+
+Departs: nothing. T^2 keeps the size of the gradient independent of the temperature.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from lib.distillation.term import Outputs, Term
+from lib.params import section
+
+TAPS: tuple[str, ...] = ()
+
+
+@section
+class Params:
+    """temperature: above 0; larger is softer."""
+
+    temperature: Annotated[float, Field(gt=0.0)]
+
+
+def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """The loss above for logits (B, classes) -> scalar."""
+    log_student = functional.log_softmax(student / temperature, dim=1)
+    log_teacher = functional.log_softmax(teacher / temperature, dim=1)
+    return functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2
+
+
+def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
+    """Raises ValueError unless both tell the same classes apart."""
+    if student.logits.shape != teacher.logits.shape:
+        shapes = f"{tuple(student.logits.shape)} and {tuple(teacher.logits.shape)}"
+        msg = f"kd compares logits of one set of classes, got student and teacher logits {shapes}; train both on one data set"
+        raise ValueError(msg)
+    return Term(lambda student, teacher, _: divergence(student.logits, teacher.logits, params.temperature))

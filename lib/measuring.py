@@ -1,0 +1,52 @@
+"""The numbers of one cell: accuracy on the test split, cost, and size."""
+
+from pathlib import Path
+
+from lib.batches import Augmentation, Batches
+from lib.checkpoint import load
+from lib.cost import count, fractional_macs
+from lib.datasets import Dataset
+from lib.networks import build
+from lib.networks.network import Architecture
+from lib.training import Compute, evaluate, prepare
+
+DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
+
+
+def measure(source: Path, dataset: Dataset, keep_ratio: float, compute: Compute) -> dict[str, float]:
+    """Numbers of compact checkpoint `source`; keep_ratio is the one asked for. This is the only look at the test labels.
+
+    top1, top5 (with more than 5 classes), masked_top1 and validation_top1 in percent; params, macs and bytes are counts;
+    *_ratio are relative to the dense network; macs_fractional is the sources' closed form at real-valued widths.
+    """
+    checkpoint = load(source)
+    device = prepare(compute)
+    test = dataset.splits["test"]
+    still = Augmentation(flip=False, crop_padding=0)
+    batches = Batches(test.images, test.labels, checkpoint.mean, checkpoint.std, still, device)
+    network, architecture = checkpoint.network, checkpoint.network.architecture
+    scores = evaluate(network.to(device), batches)
+    dense = build(Architecture(architecture.name, architecture.num_classes, architecture.in_channels, architecture.hidden))
+    cost, whole = count(network, checkpoint.shape), count(dense, checkpoint.shape)
+    notes = ("keep_ratio_achieved", "max_abs_logit_difference", "max_abs_logit_difference_float64", "masked_top1")
+    numbers = {
+        "classes": architecture.num_classes,
+        "epochs": checkpoint.notes["epochs"],
+        "validation_top1": checkpoint.notes["validation_top1"],
+        "top1": scores.top1,
+        "params": cost.params,
+        "macs": cost.total_macs,
+        "params_ratio": cost.params / whole.params,
+        "macs_ratio": cost.total_macs / whole.total_macs,
+        "macs_fractional": fractional_macs(dense, checkpoint.shape, keep_ratio),
+        "bytes": source.stat().st_size,
+        **{name: checkpoint.notes[name] for name in notes},
+    }
+    if architecture.num_classes > 5:
+        numbers["top5"] = scores.top5
+    return {name: _short(value) for name, value in numbers.items()}
+
+
+def _short(value: float) -> float:
+    """Six decimals, or six significant digits for what is smaller than that shows (differences of logits)."""
+    return value if isinstance(value, int) else round(value, DIGITS) if abs(value) >= 1e-3 else float(f"{value:.5e}")

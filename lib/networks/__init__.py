@@ -1,0 +1,28 @@
+"""The networks, by name, built at the widths that an architecture's plan asks for."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+
+from lib.networks.network import Architecture, Network
+from lib.networks.resnet import ResNet
+from lib.networks.vgg import STAGES, VGG
+
+RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
+
+NETWORKS: Mapping[str, Callable[[Architecture], ResNet | VGG]] = {
+    **{f"resnet{depth}": partial(ResNet, depth) for depth in RESNET_DEPTHS},
+    **{name: partial(VGG, stages) for name, stages in STAGES.items()},
+}
+
+
+def build(architecture: Architecture, generator: torch.Generator | None = None) -> Network:
+    """A network, freshly initialised where a generator is given. Raises ValueError for an unknown name."""
+    if architecture.name not in NETWORKS:
+        msg = f"no network is called {architecture.name!r}; there are: {', '.join(NETWORKS)}"
+        raise ValueError(msg)
+    network = NETWORKS[architecture.name](architecture)
+    if generator is not None:
+        network.initialise_(generator)
+    return network

@@ -1,0 +1,133 @@
+"""ResNet for small images, with identity (option A) shortcuts, at any width of any layer.
+
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2, https://arxiv.org/abs/1512.03385
+Reference: favorxin/AHSG-HT-pruning-with-KD, models/resnet.py (new channels of a shortcut are appended at the end).
+Departs: the final pooling is global, so any image size works; filters that a plan leaves out do not exist, and what a
+convolution writes is added into the residual stream at the places the plan names.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lib.networks.network import Architecture, Carry, Network, Plan, Wire, full_plan
+
+WIDTHS = (16, 32, 64)
+
+
+class Place(nn.Module):
+    """Add (B, k, H, W) into a stream (B, C, H, W) at k given channels."""
+
+    positions: Tensor
+
+    def __init__(self, positions: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.whole = positions == tuple(range(width))
+        self.register_buffer("positions", torch.tensor(positions), persistent=False)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """The (B, k, H, W) input as (B, C, H, W), zero in the other channels."""
+        if self.whole:
+            return x
+        spread = x.new_zeros((x.shape[0], self.width, *x.shape[2:])).contiguous(memory_format=_layout(x))
+        return spread.index_copy(1, self.positions, x)
+
+    def forward(self, x: Tensor, stream: Tensor) -> Tensor:
+        """The stream plus the input at its places; neither is changed."""
+        return stream + x if self.whole else stream.index_add(1, self.positions, x)
+
+
+class Shortcut(nn.Module):
+    """Option A: every second pixel, then zeros for the channels that the next stage adds."""
+
+    def __init__(self, positions: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.append = width - len(positions) if positions == tuple(range(len(positions))) else None
+        self.place = Place(positions, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, width, ceil(H / 2), ceil(W / 2))."""
+        x = x[:, :, ::2, ::2]
+        return self.place.spread(x) if self.append is None else functional.pad(x, (0, 0, 0, 0, 0, self.append))
+
+
+class BasicBlock(nn.Module):
+    """conv1-bn1-ReLU-conv2-bn2, placed into the shortcut's stream, ReLU."""
+
+    def __init__(self, name: str, plan: Plan, reads: str, writes: str) -> None:
+        super().__init__()
+        inner, outer = len(plan.filters[f"{name}.conv1"]), len(plan.filters[f"{name}.conv2"])
+        changes = reads != writes
+        self.conv1 = nn.Conv2d(len(plan.spaces[reads]), inner, 3, 2 if changes else 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, outer, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outer)
+        width = len(plan.spaces[writes])
+        self.shortcut = Shortcut(plan.carried(Carry(reads, writes)), width) if changes else nn.Identity()
+        self.place = Place(plan.positions(f"{name}.conv2", writes), width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) -> (B, C_out, H / stride, W / stride)."""
+        out = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.place(self.bn2(self.conv2(out)), self.shortcut(x)))
+
+
+class ResNet(Network):
+    """ResNet of depth 6n + 2: a 3x3 stem and three stages of n basic blocks."""
+
+    def __init__(self, depth: int, architecture: Architecture) -> None:
+        super().__init__()
+        blocks = (depth - 2) // 6
+        self.architecture = architecture
+        self.wires, self.carries = _wires(blocks)
+        self.widths = _space_widths(self.wires, architecture.in_channels)
+        plan = architecture.plan or full_plan(self.wires, self.widths)
+        self.conv1 = nn.Conv2d(architecture.in_channels, len(plan.filters["conv1"]), 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(len(plan.filters["conv1"]))
+        self.place = Place(plan.positions("conv1", "layer1"), len(plan.spaces["layer1"]))
+        for stage in (1, 2, 3):
+            self.add_module(f"layer{stage}", _stage(stage, blocks, plan))
+        self.head_reads = "layer3"
+        sizes = (len(plan.spaces["layer3"]), *architecture.hidden, architecture.num_classes)
+        layers = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        self.classifier: nn.Module = nn.Sequential(*layers) if architecture.hidden else layers[0]
+        self.head = "classifier.0" if architecture.hidden else "classifier"
+        self.taps = {f"stage{stage}": (f"layer{stage}", "output") for stage in (1, 2, 3)}
+        self.taps = {**self.taps, "penultimate": ("classifier", "input")}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W), any size from 4x4 -> logits (B, num_classes)."""
+        x = self.place.spread(functional.relu(self.bn1(self.conv1(images))))
+        for stage in (1, 2, 3):
+            x = self.get_submodule(f"layer{stage}")(x)
+        logits: Tensor = self.classifier(x.mean((2, 3)))
+        return logits
+
+
+def _stage(stage: int, blocks: int, plan: Plan) -> nn.Sequential:
+    space, before = f"layer{stage}", f"layer{max(stage - 1, 1)}"
+    return nn.Sequential(
+        *(BasicBlock(f"{space}.{index}", plan, before if index == 0 else space, space) for index in range(blocks))
+    )
+
+
+def _wires(blocks: int) -> tuple[tuple[Wire, ...], tuple[Carry, ...]]:
+    wires = [Wire("conv1", "bn1", "input", "layer1")]
+    for stage in (1, 2, 3):
+        for index in range(blocks):
+            name = f"layer{stage}.{index}"
+            reads = f"layer{stage - 1}" if index == 0 and stage > 1 else f"layer{stage}"
+            wires.append(Wire(f"{name}.conv1", f"{name}.bn1", reads, f"{name}.conv1"))
+            wires.append(Wire(f"{name}.conv2", f"{name}.bn2", f"{name}.conv1", f"layer{stage}"))
+    return tuple(wires), (Carry("layer1", "layer2"), Carry("layer2", "layer3"))
+
+
+def _space_widths(wires: tuple[Wire, ...], in_channels: int) -> dict[str, int]:
+    stage_of = {wire.writes: int(wire.writes[len("layer")]) for wire in wires}
+    return {"input": in_channels} | {space: WIDTHS[stage - 1] for space, stage in stage_of.items()}
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format

@@ -1,0 +1,1 @@
+"""The pictures of a suite, one a file, each as PNG bytes."""

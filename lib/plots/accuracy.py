@@ -1,0 +1,105 @@
+"""Accuracy against cost: our means and their spread, the best trade-offs, the dense control and published points."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lib import summaries
+from lib.plots import drawing
+from lib.plots.drawing import MACS_LABEL, MILLION
+from lib.suite import DENSE, Suite
+
+FRONT = "#f0d9a8"
+
+
+def picture(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame) -> bytes:
+    """Mean top-1 in percent against MACs in millions: a series a method and distiller, ± sample standard deviation.
+
+    Published rows are placed at their own claimed share of the dense network's MACs.
+    """
+    full = summaries.dense_macs(summary) / MILLION
+    colours, shapes = drawing.colours(summary["method"]), drawing.markers(summary["distiller"])
+    with drawing.look():
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.subplots()
+        lines = [*_draw_front(axes, summary), *_draw_dense(axes, summary)]
+        _draw_ours(axes, summary, colours, shapes)
+        theirs = _draw_published(axes, published, full)
+        _share_axis(axes, full)
+        axes.set(xlabel=f"{MACS_LABEL}; series at equal MACs stand side by side", ylabel="Top-1 on the test split (%)")
+        figure.suptitle(_title(suite, summary), x=0.02, ha="left", fontsize=11)
+        ours = [*drawing.colour_entries("Method", colours), *drawing.shape_entries("Distiller", shapes)]
+        drawing.legend(figure, [*ours, drawing.heading("Reference"), *lines, *theirs])
+        return drawing.png(figure)
+
+
+def _draw_ours(axes: Axes, summary: pd.DataFrame, colours: Mapping[str, str], shapes: Mapping[str, str]) -> None:
+    series = {key: rows.sort_values("macs") for key, rows in summary.groupby(["method", "distiller"], sort=False)}
+    aside = drawing.offsets([key for key in series if key[0] != DENSE], summary["macs"] / MILLION)
+    for (method, distiller), rows in series.items():
+        axes.errorbar(
+            rows["macs"] / MILLION + aside.get((method, distiller), 0),
+            rows["top1_mean"],
+            yerr=rows["top1_std"] if rows["top1_std"].notna().any() else None,
+            color=colours[method],
+            marker=shapes[distiller],
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            linewidth=0.8,
+            elinewidth=1.2,
+            zorder=4,
+        )
+
+
+def _draw_front(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:
+    front = summaries.pareto(summary)
+    return axes.plot(
+        front["macs"] / MILLION, front["top1_mean"], color=FRONT, linewidth=7, zorder=1, label="Pareto front"
+    )
+
+
+def _draw_dense(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:
+    """A line at the accuracy of the undistilled (else first) dense network; none when no dense cell is there."""
+    level = summary.loc[summary["method"] == DENSE, "top1_mean"].head(1)
+    return [axes.axhline(y, color="black", linestyle=":", linewidth=1.2, label="dense, ours", zorder=2) for y in level]
+
+
+def _draw_published(axes: Axes, published: pd.DataFrame, full: float) -> list[Any]:
+    """Hollow grey points, a shape a method; returns their legend entries."""
+    placed = published[published["macs_ratio"].notna()]
+    shapes = drawing.markers(sorted(placed["method"].unique()))
+    entries = [
+        axes.errorbar(
+            rows["macs_ratio"] * full,
+            rows["top1"],
+            yerr=rows["std"] if rows["std"].notna().any() else None,
+            color=drawing.REFERENCE,
+            marker=shapes[method],
+            markerfacecolor="none",
+            linestyle="none",
+            elinewidth=0.7,
+            label=method,
+            zorder=3,
+        )
+        for method, rows in placed.groupby("method")
+    ]
+    return [drawing.heading("Published"), *entries] if entries else []
+
+
+def _share_axis(axes: Axes, full: float) -> None:
+    """The same axis read as a share of the dense network's MACs, along the top."""
+    top = axes.secondary_xaxis("top", functions=(partial(np.multiply, 100 / full), partial(np.multiply, full / 100)))
+    top.set_xlabel("% of the dense network's MACs")
+
+
+def _title(suite: Suite, summary: pd.DataFrame) -> str:
+    seeds = sorted(set(summary["n"]))
+    count = "-".join(str(number) for number in dict.fromkeys((seeds[0], seeds[-1])))
+    spread = "one seed" if seeds[-1] == 1 else f"mean ± sample standard deviation, {count} seeds"
+    return f"{suite.name}: {suite.benchmark.network} on {suite.dataset}, {spread}"

@@ -1,0 +1,133 @@
+"""How every picture looks: colours, markers, dashes, legend; and a figure as PNG bytes that depend on the data only."""
+
+import io
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib import style
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lib.summaries import CONTROLS
+
+GREYS = ("#000000", "#6b6b6b", "#a8a8a8")  # for CONTROLS, in that order
+# after Paul Tol's "muted" scheme, told apart with any kind of colour vision; pale ones darkened for lines on white
+MUTED = ("#cc6677", "#3388cc", "#117733", "#ddaa33", "#882255", "#44aa99", "#999933", "#aa4499", "#332288")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">")
+REFERENCE = "#555555"
+MACS_LABEL = "FLOPs (MACs), millions"
+MILLION = 1e6
+ASIDE, GAP = 0.09, 0.4  # of the range, and of the smallest gap: what series at equal x are spread over
+ENTRY_HEIGHT = 0.19  # inches a legend entry
+Dashes = tuple[float, tuple[float, ...] | None]
+DPI = 150
+LOOK = {
+    "font.size": 10.5,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 6,
+    "errorbar.capsize": 2.5,
+}
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Draw with our style on top of matplotlib's own defaults, whatever the user's matplotlibrc says."""
+    with style.context(["default", LOOK]):
+        yield
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; no time or version is written into it, so equal figures are equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def colours(methods: Iterable[str]) -> dict[str, str]:
+    """A colour for each method: grey for controls; past nine methods a ramp that is still told apart by lightness."""
+    names = list(dict.fromkeys(methods))
+    others = sorted(set(names) - set(CONTROLS))
+    ramp = mpl.colormaps["viridis"].resampled(max(2, len(others)))
+    wheel = MUTED if len(others) <= len(MUTED) else [mpl.colors.to_hex(ramp(index)) for index in range(len(others))]
+    chosen = dict(zip(CONTROLS, GREYS, strict=True)) | dict(zip(others, wheel, strict=False))
+    return {name: chosen[name] for name in names}
+
+
+def markers(names: Iterable[str]) -> dict[str, str]:
+    """A marker for each name; they come round again after eleven."""
+    return {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(dict.fromkeys(names))}
+
+
+def dashes(keep_ratios: Iterable[float]) -> dict[float, Dashes]:
+    """A line style for each keep ratio: solid first, then dashes that grow shorter."""
+    listed = list(dict.fromkeys(keep_ratios))
+    return {value: (0, (7 / index, 1.4)) if index else (0, None) for index, value in enumerate(listed)}
+
+
+def offsets(series: Sequence[Hashable], xs: pd.Series) -> dict[Hashable, float]:
+    """How far aside to draw each series, so that those at equal x can be told apart, centred on 0.
+
+    xs: all x drawn. The series spread over a part of the range, and of the smallest clear gap between x's.
+    """
+    extent = float(xs.max() - xs.min())
+    gaps = xs.sort_values().diff()
+    span = min([ASIDE * extent, *(GAP * gaps[gaps > ASIDE * extent / 2])])
+    middle = (len(series) - 1) / 2
+    return {name: (index - middle) * span / len(series) for index, name in enumerate(series)}
+
+
+def heading(text: str) -> Line2D:
+    """A legend entry that is only a bold word."""
+    return Line2D([], [], linestyle="none", label=text, gid="heading")
+
+
+def entry(label: str, **looks: Any) -> Line2D:
+    """A legend entry of these looks."""
+    return Line2D([], [], label=label, **looks)
+
+
+def colour_entries(title: str, chosen: Mapping[str, str]) -> list[Artist]:
+    """Legend entries that say which colour is what."""
+    return [heading(title), *(entry(name, color=colour, linewidth=3) for name, colour in chosen.items())]
+
+
+def shape_entries(title: str, chosen: Mapping[str, str]) -> list[Artist]:
+    """Legend entries that say which marker is what."""
+    looks = {"color": REFERENCE, "linestyle": "none", "markersize": 7}
+    return [heading(title), *(entry(name, marker=marker, **looks) for name, marker in chosen.items())]
+
+
+def dash_entries(title: str, chosen: Mapping[float, Dashes]) -> list[Artist]:
+    """Legend entries that say which line style is what."""
+    return [heading(title), *(entry(str(value), color=REFERENCE, linestyle=style) for value, style in chosen.items())]
+
+
+def legend(figure: Figure, handles: Sequence[Any]) -> None:
+    """One legend to the right of all axes, never over the data; a figure too low for it grows."""
+    figure.set_figheight(max(figure.get_figheight(), 0.2 + ENTRY_HEIGHT * len(handles)))
+    labels = [handle.get_label() for handle in handles]
+    box = figure.legend(handles, labels, loc="outside right upper", handlelength=2.4, labelspacing=0.35)
+    for handle, text in zip(handles, box.get_texts(), strict=True):
+        text.set_fontweight("bold" if isinstance(handle, Line2D) and handle.get_gid() == "heading" else "normal")
+
+
+def message(text: str) -> bytes:
+    """A picture that says why there is nothing to draw."""
+    with look():
+        figure = Figure(figsize=(8, 2))
+        figure.text(0.5, 0.5, text, ha="center", va="center", color=REFERENCE)
+        return png(figure)

@@ -1,0 +1,81 @@
+"""Accuracy over the epochs: the teacher, the pruning phase, then the distillation phase of each distiller."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lib import summaries
+from lib.plots import drawing
+from lib.plots.drawing import Dashes
+from lib.suite import DENSE, DENSE_KEEP_RATIO, Suite
+
+TITLES: Mapping[str, str] = {"teacher": "Teacher", "pruned": "Pruning", "distilled": "Distillation"}
+COLUMNS = 2
+RISE = 0.1  # the share of figures that may lie below the picture
+
+
+def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
+    """Validation top-1 in percent, mean over seeds, a panel a phase; colours are methods, dashes keep ratios."""
+    benchmark = suite.benchmark
+    curves = _curves(logs)
+    wanted = [("teacher", ""), ("pruned", ""), *(("distilled", name) for name in benchmark.distillers)]
+    panels = dict(iter(curves.groupby(["stage", "distiller"])))
+    shown = [key for key in wanted if key in panels]
+    if not shown:
+        return drawing.message("No training log is there yet: run dvc repro")
+    colours = drawing.colours(_in_order((DENSE, *benchmark.methods)))
+    networks = dict(zip(dict.fromkeys((suite.teacher, benchmark.network)), drawing.GREYS, strict=False))
+    dashes = drawing.dashes(sorted({DENSE_KEEP_RATIO, *benchmark.keep_ratios}, reverse=True))
+    rows = -(-len(shown) // COLUMNS)
+    with drawing.look():
+        figure = Figure(figsize=(8, 0.8 + 2.4 * rows), layout="constrained")
+        grid = figure.subplots(rows, COLUMNS, squeeze=False).flat
+        for axes, key in zip(grid, shown, strict=False):
+            _draw(axes, panels[key], colours | networks, dashes)
+            axes.set_ylim(_limits(curves[curves["stage"] == key[0]]))
+            axes.set(title=": ".join(filter(None, (TITLES[key[0]], key[1]))), xlabel="epoch")
+        for axes in figure.axes[len(shown) :]:
+            axes.remove()
+        figure.suptitle(f"{suite.name}: training, mean over seeds", x=0.02, ha="left", fontsize=11)
+        figure.supylabel("Top-1 on the validation split (%)", fontsize=10.5)
+        entries = [*drawing.colour_entries("Method", colours), *drawing.dash_entries("Keep ratio", dashes)]
+        drawing.legend(figure, [*entries, *drawing.colour_entries("Teacher panel", networks)])
+        return drawing.png(figure)
+
+
+def _curves(logs: pd.DataFrame) -> pd.DataFrame:
+    """stage, distiller, method, keep_ratio, epoch -> mean validation top-1 of the seeds that were validated there."""
+    figures = logs.assign(**{name: pd.to_numeric(logs[name]) for name in ("epoch", "validation_top1", "keep_ratio")})
+    figures["keep_ratio"] = figures["keep_ratio"].fillna(DENSE_KEEP_RATIO)
+    validated = figures.dropna(subset=["validation_top1"])
+    keys = ["stage", "distiller", "method", "keep_ratio", "epoch"]
+    return validated.groupby(keys, as_index=False)["validation_top1"].mean()
+
+
+def _draw(axes: Axes, curves: pd.DataFrame, colours: Mapping[str, str], dashes: Mapping[float, Dashes]) -> None:
+    for (method, keep_ratio), curve in curves.groupby(["method", "keep_ratio"]):
+        axes.plot(
+            curve["epoch"],
+            curve["validation_top1"],
+            color=colours[method],
+            linestyle=dashes[keep_ratio],
+            linewidth=1.3,
+            marker="o" if len(curve) == 1 else "",
+            markersize=4,
+        )
+
+
+def _limits(curves: pd.DataFrame) -> tuple[float, float]:
+    """The range to show of a phase, one for all its panels: the steep first rise is cut off, but no curve's end."""
+    figures = curves["validation_top1"]
+    ends = curves.groupby(["distiller", "method", "keep_ratio"])["validation_top1"].last()
+    low, high = min(figures.quantile(RISE), ends.min()), figures.max()
+    margin = 0.05 * (high - low) + 0.1
+    return low - margin, high + margin
+
+
+def _in_order(methods: tuple[str, ...]) -> list[str]:
+    unordered = pd.DataFrame({"method": methods, "keep_ratio": DENSE_KEEP_RATIO, "distiller": ""})
+    return list(summaries.ordered(unordered)["method"])

@@ -1,0 +1,24 @@
+"""The folder is the registry: find a pruning method or a distillation term by the name of its file.
+
+Looking a module up by name, instead of importing all of them into a table, keeps one method's cells independent of the
+others' code, so that editing a method re-runs that method only.
+"""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+
+def names(package: ModuleType) -> tuple[str, ...]:
+    """The names in a plug-in package, sorted: one for each file."""
+    folder = Path(package.__path__[0])
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__"))
+
+
+def find(package: ModuleType, name: str) -> ModuleType:
+    """The module called `name`. Raises ValueError with the names there are when there is none."""
+    known = names(package)
+    if name not in known:
+        msg = f"{package.__name__} has no {name!r}; there are: {', '.join(known)} (add one as a file {name}.py)"
+        raise ValueError(msg)
+    return importlib.import_module(f"{package.__name__}.{name}")

@@ -1,0 +1,1 @@
+"""Choosing filters: scores, masks, and one method a file in `methods`."""

@@ -1,0 +1,108 @@
+"""Masks: which filters stay. The waist that every method, compaction, cost and table passes through.
+
+A mask is a dict from convolution name to a bool tensor (C_out,), True = keep. A masked filter means: its weights, its bias
+and its batch norm's scale and shift are zero and stay zero, so that the channel's output is exactly 0.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lib.networks.network import Network
+
+Masks = dict[str, Tensor]
+
+
+def kept_count(width: int, keep_ratio: float) -> int:
+    """Filters kept of `width`: floor(width * keep_ratio + 1e-9), at least 1 (the sources truncate the bare product)."""
+    if not 0.0 < keep_ratio <= 1.0:
+        msg = f"keep_ratio must be above 0 and at most 1, got {keep_ratio}"
+        raise ValueError(msg)
+    return max(1, math.floor(width * keep_ratio + 1e-9))
+
+
+def top_k(scores: Tensor, count: int) -> Tensor:
+    """Keep the `count` largest of each row of scores (..., C) -> bool (..., C); of equal scores the first one wins."""
+    order = scores.argsort(dim=-1, descending=True, stable=True)[..., :count]
+    return torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, order, value=True)
+
+
+def full(network: Network) -> Masks:
+    """Masks that keep every filter."""
+    return {name: torch.ones(len(weight), dtype=torch.bool) for name, weight in network.filters().items()}
+
+
+def check(network: Network, masks: Masks) -> None:
+    """Raise ValueError unless the masks name every prunable layer, fit its filters and keep at least one of each."""
+    expected = {name: len(weight) for name, weight in network.filters().items()}
+    if masks.keys() != expected.keys():
+        missing, unknown = sorted(expected.keys() - masks.keys()), sorted(masks.keys() - expected.keys())
+        msg = f"masks must name every prunable layer of the network; missing {missing}, unknown {unknown}"
+        raise ValueError(msg)
+    for name, mask in masks.items():
+        if mask.dtype != torch.bool or mask.shape != (expected[name],):
+            msg = f"mask of {name} must be bool ({expected[name]},), got {mask.dtype} {tuple(mask.shape)}"
+            raise ValueError(msg)
+        if not mask.any():
+            msg = f"mask of {name} keeps no filter; keep at least one, or the network computes nothing"
+            raise ValueError(msg)
+
+
+def achieved(masks: Masks) -> float:
+    """Filters kept over filters there are, all layers together."""
+    return sum(int(mask.sum()) for mask in masks.values()) / sum(mask.numel() for mask in masks.values())
+
+
+def changed(before: Masks, after: Masks) -> int:
+    """How many filters changed sides between two masks."""
+    return sum(int((before[name] != mask).sum()) for name, mask in after.items())
+
+
+def from_zeros(network: Network) -> Masks:
+    """Read the masks of a foreign network: a filter whose weights are all exactly zero is dropped."""
+    return {name: weight.detach().flatten(1).ne(0).any(1).cpu() for name, weight in network.filters().items()}
+
+
+class Holder:
+    """Keeps masked filters at zero: parameters, and the optimizer's buffers, by operations on all layers at once."""
+
+    def __init__(self, network: Network, *, scale: bool = True) -> None:
+        """scale: also hold the batch norm's scale (a method that lets filters come back leaves it alone)."""
+        self.filters = network.filters()
+        self.channels: dict[str, list[nn.Parameter]] = {}
+        for wire in network.wires:
+            norm = network.norm(wire)
+            found = [network.conv(wire).bias, norm.bias, norm.weight if scale else None]
+            self.channels[wire.conv] = [parameter for parameter in found if parameter is not None]
+
+    @torch.no_grad()
+    def hold_(self, masks: Masks, optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Zero what the masks drop, in the optimizer's buffers too where one is given."""
+        parameters, factors = [], []
+        for name, weight in self.filters.items():
+            mask = masks[name].to(weight.device)
+            channels = self.channels[name]
+            parameters += [weight, *channels]
+            factors += [mask.view(-1, 1, 1, 1)] + [mask] * len(channels)
+        torch._foreach_mul_(parameters, factors)  # noqa: SLF001 (torch has no public name for it)
+        if optimizer is not None:
+            _multiply_buffers(optimizer, parameters, factors)
+
+
+def _multiply_buffers(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], factors: list[Tensor]) -> None:
+    """The buffers that lie along a parameter (momentum, the iterate before) follow its mask."""
+    buffers, along = [], []
+    for parameter, factor in zip(parameters, factors, strict=True):
+        for value in optimizer.state[parameter].values():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                buffers.append(value)
+                along.append(factor)
+    if buffers:
+        torch._foreach_mul_(buffers, along)  # noqa: SLF001
+
+
+def apply_(network: Network, masks: Masks) -> None:
+    """Zero what the masks drop, once: the network then equals its compact form. Raises ValueError as `check` does."""
+    check(network, masks)
+    Holder(network).hold_(masks)

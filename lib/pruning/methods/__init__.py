@@ -1,0 +1,1 @@
+"""One pruning method a file; the folder is the registry (`lib.plugins.find`)."""

@@ -1,0 +1,29 @@
+"""Keep the filters of largest norm, once, then train with the masks held.
+
+Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient ConvNets", ICLR 2017, section 3.1,
+https://arxiv.org/abs/1608.08710
+Reference: he-y/filter-pruning-geometric-median (its PFEC scripts).
+Departs: every prunable layer has the same keep ratio; the masked network is trained with the masks held instead of being
+rebuilt first, which is the same function (`lib.compaction` proves it).
+"""
+
+from typing import Literal
+
+from lib.networks.network import Network
+from lib.params import section
+from lib.pruning.method import Common, Method, Request, held
+from lib.pruning.scores import norms
+from lib.pruning.selection import Selection
+
+
+@section
+class Params(Common):
+    """order: 1 for the sum of absolute weights (the paper), 2 for the Euclidean norm."""
+
+    order: Literal[1, 2]
+
+
+def method(network: Network, params: Params, request: Request) -> Method:
+    """One-shot pruning by norm."""
+    selection = Selection(network, request.keep_ratio, coupled=request.coupled)
+    return held(network, selection.choose(norms(network.filters(), params.order)))

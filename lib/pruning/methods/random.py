@@ -1,0 +1,21 @@
+"""Keep filters drawn at random, once, then train with the masks held: the control that every criterion must beat.
+
+After Mittal, Bhardwaj, Khapra, Ravindran, "Recovering from Random Pruning", WACV 2018, https://arxiv.org/abs/1801.10447
+"""
+
+from lib.networks.network import Network
+from lib.params import section
+from lib.pruning.method import Common, Method, Request, held
+from lib.pruning.scores import uniform
+from lib.pruning.selection import Selection
+
+
+@section
+class Params(Common):
+    """Nothing of its own: the seed decides."""
+
+
+def method(network: Network, params: Params, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
+    """One-shot pruning by chance."""
+    selection = Selection(network, request.keep_ratio, coupled=request.coupled)
+    return held(network, selection.choose(uniform(network.filters(), request.generator)))

@@ -1,0 +1,60 @@
+"""Pruning a trained network with a method, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lib import plugins
+from lib.checkpoint import load, save
+from lib.distillation.combination import distilled
+from lib.distillation.objective import Objective
+from lib.networks import build
+from lib.params import read
+from lib.pruning import methods
+from lib.pruning.masks import apply_, check
+from lib.pruning.method import Common, Request
+from lib.randomness import stream
+from lib.runs import Run, Setting, train, write_log
+from lib.training import Training
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What to prune: the method's name, the keep ratio, and whether streams share a mask."""
+
+    method: str
+    keep_ratio: float
+    coupled: bool
+
+
+def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, setting: Setting, out: Path) -> None:
+    """Prune the network of checkpoint `teacher`; `guide` is the checkpoint of the network that guides, if one is asked for.
+
+    Writes the masked network and its masks to `out`, the log beside it (.csv).
+    """
+    module: ModuleType = plugins.find(methods, cell.method)
+    params: Common = read(document, f"prune.{cell.method}", module.Params)
+    training = read(document, "prune.training", Training)
+    trained = load(teacher)
+    network = trained.network
+    epochs, seen = training.epochs, int(trained.notes["epochs"])
+    if params.start == "scratch":
+        network = build(network.architecture, stream(setting.seed, "initialisation", cell.method))
+        epochs, seen = epochs + read(document, "prune.scratch_epochs", int), 0
+    network.to(setting.device)
+    request = Request(cell.keep_ratio, cell.coupled, epochs, stream(setting.seed, "masks", cell.method))
+    method = module.method(network, params, request)
+    objective = Objective(network, training.label_smoothing)
+    if params.guide:
+        model = load(guide).network.to(setting.device)
+        terms = document["distill"]["terms"]
+        objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
+    label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
+    rows = train(Run(label, network, method, objective, training, epochs, {"cell": cell, "params": params}), setting)
+    masks = {name: mask.cpu() for name, mask in method.masks().items()}
+    check(network, masks)
+    apply_(network, masks)
+    save(out, setting.checkpoint(network, masks, {"epochs": seen + epochs}))
+    write_log(out.with_suffix(".csv"), rows)

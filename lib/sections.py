@@ -1,0 +1,91 @@
+"""Every section of a parameter file with the type that checks it, so that a whole file is checked before any work."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lib import params, plugins
+from lib.batches import Augmentation
+from lib.datasets import Params as Data
+from lib.distillation import terms
+from lib.distillation.distilling import Distiller
+from lib.latency import Params as Latency
+from lib.networks import NETWORKS
+from lib.params import ParamsError
+from lib.pruning import methods
+from lib.suite import Benchmark
+from lib.training import Compute, Training
+
+FIXED: Mapping[str, type] = {
+    "suite": str,
+    "data": Data,
+    "augmentation": Augmentation,
+    "compute": Compute,
+    "benchmark": Benchmark,
+    "teacher": Training,
+    "prune.scratch_epochs": int,
+    "prune.training": Training,
+    "distill.teacher": str,
+    "distill.training": Training,
+    "latency": Latency,
+}
+OPEN = ("prune", "distill.terms", "distill.distillers")  # hold sections named by the user's files and choices
+
+
+def check(document: Mapping[str, Any]) -> None:
+    """Raise one ParamsError with every problem of the file: types, ranges, unknown names, references to what is not there."""
+    sections = {**FIXED, **_plugins(document, "prune", methods), **_plugins(document, "distill.terms", terms)}
+    sections |= {f"distill.distillers.{name}": Distiller for name in _keys(document, "distill.distillers")}
+    found = [line for name, kind in sections.items() for line in params.problems(document, name, kind)]
+    found += _unknown(document, sections)
+    if not found:
+        found = _references(document)
+    if found:
+        raise ParamsError("\n".join(found))
+
+
+def _keys(document: Mapping[str, Any], name: str) -> list[str]:
+    value: Any = document
+    for key in name.split("."):
+        value = value.get(key, {}) if isinstance(value, Mapping) else {}
+    return list(value) if isinstance(value, Mapping) else []
+
+
+def _plugins(document: Mapping[str, Any], name: str, package: Any) -> dict[str, type]:
+    known = set(_keys(document, name)) & set(plugins.names(package))
+    return {f"{name}.{key}": plugins.find(package, key).Params for key in sorted(known)}
+
+
+def _unknown(document: Mapping[str, Any], sections: Mapping[str, type]) -> list[str]:
+    tops = {name.partition(".")[0] for name in sections}
+    found = [f"{name}: is unknown; remove it or correct its name" for name in document if name not in tops]
+    for group in ("prune", "distill", *OPEN[1:]):
+        inside = {name.removeprefix(f"{group}.").partition(".")[0] for name in (*sections, *OPEN) if name.startswith(f"{group}.")}
+        found += [
+            f"{group}.{key}: is unknown; allowed: {', '.join(sorted(inside))}"
+            for key in _keys(document, group)
+            if key not in inside
+        ]
+    return found
+
+
+def _references(document: Mapping[str, Any]) -> list[str]:
+    """Names that sections of the right shape use for one another."""
+    axes = params.read(document, "benchmark", Benchmark)
+    guides = {f"prune.{name}.guide": _keys(document, f"prune.{name}.guide") for name in _keys(document, "prune")}
+    weights = {
+        f"distill.distillers.{name}.terms": _keys(document, f"distill.distillers.{name}.terms")
+        for name in _keys(document, "distill.distillers")
+    }
+    uses: list[tuple[str, list[str], list[str]]] = [
+        ("benchmark.network", [axes.network], list(NETWORKS)),
+        ("distill.teacher", [document["distill"]["teacher"]], list(NETWORKS)),
+        ("benchmark.methods", [*axes.methods], [k for k in _keys(document, "prune") if k in plugins.names(methods) and k != "dense"]),
+        ("benchmark.distillers", [*axes.distillers], _keys(document, "distill.distillers")),
+        *((name, used, _keys(document, "distill.terms")) for name, used in {**guides, **weights}.items()),
+    ]
+    return [
+        f"{name}: has {value!r}, which is not there; allowed: {', '.join(allowed)}"
+        for name, used, allowed in uses
+        for value in used
+        if value not in allowed
+    ]

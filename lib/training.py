@@ -1,0 +1,230 @@
+"""The only training loop: `fit`, and `evaluate`."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+from torch.nn import functional
+
+from lib.batches import Batches
+from lib.distillation.objective import Objective
+from lib.networks.network import Network
+from lib.params import section
+from lib.progress import Bar
+from lib.pruning.method import Method, Moment, Sgd
+from lib.randomness import number, stream
+from lib.resume import Scratch
+from lib.schedules import BatchSize, LearningRate, batch_sizes, factor
+
+Row = dict[str, float]
+CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited for at every step
+EVALUATION_BATCH = 500
+
+
+@section
+class Compute:
+    """Where and how precisely to train; all of it decides the bits of the result."""
+
+    device: Literal["cpu", "cuda", "auto"]
+    threads: PositiveInt
+    precision: Literal["bfloat16", "float32"]
+
+
+@section
+class Training(Sgd):
+    """One training: its length, mini-batches and learning rate; validate every so many epochs (and after the last)."""
+
+    epochs: PositiveInt
+    batches: BatchSize
+    schedule: LearningRate
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+    validate_every: PositiveInt
+
+
+def prepare(compute: Compute) -> torch.device:
+    """Make torch deterministic and choose the device. Raises ValueError when a GPU is asked for and there is none."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
+    torch.set_num_threads(compute.threads)
+    torch.use_deterministic_algorithms(mode=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and hides nothing: no kernel here reads it
+    if compute.device == "cuda" and not torch.cuda.is_available():
+        msg = "compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"
+        raise ValueError(msg)
+    return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Everything one training needs. epochs: its length (a training from scratch is longer than settings say)."""
+
+    network: Network
+    method: Method
+    objective: Objective
+    train: Batches
+    validation: Batches
+    settings: Training
+    epochs: int
+    compute: Compute
+    seed: int
+
+    @property
+    def precision(self) -> torch.autocast:
+        """bfloat16 autocast, or a context that does nothing."""
+        return torch.autocast(self.train.device.type, torch.bfloat16, enabled=self.compute.precision == "bfloat16")
+
+    def sizes(self, epoch: int) -> list[int]:
+        """The mini-batch sizes of an epoch: the method's own schedule where it has one."""
+        return batch_sizes(self.method.batches or self.settings.batches, len(self.train), epoch)
+
+    def schedules(self) -> list[list[int]]:
+        """The mini-batch sizes of all epochs."""
+        return [self.sizes(epoch) for epoch in range(self.epochs)]
+
+
+def fit(task: Fit, scratch: Scratch, progress: Callable[[int, int], Bar]) -> list[Row]:
+    """Train; returns one row of numbers an epoch. Continues from the scratch state where there is one, to the same bits.
+
+    progress(total steps, steps done) makes the bar. Raises ValueError when the loss is not finite.
+    """
+    parameters = [*task.network.parameters(), *task.objective.parameters, *task.method.parameters]
+    optimizer = task.method.optimizer(parameters, task.settings)
+    rows = _restore(task, optimizer, scratch.load())
+    sizes = task.schedules()
+    done = sum(len(epoch) for epoch in sizes[: len(rows)])
+    bar = progress(sum(len(epoch) for epoch in sizes), done)
+    for epoch in range(len(rows), task.epochs):
+        with torch.random.fork_rng():  # dropout draws from the global stream
+            torch.manual_seed(number(task.seed, "dropout", epoch))
+            row = _epoch(task, optimizer, epoch, sizes, bar)
+        rows.append(row | dict(task.method.after_epoch()) | _validation(task, epoch))
+        bar.set_postfix_str(_summary(rows[-1]))
+        scratch.save(_state(task, optimizer, rows))
+    return rows
+
+
+def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[list[int]], bar: Bar) -> Row:
+    task.network.train()
+    step = sum(len(before) for before in sizes[:epoch])
+    tally = Tally()
+    for index, (images, labels) in enumerate(_images(task, epoch, sizes[epoch])):
+        rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes[epoch]), task.epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with task.precision:
+            losses = task.objective(images, labels)
+            total = losses.total if task.method.penalty is None else losses.total + task.method.penalty()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        task.method.after_step(Moment(epoch, step + index, optimizer))
+        tally.add(total, losses.parts, losses.logits, labels)
+        if (index + 1) % CHECK_EVERY == 0 or index + 1 == len(sizes[epoch]):
+            tally.check(step + index, rate)
+        bar.update(1)
+    return {"epoch": float(epoch + 1), "steps": float(len(sizes[epoch])), "lr": rate, **tally.row()}
+
+
+def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    return task.train.epoch(sizes, stream(task.seed, "batches", epoch))
+
+
+class Tally:
+    """Sums over an epoch, kept on the device."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self.sums: dict[str, Tensor] = {}
+        self.samples = 0
+
+    @torch.no_grad()
+    def add(self, total: Tensor, parts: Mapping[str, Tensor], logits: Tensor, labels: Tensor) -> None:
+        """Note one step."""
+        self.losses.append(total.detach())
+        self.samples += len(labels)
+        values = {"loss": total, **{f"loss_{name}": value for name, value in parts.items()}}
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value.detach() * len(labels)
+        right = (logits.argmax(1) == labels).sum()
+        self.sums["right"] = self.sums.get("right", torch.zeros_like(right)) + right
+
+    def check(self, step: int, rate: float) -> None:
+        """Raise ValueError when a loss since the last check was not finite, naming the first such step."""
+        finite = torch.stack(self.losses).isfinite().tolist()
+        if not all(finite):
+            first = step - len(finite) + 1 + finite.index(False)
+            msg = (
+                f"the loss is {self.losses[finite.index(False)].item()} at step {first}, learning rate {rate:.3g}: "
+                "lower `lr`, lengthen the schedule's warm-up, or set compute.precision to float32"
+            )
+            raise ValueError(msg)
+        self.losses.clear()
+
+    def row(self) -> Row:
+        """Means over the samples of the epoch; accuracy in percent."""
+        means = {name: float(value) / self.samples for name, value in self.sums.items() if name != "right"}
+        return means | {"train_top1": 100.0 * float(self.sums["right"]) / self.samples}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Percent of images whose label is the first, or among the first five, of the classes by logit; and mean loss."""
+
+    top1: float
+    top5: float
+    loss: float
+
+
+@torch.no_grad()
+def evaluate(network: Network, batches: Batches) -> Scores:
+    """Score a network on all images of a split, in eval mode and in the caller's precision."""
+    network.eval()
+    first, five, loss = 0, 0, 0.0
+    for images, labels in batches.plain(EVALUATION_BATCH):
+        logits = network(images).float()
+        best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]  # (B, 5)
+        first += int(best[:, 0].sum())
+        five += int(best.sum())
+        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+    return Scores(100.0 * first / len(batches), 100.0 * five / len(batches), loss / len(batches))
+
+
+def _validation(task: Fit, epoch: int) -> Row:
+    if (epoch + 1) % task.settings.validate_every and epoch + 1 < task.epochs:
+        return {}
+    with task.precision:
+        scores = evaluate(task.network, task.validation)
+    return {"validation_top1": scores.top1, "validation_loss": scores.loss}
+
+
+def _summary(row: Row) -> str:
+    shown = {"loss": "loss {:.3f}", "train_top1": "train {:.1f} %", "validation_top1": "validation {:.1f} %"}
+    return ", ".join(text.format(row[name]) for name, text in shown.items() if name in row)
+
+
+def _state(task: Fit, optimizer: torch.optim.Optimizer, rows: list[Row]) -> dict[str, Any]:
+    extra = [*task.objective.parameters, *task.method.parameters]
+    return {
+        "network": task.network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "extra": [parameter.detach() for parameter in extra],
+        "method": dict(task.method.state),
+        "rows": rows,
+    }
+
+
+@torch.no_grad()
+def _restore(task: Fit, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> list[Row]:
+    if state is None:
+        return []
+    task.network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    for parameter, value in zip([*task.objective.parameters, *task.method.parameters], state["extra"], strict=True):
+        parameter.copy_(value)
+    for name, tensor in task.method.state.items():
+        tensor.copy_(state["method"][name])
+    rows: list[Row] = state["rows"]
+    return rows

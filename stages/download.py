@@ -1,0 +1,22 @@
+"""Obtain a data set, decode it to uint8, hold out a validation split; write one folder.
+
+Reads section `data` of the parameter file.
+"""
+
+from pathlib import Path
+
+from lib.datasets import Params, make
+from lib.params import parse, read
+from lib.progress import images
+from stages.command import arguments, run
+
+
+def main() -> None:
+    """One data set."""
+    given = arguments(__doc__, cache=Path, out=Path)
+    params = read(parse(given.params.read_text()), "data", Params)
+    make(params, given.cache, images, given.out)
+
+
+if __name__ == "__main__":
+    run(main)

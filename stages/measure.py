@@ -1,0 +1,26 @@
+"""Measure a compact network: accuracy on the test split, parameters, MACs, bytes.
+
+Reads a compact checkpoint and the data folder; writes flat numeric JSON.
+"""
+
+import json
+from pathlib import Path
+
+from lib.atomic import write_text
+from lib.datasets import load
+from lib.measuring import measure
+from lib.params import parse, read
+from lib.training import Compute
+from stages.command import arguments, run
+
+
+def main() -> None:
+    """One cell."""
+    given = arguments(__doc__, source=Path, data=Path, keep_ratio=float, out=Path)
+    compute = read(parse(given.params.read_text()), "compute", Compute)
+    numbers = measure(given.source, load(given.data), given.keep_ratio, compute)
+    write_text(given.out, json.dumps(numbers, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,27 @@
+"""Prune a trained network with one method at one keep ratio.
+
+Reads the network's checkpoint, the guide's (used when the method asks for guidance) and the data folder; writes a checkpoint
+with weights and masks, and its log (.csv beside it).
+"""
+
+from pathlib import Path
+
+from lib.params import parse
+from lib.pruning.pruning import Cell, prune
+from lib.runs import setting
+from stages.command import arguments, run
+
+
+def main() -> None:
+    """One method at one keep ratio with one seed."""
+    given = arguments(
+        __doc__, method=str, keep_ratio=float, compaction=str, seed=int, teacher=Path, guide=Path, data=Path, scratch=Path, out=Path
+    )
+    document = parse(given.params.read_text())
+    cell = Cell(given.method, given.keep_ratio, coupled=given.compaction == "coupled")
+    here = setting(document, given.data, given.seed, given.scratch)
+    prune(document, cell, given.teacher, given.guide, here, given.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,30 @@
+"""Tabulate a suite: read its cells, latencies and training logs, write its tables and pictures.
+
+What the parameter file asks for and is not there yet is named, in the tables and here.
+"""
+
+import sys
+from pathlib import Path
+
+from lib import logs, tabulation
+from lib.params import parse
+from stages.command import arguments, run
+
+
+def main() -> None:
+    """All tables and pictures of one suite."""
+    folders = {f"{stage}_logs": Path for stage in logs.STAGES}
+    given = arguments(__doc__, cells=Path, latency=Path, **folders, published=Path, out=Path)
+    gathered = tabulation.gather(
+        document=parse(given.params.read_text()),
+        cells=given.cells,
+        latencies=given.latency,
+        log_folders={stage: getattr(given, f"{stage}_logs") for stage in logs.STAGES},
+        published_document=parse(given.published.read_text()),
+    )
+    tabulation.write(gathered, given.out)
+    sys.stderr.write(gathered.complaints)
+
+
+if __name__ == "__main__":
+    run(main)

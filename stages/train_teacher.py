@@ -1,0 +1,22 @@
+"""Train a whole network: the teacher, and what pruning starts from.
+
+Reads the data folder; writes a checkpoint and its log (.csv beside it).
+"""
+
+from pathlib import Path
+
+from lib.params import parse
+from lib.runs import setting
+from lib.teaching import teach
+from stages.command import arguments, run
+
+
+def main() -> None:
+    """One teacher."""
+    given = arguments(__doc__, network=str, seed=int, data=Path, scratch=Path, out=Path)
+    document = parse(given.params.read_text())
+    teach(document, given.network, setting(document, given.data, given.seed, given.scratch), given.out)
+
+
+if __name__ == "__main__":
+    run(main)

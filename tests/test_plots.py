@@ -1,0 +1,143 @@
+"""The pictures: they show something, in the same bytes each time, whatever is missing."""
+
+import io
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import image
+
+from lib import summaries
+from lib.plots import accuracy, drawing, latency, training
+from lib.suite import Benchmark, Suite
+
+SUITE = Suite(
+    name="made-up",
+    dataset="cifar10",
+    teacher="resnet20",
+    benchmark=Benchmark("resnet20", ("scratch", "fpgm"), (0.7, 0.5), ("none", "kd"), (0, 1), "coupled"),
+)
+
+
+def _cells(suite: Suite) -> pd.DataFrame:
+    names = {"dataset": suite.dataset, "network": "resnet20", "teacher": suite.teacher, "compaction": "coupled"}
+    rows = [
+        cell._asdict() | {"top1": 90 * cell.keep_ratio + cell.seed, "macs": 1e6 * cell.keep_ratio}
+        for cell in suite.cells
+    ]
+    return pd.DataFrame(rows).assign(**names, params=1e3, macs_ratio=lambda cells: cells["keep_ratio"])
+
+
+def _published(method: str, macs_ratio: float) -> pd.DataFrame:
+    return pd.DataFrame({"method": [method], "macs_ratio": [macs_ratio], "top1": [70.0], "std": [0.5]})
+
+
+def _timings(*batches: int) -> pd.DataFrame:
+    figures = {"median_ms": 2.0, "q25_ms": 1.5, "q75_ms": 3.0}
+    sizes = [("dense", 1.0), ("fpgm", 0.7), ("fpgm", 0.5)]
+    rows = [
+        {"method": method, "keep_ratio": keep, "seed": 0, "variant": variant, "batch": batch} | figures
+        for method, keep in sizes
+        for variant in ("masked", "compact")
+        for batch in batches
+    ]
+    columns = ["method", "keep_ratio", "seed", "variant", "batch", *figures]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _logs(*stages: str) -> pd.DataFrame:
+    labels = {
+        "teacher": {"method": "resnet20", "keep_ratio": "", "distiller": ""},
+        "pruned": {"method": "fpgm", "keep_ratio": "0.7", "distiller": ""},
+        "distilled": {"method": "fpgm", "keep_ratio": "0.7", "distiller": "kd"},
+    }
+    rows: list[dict[str, Any]] = [
+        {"stage": stage, "seed": "0", "epoch": str(epoch), "validation_top1": top1} | labels[stage]
+        for stage in stages
+        for epoch, top1 in enumerate(("40.0", "", "60.0"))
+    ]
+    return pd.DataFrame(
+        rows, columns=["stage", "seed", "epoch", "validation_top1", "method", "keep_ratio", "distiller"]
+    )
+
+
+def _pixels(picture: bytes) -> np.ndarray:
+    return image.imread(io.BytesIO(picture), format="png")[..., :3]
+
+
+def _draw_all(published: pd.DataFrame) -> list[bytes]:
+    cells = _cells(SUITE)
+    return [
+        accuracy.picture(SUITE, summaries.summarise(cells), published),
+        latency.picture(SUITE, _timings(1, 128), cells),
+        training.picture(SUITE, _logs("teacher", "pruned", "distilled")),
+    ]
+
+
+def test_pictures_are_wide_enough_for_a_readme_and_not_blank() -> None:
+    for picture in _draw_all(_published("fpgm", 0.6)):
+        pixels = _pixels(picture)
+        assert pixels.shape[1] == 8 * drawing.DPI
+        assert pixels.std() > 0.05
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50  # colours, not just black on white
+
+
+def test_pictures_are_the_same_bytes_each_time_and_under_any_user_style() -> None:
+    first = _draw_all(_published("fpgm", 0.6))
+    with mpl.rc_context({"font.size": 20, "axes.facecolor": "black"}):
+        assert _draw_all(_published("fpgm", 0.6)) == first
+
+
+def test_png_names_no_software_and_no_time() -> None:
+    picture = drawing.message("hello")
+    assert not any(chunk in picture for chunk in (b"Software", b"tEXt", b"tIME"))
+
+
+def test_published_points_change_the_picture() -> None:
+    summary = summaries.summarise(_cells(SUITE))
+    without = accuracy.picture(SUITE, summary, _published("fpgm", 0.6).head(0))
+    assert accuracy.picture(SUITE, summary, _published("fpgm", 0.6)) != without
+
+
+def test_spread_over_seeds_is_drawn_only_when_there_is_one() -> None:
+    cells, nothing = _cells(SUITE), _published("fpgm", 0.6).head(0)
+    summary = summaries.summarise(cells)
+    drawn = accuracy.picture(SUITE, summary, nothing)
+    assert accuracy.picture(SUITE, summary.assign(top1_std=float("nan")), nothing) != drawn
+
+
+def test_one_cell_is_enough_for_a_picture() -> None:
+    summary = summaries.summarise(_cells(SUITE).query("method == 'fpgm'").head(1))
+    assert _pixels(accuracy.picture(SUITE, summary, _published("fpgm", 0.6).head(0))).std() > 0.05
+
+
+@pytest.mark.parametrize("batches", [(), (1,), (1, 32, 128)])
+def test_any_number_of_timed_batch_sizes_is_drawn(batches: tuple[int, ...]) -> None:
+    assert _pixels(latency.picture(SUITE, _timings(*batches), _cells(SUITE))).std() > 0.01
+
+
+@pytest.mark.parametrize("stages", [(), ("distilled",), ("teacher", "pruned")])
+def test_phases_without_logs_are_left_out(stages: tuple[str, ...]) -> None:
+    assert _pixels(training.picture(SUITE, _logs(*stages))).std() > 0.01
+
+
+def test_long_legends_make_the_picture_higher() -> None:
+    summary = summaries.summarise(_cells(SUITE))
+    many = pd.concat([_published(f"method {number}", 0.6) for number in range(30)])
+    low = _pixels(accuracy.picture(SUITE, summary, many.head(1)))
+    assert _pixels(accuracy.picture(SUITE, summary, many)).shape[0] > low.shape[0]
+
+
+@pytest.mark.parametrize("count", [3, 9, 14])
+def test_every_method_has_a_colour_of_its_own(count: int) -> None:
+    methods = ["dense", "scratch", "random", *(f"method {number}" for number in range(count))]
+    assert len(set(drawing.colours(methods).values())) == len(methods)
+
+
+def test_series_at_equal_x_are_set_apart_around_it_and_away_from_their_neighbours() -> None:
+    aside = drawing.offsets(["a", "b", "c"], pd.Series([1.0, 1.0, 1.3, 9.0]))
+    assert sum(aside.values()) == pytest.approx(0)
+    assert aside["a"] < aside["b"] < aside["c"]
+    assert aside["c"] - aside["a"] < 0.8
