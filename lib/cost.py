@@ -5,6 +5,7 @@ are not counted. Papers call the same number FLOPs.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +47,7 @@ def count(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
     return Cost(sum(parameter.numel() for parameter in network.parameters()), macs)
 
 
-def _observer(name: str, macs: dict[str, int]):  # noqa: ANN202 (torch's own hook type is private)
+def _observer(name: str, macs: dict[str, int]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def observe(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         if isinstance(module, nn.Conv2d):
             per_output = module.weight[0].numel()

@@ -157,9 +157,7 @@ def _torchvision(params: Params, cache: Path, _: imagefolder.Progress) -> tuple[
     return classes, splits
 
 
-def _image_folder(
-    params: Params, cache: Path, progress: imagefolder.Progress
-) -> tuple[tuple[str, ...], dict[str, Labelled]]:
+def _image_folder(params: Params, cache: Path, progress: imagefolder.Progress) -> tuple[tuple[str, ...], dict[str, Labelled]]:
     return imagefolder.read(fetch(params.source, params.sha256, cache), progress)
 
 

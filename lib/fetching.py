@@ -62,7 +62,7 @@ def _download(url: str, sha256: str | None, cache: Path) -> Path:
 
 def _receive(url: str, path: Path) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as file:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as file:
             shutil.copyfileobj(response, file)
             expected = response.headers.get("Content-Length")
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:

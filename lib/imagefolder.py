@@ -56,8 +56,8 @@ def _opened(source: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
                 yield [info.filename for info in archive.infolist() if not info.is_dir()], archive.read
         elif tarfile.is_tarfile(source):
             with tarfile.open(source) as tar:
-                files = {info.name: info for info in tar.getmembers() if info.isfile()}
-                yield list(files), lambda name: _tar_member(tar, files[name])
+                infos = {info.name: info for info in tar.getmembers() if info.isfile()}
+                yield list(infos), lambda name: _tar_member(tar, infos[name])
         else:
             msg = f"{source} is no folder, zip or tar that can be read; {BROKEN_CURE}"
             raise ValueError(msg)
@@ -108,7 +108,11 @@ def _classes(tree: Tree, test: str, source: Path) -> tuple[str, ...]:
 
 
 def _split(
-    files: dict[str, list[str]], classes: tuple[str, ...], member: Callable[[str], bytes], progress: Progress, label: str
+    files: dict[str, list[str]],
+    classes: tuple[str, ...],
+    member: Callable[[str], bytes],
+    progress: Progress,
+    label: str,
 ) -> tuple[Tensor, Tensor]:
     names = [name for kind in classes for name in files[kind]]
     labels = torch.tensor([index for index, kind in enumerate(classes) for _ in files[kind]])

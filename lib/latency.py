@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -73,16 +74,14 @@ def time_in_turns(
 
 
 @torch.inference_mode()
-def _turns(
-    networks: dict[str, nn.Module], images: Tensor, layout: str, params: Params
-) -> list[tuple[str, Timing]]:
+def _turns(networks: dict[str, nn.Module], images: Tensor, layout: str, params: Params) -> list[tuple[str, Timing]]:
     images = images.contiguous(memory_format=LAYOUTS[layout])
     samples: dict[str, list[float]] = {name: [] for name in networks}
     for network in networks.values():
-        network.to(memory_format=LAYOUTS[layout])  # type: ignore[call-overload]
+        network.to(memory_format=LAYOUTS[layout])
     for call in range(params.warmup + params.repeats):
         for name, network in networks.items():
-            elapsed = _milliseconds(lambda network=network: network(images), images.device)
+            elapsed = _milliseconds(partial(network, images), images.device)
             if call >= params.warmup:
                 samples[name].append(elapsed)
     return [(name, _timing(values, layout)) for name, values in samples.items()]
@@ -99,8 +98,9 @@ def _milliseconds(call: Callable[[], Any], device: torch.device) -> float:
 
 
 def _timing(values: Sequence[float], layout: str) -> Timing:
-    quartiles = torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([0.5, 0.25, 0.75], dtype=torch.float64))
-    return Timing(*(round(value, 4) for value in quartiles.tolist()), layout)
+    wanted = torch.tensor([0.5, 0.25, 0.75], dtype=torch.float64)
+    median, low, high = torch.tensor(values, dtype=torch.float64).quantile(wanted).tolist()
+    return Timing(round(median, 4), round(low, 4), round(high, 4), layout)
 
 
 def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
@@ -126,7 +126,7 @@ def machine(device: torch.device, threads: int) -> dict[str, Any]:
 def _processor() -> str:
     """The processor's name as Linux tells it; elsewhere what Python knows."""
     try:
-        with open("/proc/cpuinfo") as file:  # noqa: PTH123
+        with open("/proc/cpuinfo") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     except FileNotFoundError:
         names = []

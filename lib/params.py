@@ -23,7 +23,8 @@ class ParamsError(ValueError):
 @dataclass_transform(frozen_default=True)
 def section(cls: type[T]) -> type[T]:
     """Make a class a parameter section: frozen, strictly typed, unknown keys refused."""
-    return dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))(cls)
+    checked: type[T] = dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))(cls)  # type: ignore[assignment]
+    return checked
 
 
 class _Loader(yaml.SafeLoader):
@@ -40,7 +41,7 @@ _Loader.add_implicit_resolver(
 def parse(text: str) -> dict[str, Any]:
     """The mapping written in a parameter file. Raises ParamsError where it is not YAML or not a mapping."""
     try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        document = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         msg = f"the parameter file is not valid YAML: {error}"
         raise ParamsError(msg) from error

@@ -63,8 +63,6 @@ def _read(document: Mapping[str, Any]) -> tuple[dict[str, Source], tuple[Row, ..
     listed = params.read(document, "rows", tuple[Row, ...])
     unknown = sorted({row.source for row in listed} - set(sources))
     if unknown:
-        msg = (
-            f"published rows name the sources {unknown}, expected some of: {', '.join(sorted(sources))}; list them too"
-        )
+        msg = f"published rows name the sources {unknown}, expected some of: {', '.join(sorted(sources))}; list them too"
         raise ValueError(msg)
     return sources, listed

@@ -27,9 +27,7 @@ def read(folder: Path, suite: Suite) -> Found:
     """One row a cell: its identity, then its numbers (top1 in percent). Raises ValueError for no cell or a bad file."""
     there = [cell for cell in suite.cells if (folder / f"{cell.key}.json").is_file()]
     if not there:
-        msg = (
-            f"{folder} holds no cell of the suite {suite.name!r} ({len(suite.cells)} wanted); make them with: dvc repro"
-        )
+        msg = f"{folder} holds no cell of the suite {suite.name!r} ({len(suite.cells)} wanted); make them with: dvc repro"
         raise ValueError(msg)
     rows = [_identity(suite, cell) | _numbers(folder / f"{cell.key}.json") for cell in there]
     return Found(pd.DataFrame(rows), tuple(cell.key for cell in suite.cells if cell not in there))

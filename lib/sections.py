@@ -59,7 +59,9 @@ def _unknown(document: Mapping[str, Any], sections: Mapping[str, type]) -> list[
     tops = {name.partition(".")[0] for name in sections}
     found = [f"{name}: is unknown; remove it or correct its name" for name in document if name not in tops]
     for group in ("prune", "distill", *OPEN[1:]):
-        inside = {name.removeprefix(f"{group}.").partition(".")[0] for name in (*sections, *OPEN) if name.startswith(f"{group}.")}
+        inside = {
+            name.removeprefix(f"{group}.").partition(".")[0] for name in (*sections, *OPEN) if name.startswith(f"{group}.")
+        }
         found += [
             f"{group}.{key}: is unknown; allowed: {', '.join(sorted(inside))}"
             for key in _keys(document, group)
@@ -79,7 +81,11 @@ def _references(document: Mapping[str, Any]) -> list[str]:
     uses: list[tuple[str, list[str], list[str]]] = [
         ("benchmark.network", [axes.network], list(NETWORKS)),
         ("distill.teacher", [document["distill"]["teacher"]], list(NETWORKS)),
-        ("benchmark.methods", [*axes.methods], [k for k in _keys(document, "prune") if k in plugins.names(methods) and k != "dense"]),
+        (
+            "benchmark.methods",
+            [*axes.methods],
+            [k for k in _keys(document, "prune") if k in plugins.names(methods) and k != "dense"],
+        ),
         ("benchmark.distillers", [*axes.distillers], _keys(document, "distill.distillers")),
         *((name, used, _keys(document, "distill.terms")) for name, used in {**guides, **weights}.items()),
     ]

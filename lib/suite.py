@@ -61,9 +61,7 @@ class Suite:
         """Every cell that the table should hold: the dense control's first, then methods x keep ratios."""
         axes = self.benchmark
         sizes = [(DENSE, DENSE_KEEP_RATIO), *((method, keep) for method in axes.methods for keep in axes.keep_ratios)]
-        return tuple(
-            Cell(*size, distiller, seed) for size in sizes for distiller in axes.distillers for seed in axes.seeds
-        )
+        return tuple(Cell(*size, distiller, seed) for size in sizes for distiller in axes.distillers for seed in axes.seeds)
 
     @property
     def timed(self) -> tuple[Cell, ...]:

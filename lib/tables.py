@@ -53,13 +53,9 @@ def wide_latency(timings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     rows = summaries.ordered(timings[identity].drop_duplicates().assign(distiller="")).drop(columns="distiller")
     rows = rows.merge(sizes, on=identity, how="left")
     batches = timings[["variant", "batch"]].drop_duplicates().assign(later=timings["variant"] != "masked")
-    for variant, batch in batches.sort_values(["batch", "later", "variant"])[["variant", "batch"]].itertuples(
-        index=False
-    ):
+    for variant, batch in batches.sort_values(["batch", "later", "variant"])[["variant", "batch"]].itertuples(index=False):
         chosen = timings[(timings["variant"] == variant) & (timings["batch"] == batch)]
-        figures = {
-            name: f"{variant}_b{batch}_{name.removeprefix('median_')}" for name in ("median_ms", "q25_ms", "q75_ms")
-        }
+        figures = {name: f"{variant}_b{batch}_{name.removeprefix('median_')}" for name in ("median_ms", "q25_ms", "q75_ms")}
         rows = rows.merge(chosen[[*identity, *figures]].rename(columns=figures), on=identity, how="left")
     return rows
 

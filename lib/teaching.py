@@ -26,5 +26,8 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -
     objective = Objective(network, training.label_smoothing)
     run = Run(f"teacher {name} seed {setting.seed}", network, everything, objective, training, training.epochs, {})
     rows = train(run, setting)
-    save(out, setting.checkpoint(network, None, {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}))
+    save(
+        out,
+        setting.checkpoint(network, None, {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}),
+    )
     write_log(out.with_suffix(".csv"), rows)

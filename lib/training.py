@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.nn import functional
+from torch.utils import deterministic
 
 from lib.batches import Batches
 from lib.distillation.objective import Objective
@@ -49,8 +50,8 @@ def prepare(compute: Compute) -> torch.device:
     """Make torch deterministic and choose the device. Raises ValueError when a GPU is asked for and there is none."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     torch.set_num_threads(compute.threads)
-    torch.use_deterministic_algorithms(mode=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and hides nothing: no kernel here reads it
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler: 2 seconds
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and hides nothing: no kernel here reads it
     if compute.device == "cuda" and not torch.cuda.is_available():
         msg = "compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"
         raise ValueError(msg)

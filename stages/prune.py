@@ -15,7 +15,16 @@ from stages.command import arguments, run
 def main() -> None:
     """One method at one keep ratio with one seed."""
     given = arguments(
-        __doc__, method=str, keep_ratio=float, compaction=str, seed=int, teacher=Path, guide=Path, data=Path, scratch=Path, out=Path
+        __doc__,
+        method=str,
+        keep_ratio=float,
+        compaction=str,
+        seed=int,
+        teacher=Path,
+        guide=Path,
+        data=Path,
+        scratch=Path,
+        out=Path,
     )
     document = parse(given.params.read_text())
     cell = Cell(given.method, given.keep_ratio, coupled=given.compaction == "coupled")

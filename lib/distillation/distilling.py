@@ -42,7 +42,10 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, teacher: Path,
     terms = document["distill"]["terms"]
     objective = distilled(student, guide, distiller.terms, terms, training.label_smoothing, setting.example())
     label = f"{pruned.stem} {name}"
-    rows = train(Run(label, student, method, objective, training, training.epochs, {"distiller": distiller, "terms": terms}), setting)
+    rows = train(
+        Run(label, student, method, objective, training, training.epochs, {"distiller": distiller, "terms": terms}),
+        setting,
+    )
     apply_(student, start.masks)
     notes = {
         "epochs": start.notes["epochs"] + training.epochs,

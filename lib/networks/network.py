@@ -97,7 +97,7 @@ class Network(nn.Module):
         assert isinstance(module, nn.BatchNorm2d)
         return module
 
-    def filters(self) -> dict[str, nn.Parameter]:
+    def filters(self) -> dict[str, Tensor]:
         """The weights (C_out, C_in, kH, kW) of the prunable convolutions, by name."""
         return {wire.conv: self.conv(wire).weight for wire in self.wires}
 

@@ -6,6 +6,8 @@ Departs: the final pooling is global, so any image size works; filters that a pl
 convolution writes is added into the residual stream at the places the plan names.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -90,7 +92,7 @@ class ResNet(Network):
             self.add_module(f"layer{stage}", _stage(stage, blocks, plan))
         self.head_reads = "layer3"
         sizes = (len(plan.spaces["layer3"]), *architecture.hidden, architecture.num_classes)
-        layers = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
         self.classifier: nn.Module = nn.Sequential(*layers) if architecture.hidden else layers[0]
         self.head = "classifier.0" if architecture.hidden else "classifier"
         self.taps = {f"stage{stage}": (f"layer{stage}", "output") for stage in (1, 2, 3)}

@@ -40,7 +40,11 @@ class AHSG(torch.optim.Optimizer):
         nesterov: bool,
     ) -> None:
         """heavy_ball in [0, 1). Raises ValueError for numbers out of range or Nesterov without momentum."""
-        for name, value, below in (("lr", lr, float("inf")), ("heavy_ball", heavy_ball, 1.0), ("momentum", momentum, 1.0)):
+        for name, value, below in (
+            ("lr", lr, float("inf")),
+            ("heavy_ball", heavy_ball, 1.0),
+            ("momentum", momentum, 1.0),
+        ):
             if not 0.0 <= value < below:
                 msg = f"{name} must be at least 0 and below {below}, got {value}"
                 raise ValueError(msg)
@@ -78,34 +82,38 @@ class AHSG(torch.optim.Optimizer):
         return loss
 
     def _step(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        direction = self._direction(parameters, group)
+        states = self._states(parameters, group)
+        direction = self._direction(parameters, states, group)
         if group["heavy_ball"] == 0.0:
-            torch._foreach_add_(parameters, direction, alpha=-group["lr"])  # noqa: SLF001
+            torch._foreach_add_(parameters, direction, alpha=-group["lr"])
             return
-        before = [self._state(p, BEFORE, p.clone) for p in parameters]
+        values = [parameter.data for parameter in parameters]
+        before = [state[BEFORE] for state in states]
         # w + heavy_ball (w - before) is a point on the line from `before` through w: computed where `before` lies,
         # which then trades places with w, so that the term costs a single pass and no copy.
-        torch._foreach_lerp_(before, [p.data for p in parameters], 1.0 + group["heavy_ball"])  # noqa: SLF001
-        torch._foreach_add_(before, direction, alpha=-group["lr"])  # noqa: SLF001
-        for parameter, moved in zip(parameters, before, strict=True):
-            self.state[parameter][BEFORE] = parameter.data
-            parameter.data = moved
+        torch._foreach_lerp_(before, values, 1.0 + group["heavy_ball"])
+        torch._foreach_add_(before, direction, alpha=-group["lr"])
+        for parameter, state, old, new in zip(parameters, states, values, before, strict=True):
+            state[BEFORE], parameter.data = old, new
 
-    def _direction(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if group["weight_decay"] != 0.0:
-            gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))  # noqa: SLF001
-        momentum = group["momentum"]
+    def _states(self, parameters: list[Tensor], group: dict[str, Any]) -> list[dict[str, Tensor]]:
+        states = [self.state[parameter] for parameter in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
+            if group["momentum"] != 0.0 and BUFFER not in state:
+                state[BUFFER] = torch.zeros_like(parameter)
+            if group["heavy_ball"] != 0.0 and BEFORE not in state:
+                state[BEFORE] = parameter.detach().clone()
+        return states
+
+    @staticmethod
+    def _direction(parameters: list[Tensor], states: list[dict[str, Tensor]], group: dict[str, Any]) -> list[Tensor]:
+        """What the learning rate is multiplied with; the gradients themselves are never changed."""
+        given = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        decay, momentum = group["weight_decay"], group["momentum"]
+        gradients = list(torch._foreach_add(given, parameters, alpha=decay)) if decay != 0.0 else given
         if momentum == 0.0:
             return gradients
-        buffers = [self._state(p, BUFFER, lambda p=p: torch.zeros_like(p)) for p in parameters]
-        torch._foreach_mul_(buffers, momentum)  # noqa: SLF001
-        torch._foreach_add_(buffers, gradients)  # noqa: SLF001
-        return list(torch._foreach_add(gradients, buffers, alpha=momentum)) if group["nesterov"] else buffers  # noqa: SLF001
-
-    def _state(self, parameter: Tensor, name: str, start: Callable[[], Tensor]) -> Tensor:
-        state = self.state[parameter]
-        if name not in state:
-            state[name] = start()
-        value: Tensor = state[name]
-        return value
+        buffers = [state[BUFFER] for state in states]
+        torch._foreach_mul_(buffers, momentum)
+        torch._foreach_add_(buffers, gradients)
+        return list(torch._foreach_add(gradients, buffers, alpha=momentum)) if group["nesterov"] else buffers

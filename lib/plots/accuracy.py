@@ -59,9 +59,7 @@ def _draw_ours(axes: Axes, summary: pd.DataFrame, colours: Mapping[str, str], sh
 
 def _draw_front(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:
     front = summaries.pareto(summary)
-    return axes.plot(
-        front["macs"] / MILLION, front["top1_mean"], color=FRONT, linewidth=7, zorder=1, label="Pareto front"
-    )
+    return axes.plot(front["macs"] / MILLION, front["top1_mean"], color=FRONT, linewidth=7, zorder=1, label="Pareto front")
 
 
 def _draw_dense(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:

@@ -7,7 +7,7 @@ and its batch norm's scale and shift are zero and stay zero, so that the channel
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib.networks.network import Network
 
@@ -70,7 +70,7 @@ class Holder:
     def __init__(self, network: Network, *, scale: bool = True) -> None:
         """scale: also hold the batch norm's scale (a method that lets filters come back leaves it alone)."""
         self.filters = network.filters()
-        self.channels: dict[str, list[nn.Parameter]] = {}
+        self.channels: dict[str, list[Tensor]] = {}
         for wire in network.wires:
             norm = network.norm(wire)
             found = [network.conv(wire).bias, norm.bias, norm.weight if scale else None]
@@ -79,18 +79,19 @@ class Holder:
     @torch.no_grad()
     def hold_(self, masks: Masks, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Zero what the masks drop, in the optimizer's buffers too where one is given."""
-        parameters, factors = [], []
+        parameters: list[Tensor] = []
+        factors: list[Tensor] = []
         for name, weight in self.filters.items():
             mask = masks[name].to(weight.device)
             channels = self.channels[name]
             parameters += [weight, *channels]
             factors += [mask.view(-1, 1, 1, 1)] + [mask] * len(channels)
-        torch._foreach_mul_(parameters, factors)  # noqa: SLF001 (torch has no public name for it)
+        torch._foreach_mul_(parameters, factors)
         if optimizer is not None:
             _multiply_buffers(optimizer, parameters, factors)
 
 
-def _multiply_buffers(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], factors: list[Tensor]) -> None:
+def _multiply_buffers(optimizer: torch.optim.Optimizer, parameters: list[Tensor], factors: list[Tensor]) -> None:
     """The buffers that lie along a parameter (momentum, the iterate before) follow its mask."""
     buffers, along = [], []
     for parameter, factor in zip(parameters, factors, strict=True):
@@ -99,7 +100,7 @@ def _multiply_buffers(optimizer: torch.optim.Optimizer, parameters: list[nn.Para
                 buffers.append(value)
                 along.append(factor)
     if buffers:
-        torch._foreach_mul_(buffers, along)  # noqa: SLF001
+        torch._foreach_mul_(buffers, along)
 
 
 def apply_(network: Network, masks: Masks) -> None:

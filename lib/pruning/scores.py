@@ -8,7 +8,8 @@ from torch import Tensor
 
 def norm(weight: Tensor, order: int) -> Tensor:
     """The L1 (order 1) or L2 (order 2) norm of every filter."""
-    return torch.linalg.vector_norm(weight, order, dim=(1, 2, 3))
+    norms: Tensor = torch.linalg.vector_norm(weight, order, dim=(1, 2, 3))
+    return norms
 
 
 @torch.no_grad()

@@ -1,0 +1,32 @@
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+BIN := .venv/bin
+READY := .venv/ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help repro test check
+help:  ## Show this help
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+
+repro: $(READY)  ## Set up if needed, then run everything that is out of date, JOBS=N cells at once, and write the table
+	python -m stages.check --out data/checked.txt
+	python -m stages.workers --jobs $(JOBS)
+	dvc repro
+
+test: $(READY)  ## Set up if needed, then lint, check types, parameters and graph, and run the tests
+	ruff check .
+	ruff format --check .
+	mypy
+	$(MAKE) --no-print-directory check
+	pytest -n $(JOBS)
+
+check: $(READY)  ## Check params.yaml, all problems at once, and the graph
+	python -m stages.check --out data/checked.txt
+	dvc dag > /dev/null
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	pip install --quiet --disable-pip-version-check --constraint requirements.lock pip
+	pip install --quiet --disable-pip-version-check --constraint requirements.lock --group dev
+	touch $@

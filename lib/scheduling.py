@@ -1,0 +1,57 @@
+"""Running the nodes of a graph by several workers: what to run, in which chains, and in which order."""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+Graph = Mapping[str, frozenset[str]]  # node -> the nodes it needs first
+Chain = tuple[str, ...]
+
+
+def affected(graph: Graph, stale: Iterable[str]) -> set[str]:
+    """The stale nodes and all that depend on them."""
+    found = set(stale) & graph.keys()
+    while more := {node for node, needs in graph.items() if node not in found and needs & found}:
+        found |= more
+    return found
+
+
+def chains(graph: Graph, wanted: set[str]) -> dict[Chain, frozenset[str]]:
+    """The wanted nodes as chains to run in one go, each with the wanted nodes it needs first.
+
+    A node joins the chain before it when it needs nothing else and nothing else needs that chain's end.
+    """
+    needs = {node: graph[node] & wanted for node in wanted}
+    users: dict[str, set[str]] = {node: {other for other in wanted if node in needs[other]} for node in wanted}
+
+    def follows(node: str) -> str | None:
+        """The node that `node` continues, if it does. What the other needed is not needed twice."""
+        for before in needs[node]:
+            if users[before] == {node} and needs[node] - {before} <= needs[before]:
+                return before
+        return None
+
+    following = {before: node for node in wanted if (before := follows(node)) is not None}
+    found = {}
+    for start in sorted(node for node in wanted if follows(node) is None):
+        chain = [start]
+        while chain[-1] in following:
+            chain.append(following[chain[-1]])
+        found[tuple(chain)] = frozenset(needs[start])
+    return found
+
+
+def run_all(todo: Mapping[Chain, frozenset[str]], run: Callable[[Chain], None], jobs: int) -> None:
+    """Run every chain once what it needs is done, `jobs` at once.
+
+    The first failure is raised after the chains that are running have ended; nothing new is started.
+    """
+    waiting, done = dict(todo), set[str]()
+    running: dict[Future[None], Chain] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        while waiting or running:
+            for chain in [chain for chain, needs in waiting.items() if needs <= done][: jobs - len(running)]:
+                running[pool.submit(run, chain)] = chain
+                del waiting[chain]
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                done.update(running.pop(future))
+                future.result()
