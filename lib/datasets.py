@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,19 +80,18 @@ def load(folder: Path) -> Dataset:
     try:
         about = json.loads((folder / ABOUT).read_text())
         tensors = load_file(folder / FILE)
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
-        msg = f"{folder} holds no complete data set ({error}); run the download stage (`dvc repro download`)"
+        splits = {name: Split(tensors[f"{name}_images"], tensors[f"{name}_labels"]) for name in about["counts"]}
+        shape, mean, std = (tuple(about[key]) for key in ("shape", "mean", "std"))
+        return Dataset(about["name"], tuple(about["classes"]), shape, mean, std, about["sha256"], splits)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:  # missing, or not what `make` writes
+        msg = f"{folder} holds no complete data set ({error!r}); run the download stage (`dvc repro download`)"
         raise ValueError(msg) from error
-    splits = {name: Split(tensors[f"{name}_images"], tensors[f"{name}_labels"]) for name in about["counts"]}
-    shape, mean, std = (tuple(about[key]) for key in ("shape", "mean", "std"))
-    return Dataset(about["name"], tuple(about["classes"]), shape, mean, std, about["sha256"], splits)
 
 
 def hold_out(train: Labelled, params: Params) -> tuple[dict[str, Labelled], Tensor]:
     """Split train into train and a stratified validation part (at least one image a class); also which images went."""
     held_out = stratified(train[1], params.validation_fraction, params.split_seed)
-    stays = torch.ones(len(train[1]), dtype=torch.bool)
-    stays[held_out] = False
+    stays = torch.ones(len(train[1]), dtype=torch.bool).index_fill(0, held_out, value=False)
     parts = {"train": stays.nonzero().flatten(), "validation": held_out}
     return {name: (train[0][index], train[1][index]) for name, index in parts.items()}, held_out
 
@@ -144,12 +144,12 @@ def _torchvision(params: Params, cache: Path, _: imagefolder.Progress) -> tuple[
     from torchvision import datasets
 
     kind = getattr(datasets, TORCHVISION[params.name])
-    splits: dict[str, Labelled] = {}
     classes: tuple[str, ...] = ()
+    splits: dict[str, Labelled] = {}
     for name in ("train", "test"):
         try:
             part = kind(cache, train=name == "train", download=True)
-        except (OSError, RuntimeError) as error:  # URLError is an OSError; a broken file is a RuntimeError
+        except (OSError, HTTPException, RuntimeError) as error:  # URLError is an OSError, a broken file a RuntimeError
             msg = f"torchvision cannot get {params.name} ({error}); check the network, or {OFFLINE_CURE}"
             raise ValueError(msg) from error
         classes = tuple(part.classes)
@@ -158,18 +158,24 @@ def _torchvision(params: Params, cache: Path, _: imagefolder.Progress) -> tuple[
 
 
 def _image_folder(params: Params, cache: Path, progress: imagefolder.Progress) -> tuple[tuple[str, ...], dict[str, Labelled]]:
-    return imagefolder.read(fetch(params.source, params.sha256, cache), progress)
+    path = fetch(params.source, params.sha256, cache)
+    try:
+        return imagefolder.read(path, progress)
+    except imagefolder.DamagedError:
+        if path.parent == cache:  # a broken download would be taken from the cache for ever
+            path.unlink()
+        raise
 
 
 def _write(out: Path, params: Params, classes: tuple[str, ...], tensors: dict[str, Tensor]) -> None:
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same number
     temporary.mkdir(parents=True)
     try:
         save_file(tensors, temporary / FILE)
         about = _about(params, classes, tensors, sha256_of(temporary / FILE))
         write_text(temporary / ABOUT, json.dumps(about, indent=2, sort_keys=True) + "\n")
-        if out.exists():
-            shutil.rmtree(out)
+        shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from lib.atomic import replacing
 
 TIMEOUT_SECONDS = 30.0
+OTHER_FILE_CURE = "it is another file or a broken copy: get it again"
 OFFLINE_CURE = "download it elsewhere and set data.source to the local path"
 
 
@@ -43,20 +44,21 @@ def _check(path: Path, expected: str) -> None:
         raise ValueError(msg)
     got = sha256_of(path)
     if got != expected:
-        msg = f"{path} has sha256 {got}, expected {expected}; it is another file or a broken copy: get it again"
+        msg = f"{path} has sha256 {got}, expected {expected}; {OTHER_FILE_CURE} or correct data.sha256"
         raise ValueError(msg)
 
 
 def _download(url: str, sha256: str | None, cache: Path) -> Path:
     name = Path(urllib.parse.urlparse(url).path).name or "archive"
     path = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}"
-    if not path.exists():
-        with replacing(path) as temporary:
-            _receive(url, temporary)
-            if sha256 is not None:
-                _check(temporary, sha256)
-    elif sha256 is not None:
-        _check(path, sha256)
+    if path.exists() and (sha256 is None or sha256_of(path) == sha256):
+        return path
+    with replacing(path) as temporary:  # also over a kept file that went bad or is older than the checksum
+        _receive(url, temporary)
+        got = sha256_of(temporary)
+        if sha256 not in (None, got):
+            msg = f"{url} has sha256 {got}, expected {sha256}; {OTHER_FILE_CURE} or correct data.sha256"
+            raise ValueError(msg)
     return path
 
 

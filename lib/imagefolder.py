@@ -4,6 +4,7 @@ Nothing is unpacked to disk: members are read one by one and decoded at once.
 """
 
 import io
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -27,20 +28,28 @@ Progress = Callable[[Iterable[str], str], Iterable[str]]
 Tree = dict[str, dict[str, list[str]]]  # split -> class -> members, sorted
 
 
+class DamagedError(ValueError):
+    """An archive that is not whole: another copy of it may be."""
+
+
 def read(source: Path, progress: Progress) -> tuple[tuple[str, ...], dict[str, tuple[Tensor, Tensor]]]:
     """Classes (sorted) and, for train and test, images (N, 3, H, W) uint8 with labels (N,) int64, class by class.
 
-    Raises ValueError for a damaged archive, missing splits, classes that differ, empty classes, unreadable images and
-    images of several sizes.
+    Raises DamagedError for a damaged archive, ValueError for missing splits, classes that differ, empty classes, unreadable
+    images and images of several sizes.
     """
     with _opened(source) as (members, member):
         tree = _tree(members, source)
         test = _test_split(tree, source)
         classes = _classes(tree, test, source)
-        splits = {
-            name: _split(tree[folder], classes, member, progress, f"{source.name} {folder}")
-            for name, folder in (("train", TRAIN), ("test", test))
-        }
+        splits: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, folder in (("train", TRAIN), ("test", test)):
+            place = {path: index for index, path in enumerate(_in_order(tree[folder], classes))}
+            # In the order of the archive: every step back in a compressed tar would unpack it from its start again.
+            names = progress([path for path in members if path in place], f"{source.name} {folder}")
+            shape = splits["train"][0].shape[1:] if splits else None
+            images = _images(names, place, member, shape)
+            splits[name] = images, torch.tensor([i for i, kind in enumerate(classes) for _ in tree[folder][kind]])
     return classes, splits
 
 
@@ -53,17 +62,38 @@ def _opened(source: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
             yield files, lambda name: (source / name).read_bytes()
         elif zipfile.is_zipfile(source):
             with zipfile.ZipFile(source) as archive:
-                yield [info.filename for info in archive.infolist() if not info.is_dir()], archive.read
+                names = dict.fromkeys(info.filename for info in archive.infolist() if not info.is_dir())
+                yield list(names), lambda name: _zip_member(archive, name)
         elif tarfile.is_tarfile(source):
             with tarfile.open(source) as tar:
                 infos = {info.name: info for info in tar.getmembers() if info.isfile()}
+                _check_end(tar)
                 yield list(infos), lambda name: _tar_member(tar, infos[name])
         else:
             msg = f"{source} is no folder, zip or tar that can be read; {BROKEN_CURE}"
-            raise ValueError(msg)
-    except (zipfile.BadZipFile, tarfile.ReadError, EOFError, zlib.error) as error:
+            raise DamagedError(msg)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         msg = f"{source}: {error}; {BROKEN_CURE}"
+        raise DamagedError(msg) from error
+
+
+def _zip_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except RuntimeError as error:  # a password, or a compression that Python does not know
+        msg = f"{name} cannot be unpacked ({error}); make the zip again, without a password, with deflate"
         raise ValueError(msg) from error
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Raise ReadError unless the archive ends with its end mark: tarfile takes one cut between two members for whole."""
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        msg = "the end of the tar is missing"
+        raise tarfile.ReadError(msg)
+    while tar.fileobj.read(1 << 20):  # gzip, bzip2 and xz compare their checksum at the very end
+        pass
 
 
 def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
@@ -107,27 +137,24 @@ def _classes(tree: Tree, test: str, source: Path) -> tuple[str, ...]:
     return tuple(sorted(tree[TRAIN]))
 
 
-def _split(
-    files: dict[str, list[str]],
-    classes: tuple[str, ...],
-    member: Callable[[str], bytes],
-    progress: Progress,
-    label: str,
-) -> tuple[Tensor, Tensor]:
-    names = [name for kind in classes for name in files[kind]]
-    labels = torch.tensor([index for index, kind in enumerate(classes) for _ in files[kind]])
-    images: Tensor | None = None
-    for index, name in enumerate(progress(names, label)):
-        pixels = torch.from_numpy(_decode(name, member(name)))  # (H, W, 3)
+def _in_order(files: dict[str, list[str]], classes: tuple[str, ...]) -> list[str]:
+    return [name for kind in classes for name in files[kind]]
+
+
+def _images(names: Iterable[str], place: dict[str, int], member: Callable[[str], bytes], shape: torch.Size | None) -> Tensor:
+    """Images (N, 3, H, W), each at its place; shape: (3, H, W) where other images have fixed it already."""
+    images = None if shape is None else torch.empty((len(place), *shape), dtype=torch.uint8)
+    for name in names:
+        pixels = torch.from_numpy(_decode(name, member(name))).permute(2, 0, 1)
         if images is None:
-            images = torch.empty((len(names), *pixels.shape), dtype=torch.uint8)
+            images = torch.empty((len(place), *pixels.shape), dtype=torch.uint8)
         if pixels.shape != images.shape[1:]:
-            sizes = f"{tuple(images.shape[1:3])} and {tuple(pixels.shape[:2])}"
+            sizes = f"{tuple(images.shape[2:])} and {tuple(pixels.shape[1:])}"
             msg = f"{name} differs in size from the images before it ({sizes}); resize all images to one size first"
             raise ValueError(msg)
-        images[index] = pixels
+        images[place[name]] = pixels
     assert images is not None  # classes without images were refused
-    return images.permute(0, 3, 1, 2).contiguous(), labels
+    return images
 
 
 def _decode(name: str, content: bytes) -> "np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]":

@@ -12,6 +12,15 @@ from lib.training import Compute, evaluate, prepare
 
 DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
 
+NOTED = (
+    "epochs",
+    "keep_ratio_achieved",
+    "masked_top1",
+    "max_abs_logit_difference",
+    "max_abs_logit_difference_float64",
+    "validation_top1",
+)
+
 
 def measure(source: Path, dataset: Dataset, keep_ratio: float, compute: Compute) -> dict[str, float]:
     """Numbers of compact checkpoint `source`; keep_ratio is the one asked for. This is the only look at the test labels.
@@ -28,11 +37,9 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, compute: Compute)
     scores = evaluate(network.to(device), batches)
     dense = build(Architecture(architecture.name, architecture.num_classes, architecture.in_channels, architecture.hidden))
     cost, whole = count(network, checkpoint.shape), count(dense, checkpoint.shape)
-    notes = ("keep_ratio_achieved", "max_abs_logit_difference", "max_abs_logit_difference_float64", "masked_top1")
+    notes = {name: checkpoint.notes[name] for name in NOTED if name in checkpoint.notes}  # an imported network has fewer
     numbers = {
         "classes": architecture.num_classes,
-        "epochs": checkpoint.notes["epochs"],
-        "validation_top1": checkpoint.notes["validation_top1"],
         "top1": scores.top1,
         "params": cost.params,
         "macs": cost.total_macs,
@@ -40,7 +47,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, compute: Compute)
         "macs_ratio": cost.total_macs / whole.total_macs,
         "macs_fractional": fractional_macs(dense, checkpoint.shape, keep_ratio),
         "bytes": source.stat().st_size,
-        **{name: checkpoint.notes[name] for name in notes},
+        **notes,
     }
     if architecture.num_classes > 5:
         numbers["top5"] = scores.top5

@@ -1,0 +1,77 @@
+"""One AHSG-HT step (optimizer and projection) on ResNet-56 against torch's foreach SGD-Nesterov step.
+
+    python -m bench.ahsg_step
+
+The two take turns call by call; medians over all turns. A projection filter by filter, as in the original, is timed too.
+"""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from lib.networks import build
+from lib.networks.network import Architecture, Network
+from lib.pruning.masks import kept_count
+from lib.pruning.method import Moment, Request, Sgd, sgd
+from lib.pruning.methods import ahsg_ht
+
+KEEP_RATIO, TURNS, WARM_UP = 0.7, 300, 20
+SETTINGS = Sgd(lr=1e-6, momentum=0.9, nesterov=True, weight_decay=5e-4)
+
+
+def network() -> Network:
+    made = build(Architecture("resnet56", 10, 3), torch.Generator().manual_seed(0)).train()
+    made(torch.randn(4, 3, 32, 32)).square().mean().backward()
+    return made
+
+
+@torch.no_grad()
+def filter_by_filter(made: Network) -> None:
+    """The original's way: every norm fetched to Python, every dropped filter zeroed by itself."""
+    for wire in made.wires:
+        weight, shift = made.conv(wire).weight, made.norm(wire).bias
+        norms = [one.norm(2).item() for one in weight]
+        order = sorted(range(len(norms)), key=norms.__getitem__)
+        for index in order[: len(norms) - kept_count(len(norms), KEEP_RATIO)]:
+            weight[index] = 0.0
+            shift[index] = 0.0
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    plain, pruned, original = network(), network(), network()
+    steps = {"SGD": sgd(list(plain.parameters()), SETTINGS).step}
+    params = ahsg_ht.Params(
+        start="teacher",
+        guide={},
+        variant="sgd",
+        heavy_ball=0.1,
+        warmup_epochs=0,
+        every=1,
+        mask_momentum=False,
+        batches=None,
+    )
+    method = ahsg_ht.method(pruned, params, Request(KEEP_RATIO, coupled=False, epochs=1, generator=torch.Generator()))
+    optimizer = method.optimizer(list(pruned.parameters()), SETTINGS)
+    theirs = sgd(list(original.parameters()), SETTINGS)
+    calls: dict[str, Callable[[], object]] = {
+        **steps,
+        "AHSG-HT": lambda: (optimizer.step(), method.after_step(Moment(0, 0, optimizer))),
+        "SGD and a projection filter by filter": lambda: (theirs.step(), filter_by_filter(original)),
+    }
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(WARM_UP + TURNS):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if turn >= WARM_UP:
+                times[name].append(time.perf_counter() - start)
+    base = median(times["SGD"])
+    for name, values in times.items():
+        print(f"{name}: {1000 * median(values):.3f} ms a step, {median(values) / base:.2f} x SGD")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Trainings to kill: three kinds on small colourless images, each ended by SIGKILL at a chosen moment.
+
+`python -m tests.interrupted FOLDER` starts every kind in a process of its own and kills it, once after an epoch and once in
+the middle of the next; what they leave in FOLDER/<kind>-<moment>/scratch is theirs.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from lib import datasets
+from lib.checkpoint import Checkpoint, save
+from lib.datasets import load
+from lib.distillation.distilling import distill
+from lib.networks import build
+from lib.networks.network import Architecture
+from lib.params import read
+from lib.pruning.masks import apply_
+from lib.pruning.pruning import Cell, prune
+from lib.pruning.scores import uniform
+from lib.pruning.selection import Selection
+from lib.randomness import stream
+from lib.resume import Scratch
+from lib.runs import setting
+from lib.teaching import teach
+from lib.training import Tally
+from tests import tiny
+
+EPOCHS, STEPS = 3, 3
+KINDS = ("teach", "prune", "distill")
+MOMENTS = ("epoch", "step")
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """Three epochs of three steps; the teacher is as wide as no student, so that an adapter is trained too."""
+    batches = {"kind": "constant", "size": 8, "last": "merge"}
+    lengths = {f"{name}__epochs": EPOCHS for name in ("teacher", "prune__training", "distill__training")}
+    sizes = {f"{name}__batches": batches for name in ("teacher", "prune__training", "distill__training")}
+    return tiny.document(prune__ahsg_ht__warmup_epochs=1, **lengths, **sizes, **changes)
+
+
+def prepare(folder: Path) -> None:
+    """The data set, a wider teacher, a network and the same one pruned, in a folder."""
+    params = read(tiny.document(), "data", datasets.Params)
+    classes, source = datasets._digits(params, folder, tiny.unwatched)
+    tensors = {}
+    for name, (first, count) in {"train": (0, 24), "validation": (24, 10), "test": (34, 10)}.items():
+        images, labels = (tensor[first : first + count] for tensor in source["train"])
+        tensors[f"{name}_images"] = functional.interpolate(images, scale_factor=4).contiguous()
+        tensors[f"{name}_labels"] = labels.contiguous()
+    datasets._write(folder / "data", params, classes, tensors)
+    data = load(folder / "data")
+    for name, file in (("vgg11", "teacher"), ("resnet8", "dense"), ("resnet8", "pruned")):
+        network = build(Architecture(name, 10, 1), stream(0, name))
+        masks = None
+        if file == "pruned":
+            masks = Selection(network, 0.5, coupled=False).choose(uniform(network.filters(), stream(0, "masks")))
+            apply_(network, masks)
+        save(folder / f"{file}.safetensors", Checkpoint(network, masks, data.shape, data.mean, data.std, {"epochs": 1}))
+
+
+def train(kind: str, folder: Path, own: Path, given: Mapping[str, Any], seed: int = 0) -> Path:
+    """Do a training of a kind with the files of `folder`; its scratch and its results are in `own`."""
+    here = setting(given, folder / "data", seed, own / "scratch")
+    teacher, dense, pruned = (folder / f"{name}.safetensors" for name in ("teacher", "dense", "pruned"))
+    out = own / "out.safetensors"
+    jobs: Mapping[str, Callable[[], None]] = {
+        "teach": lambda: teach(given, "resnet8", here, out),
+        "prune": lambda: prune(given, Cell("ahsg_ht", 0.5, coupled=False), dense, teacher, here, out),
+        "distill": lambda: distill(given, "feature", pruned, teacher, here, out),
+    }
+    jobs[kind]()
+    return out
+
+
+def kill_at(moment: str) -> None:
+    """From now on this process ends itself: as a state is saved, or after the second step of the second epoch."""
+    owner, name, calls = (Scratch, "save", 1) if moment == "epoch" else (Tally, "add", STEPS + 2)
+    original, left = getattr(owner, name), [calls]
+
+    def counted(*arguments: Any) -> None:
+        original(*arguments)
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, counted)
+
+
+def main() -> None:
+    """Kill every kind at every moment."""
+    folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)]).step()  # imports the compiler, once for all and not in each
+    for kind in KINDS:
+        for moment in MOMENTS:
+            child = os.fork()  # before any training, so that torch has no threads yet
+            if child == 0:
+                kill_at(moment)
+                train(kind, folder, folder / f"{kind}-{moment}", document())
+                os._exit(0)
+            status = os.waitpid(child, 0)[1]
+            assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, (kind, moment, status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""Every stage by hand, without DVC, from the download to the tables; and what a stage says to bad input."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from lib import checkpoint
+from lib.datasets import load as load_data
+from lib.pruning.masks import achieved
+from stages.command import run as run_stage
+from tests import tiny
+
+STAGES = tuple(sorted(path.stem for path in (tiny.ROOT / "stages").glob("*.py") if path.stem not in ("__init__", "command")))
+PRUNED = "ahsg_ht-0.5-0"
+
+
+def _document() -> dict[str, Any]:
+    """One epoch each; the guide and teacher of resnet8 is a resnet14."""
+    changes = {f"{name}__epochs": 1 for name in ("teacher", "prune__training", "distill__training")}
+    document = tiny.document(prune__scratch_epochs=1, **changes)
+    document["distill"]["teacher"] = "resnet14"
+    axes = {"network": "resnet8", "methods": ["ahsg_ht"], "keep_ratios": [0.5], "distillers": ["kd", "feature"]}
+    document["benchmark"] |= {**axes, "seeds": [0]}
+    document["latency"] = {"batch_sizes": [1, 4], "warmup": 1, "repeats": 3}
+    return document
+
+
+def _arguments(given: Mapping[str, object]) -> list[str]:
+    return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def _stage(name: str, folder: Path, **given: object) -> str:
+    """Run a stage as its user does; what it said."""
+    command = [sys.executable, "-m", f"stages.{name}", *_arguments({"params": folder / "params.yaml", **given})]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tiny.ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything that one tiny suite makes, and in `said` what tabulate said."""
+    folder = tmp_path_factory.mktemp("suite")
+    (folder / "params.yaml").write_text(yaml.safe_dump(_document()))
+    data, networks = folder / "data", folder / "models"
+    training = {"seed": 0, "data": data, "scratch": folder / "scratch"}
+    teacher, guide = (networks / f"teacher/{name}-0.safetensors" for name in ("resnet8", "resnet14"))
+    _stage("check", folder, out=folder / "checked.txt")
+    _stage("download", folder, cache=folder / "cache", out=data)
+    for path in (teacher, guide):
+        _stage("train_teacher", folder, network=path.stem[:-2], out=path, **training)
+    from_here = {"teacher": teacher, "guide": guide, **training}
+    for key, method, keep in ((PRUNED, "ahsg_ht", 0.5), ("dense-1.0-0", "dense", 1.0)):
+        out = networks / f"pruned/{key}.safetensors"
+        _stage("prune", folder, method=method, keep_ratio=keep, compaction="scatter", out=out, **from_here)
+    for method, keep, distiller in (("ahsg_ht", 0.5, "kd"), ("ahsg_ht", 0.5, "feature"), ("dense", 1.0, "kd")):
+        pruned, key = networks / f"pruned/{method}-{keep}-0.safetensors", f"{method}-{keep}-{distiller}-0"
+        distilled, small = (networks / f"{kind}/{key}.safetensors" for kind in ("distilled", "compact"))
+        _stage("distill", folder, distiller=distiller, pruned=pruned, teacher=guide, out=distilled, **training)
+        _stage("compact", folder, source=distilled, data=data, compaction="scatter", out=small)
+        _stage("measure", folder, source=small, data=data, keep_ratio=keep, out=folder / f"cells/{key}.json")
+    source, coupled = networks / "distilled/ahsg_ht-0.5-kd-0.safetensors", networks / "coupled.safetensors"
+    _stage("compact", folder, source=source, data=data, compaction="coupled", out=coupled)
+    _stage("latency", folder, masked=networks / "distilled", compact=networks / "compact", out=folder / "latency")
+    logs = {f"{name}_logs": networks / name for name in ("teacher", "pruned", "distilled")}
+    published = tiny.ROOT / "suites/published.yaml"
+    given = {"cells": folder / "cells", "latency": folder / "latency", "published": published, "out": folder / "tables"}
+    (folder / "said").write_text(_stage("tabulate", folder, **given, **logs))
+    return folder
+
+
+def test_the_data_set_is_the_digits(folder: Path) -> None:
+    assert load_data(folder / "data").shape == (1, 8, 8)
+    assert (folder / "checked.txt").read_text() == "every section of the parameter file is valid\n"
+
+
+def test_every_training_leaves_a_checkpoint_and_its_log_and_no_scratch(folder: Path) -> None:
+    made = {path.relative_to(folder / "models").as_posix() for path in (folder / "models").rglob("*.csv")}
+    keys = ("ahsg_ht-0.5-kd-0", "ahsg_ht-0.5-feature-0", "dense-1.0-kd-0")
+    expected = {f"distilled/{key}.csv" for key in keys} | {f"pruned/{key}.csv" for key in (PRUNED, "dense-1.0-0")}
+    assert made == expected | {"teacher/resnet8-0.csv", "teacher/resnet14-0.csv"}
+    assert all((folder / "models" / name).with_suffix(".safetensors").is_file() for name in made)
+    assert list((folder / "scratch").iterdir()) == []
+
+
+def test_the_pruning_was_guided_by_features(folder: Path) -> None:
+    header = (folder / f"models/pruned/{PRUNED}.csv").read_text().splitlines()[0].split(",")
+    assert {"loss_feature", "mask_changes", "validation_top1"} <= set(header)
+
+
+@pytest.mark.parametrize("distiller", ["kd", "feature"])
+def test_the_distilled_network_keeps_the_masks_it_got(folder: Path, distiller: str) -> None:
+    pruned = checkpoint.load(folder / f"models/pruned/{PRUNED}.safetensors")
+    distilled = checkpoint.load(folder / f"models/distilled/ahsg_ht-0.5-{distiller}-0.safetensors")
+    assert pruned.masks is not None
+    assert distilled.masks is not None
+    assert achieved(pruned.masks) == 0.5
+    for name, mask in pruned.masks.items():
+        assert torch.equal(mask, distilled.masks[name])
+        assert distilled.network.filters()[name][~mask].count_nonzero() == 0
+    assert (pruned.notes["epochs"], distilled.notes["epochs"]) == (2, 3)
+
+
+def test_both_compact_networks_compute_what_the_masked_one_does(folder: Path) -> None:
+    test = load_data(folder / "data").splits["test"].images[:64].float() / 255
+    masked = checkpoint.load(folder / "models/distilled/ahsg_ht-0.5-kd-0.safetensors").network
+    for name in ("compact/ahsg_ht-0.5-kd-0", "coupled"):
+        small = checkpoint.load(folder / f"models/{name}.safetensors")
+        assert small.masks is None
+        assert small.network.filters()["conv1"].shape[0] == 8
+        with torch.no_grad():
+            assert torch.allclose(masked(test), small.network(test), atol=1e-4)
+        plan = json.loads((folder / f"models/{name}.json").read_text())
+        assert plan["network"] == "resnet8"
+        assert len(plan["filters"]["conv1"]) == 8
+
+
+def test_a_cell_holds_numbers(folder: Path) -> None:
+    cell = json.loads((folder / "cells/ahsg_ht-0.5-kd-0.json").read_text())
+    dense = json.loads((folder / "cells/dense-1.0-kd-0.json").read_text())
+    assert all(isinstance(value, int | float) for value in cell.values())
+    assert cell["epochs"] == dense["epochs"] == 3
+    assert cell["keep_ratio_achieved"] == 0.5
+    assert dense["macs_ratio"] == dense["params_ratio"] == 1.0
+    assert cell["macs"] < dense["macs"]
+    assert 10.0 < cell["top1"] <= 100.0
+
+
+def test_latencies_are_there_for_every_shape(folder: Path) -> None:
+    assert sorted(path.name for path in (folder / "latency").iterdir()) == [
+        "ahsg_ht-0.5-0.json",
+        "dense-1.0-0.json",
+        "machine.json",
+    ]
+    timed = json.loads((folder / "latency/ahsg_ht-0.5-0.json").read_text())
+    assert {name: set(sizes) for name, sizes in timed.items()} == dict.fromkeys(("masked", "compact"), {"1", "4"})
+
+
+def test_the_tables_name_the_one_cell_that_was_left_out(folder: Path) -> None:
+    assert "missing cells (1): dense-1.0-feature-0" in (folder / "said").read_text()
+    table = (folder / "tables/table.md").read_text()
+    assert "ahsg_ht" in table
+    assert "dense-1.0-feature-0" in table
+    assert (folder / "tables/accuracy_macs.png").stat().st_size > 1000
+
+
+def test_a_stage_gives_the_same_bytes_again(folder: Path, tmp_path: Path) -> None:
+    data, out = folder / "data", tmp_path / "resnet8-0.safetensors"
+    _in_process("train_teacher", folder, network="resnet8", seed=0, data=data, scratch=tmp_path, out=out)
+    for ending in (".safetensors", ".csv"):
+        expected = folder / f"models/teacher/resnet8-0{ending}"
+        assert out.with_suffix(ending).read_bytes() == expected.read_bytes()
+
+
+def _in_process(name: str, folder: Path, **given: object) -> None:
+    """Run a stage here, which spares the seconds of importing torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", [name, *_arguments({"params": folder / "params.yaml", **given})])
+        run_stage(importlib.import_module(f"stages.{name}").main)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_help_describes_the_stage(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    module = importlib.import_module(f"stages.{name}")
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit, match="^0$"):
+        run_stage(module.main)
+    said = capsys.readouterr().out
+    assert module.__doc__.strip() in said
+    assert "--params FILE" in said
+    assert "--out PATH" in said
+
+
+def test_all_stages_of_the_graph_are_here() -> None:
+    commands = (tiny.ROOT / "dvc.yaml").read_text()
+    assert {name for name in STAGES if f"python -m stages.{name} " in commands} == set(STAGES)
+
+
+def test_a_missing_argument_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="^2$"):
+        _in_process("measure", Path(), source="a", data="b", keep_ratio=0.5)
+    assert "the following arguments are required: --out" in capsys.readouterr().err
+
+
+def test_an_error_is_one_line_without_a_traceback(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stages.compact", "--params", str(folder / "params.yaml"), "--source", "gone"]
+    command += ["--data", str(folder / "data"), "--compaction", "scatter", "--out", str(tmp_path / "out.safetensors")]
+    done = subprocess.run(command, cwd=tiny.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: gone is missing or is not a whole checkpoint")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+BAD: dict[str, tuple[str, dict[str, object], str]] = {
+    "unknown network": ("train_teacher", {"network": "resnet9"}, "no network is called 'resnet9'; there are: resnet8"),
+    "no data": ("train_teacher", {"data": "nowhere"}, "nowhere holds no complete data set .*run the download stage"),
+    "unknown method": ("prune", {"method": "magic"}, "lib.pruning.methods has no 'magic'; there are: ahsg_ht"),
+    "method without a section": ("prune", {"method": "l1", "params": "short.yaml"}, "prune.l1: this section is missing"),
+    "keep ratio": ("prune", {"keep_ratio": 1.5}, "keep_ratio must be above 0 and at most 1, got 1.5"),
+    "unknown distiller": ("distill", {"distiller": "magic"}, "distill.distillers.magic: this section is missing"),
+    "no masks": ("distill", {"pruned": "dense"}, "holds no masks; give the checkpoint that the prune stage wrote"),
+    "masks wanted": ("compact", {"source": "dense"}, "holds no masks; give a checkpoint of the prune or distill stage"),
+    "no cells": ("tabulate", {}, "cell"),
+    "no checkpoints": ("latency", {}, "dense-1.0-kd-0.safetensors is missing or is not a whole checkpoint"),
+    "no such source": ("download", {"params": "elsewhere.yaml"}, "data.source 'nowhere' does not exist; give the path or"),
+    "broken params": ("check", {"params": "broken.yaml"}, "the parameter file is not valid YAML"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) -> None:
+    stage, changes, said = BAD[name]
+    document = _document()
+    document["data"]["source"] = "nowhere"
+    (tmp_path / "elsewhere.yaml").write_text(yaml.safe_dump(document))
+    del document["prune"]["l1"]
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(document))
+    (tmp_path / "broken.yaml").write_text("data: [")
+    given = _complete(stage, folder, tmp_path) | changes
+    if "params" in changes:
+        given["params"] = tmp_path / str(changes["params"])
+    if "dense" in changes.values():
+        given |= {key: folder / "models/teacher/resnet8-0.safetensors" for key in ("source", "pruned") if key in changes}
+    with pytest.raises(SystemExit, match=f"^error: .*{said}"):
+        _in_process(stage, folder, **given)
+    assert not (tmp_path / "out").exists()
+
+
+def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
+    """Arguments of a stage that are all right, except that folders of earlier results are empty."""
+    networks = folder / "models"
+    teacher, pruned = networks / "teacher/resnet14-0.safetensors", networks / f"pruned/{PRUNED}.safetensors"
+    training = {"seed": 0, "data": folder / "data", "scratch": empty / "scratch"}
+    logs = {f"{name}_logs": empty for name in ("teacher", "pruned", "distilled")}
+    pruning = {"method": "ahsg_ht", "keep_ratio": 0.5, "compaction": "scatter", "teacher": teacher, "guide": teacher}
+    arguments: dict[str, dict[str, object]] = {
+        "check": {},
+        "download": {"cache": empty / "cache"},
+        "train_teacher": {"network": "resnet8", **training},
+        "prune": {**pruning, **training},
+        "distill": {"distiller": "kd", "pruned": pruned, "teacher": teacher, **training},
+        "compact": {"source": pruned, "data": folder / "data", "compaction": "scatter"},
+        "latency": {"masked": empty, "compact": empty},
+        "tabulate": {"cells": empty, "latency": empty, **logs, "published": tiny.ROOT / "suites/published.yaml"},
+    }
+    return {**arguments[stage], "out": empty / "out"}
+
+
+@pytest.mark.xfail(strict=True, raises=OSError, reason="stages.command.run catches no OSError; see the report")
+def test_a_missing_parameter_file_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^error: .*gone.yaml"):
+        _in_process("check", folder, params="gone.yaml", out=tmp_path / "out")
+
+
+@pytest.mark.xfail(strict=True, reason="anything but `coupled` is taken for scatter; see the report")
+@pytest.mark.parametrize("stage", ["prune", "compact"])
+def test_an_unknown_compaction_is_refused(folder: Path, tmp_path: Path, stage: str) -> None:
+    given = _complete(stage, folder, tmp_path) | {"compaction": "coupeld"}
+    with pytest.raises(SystemExit, match="coupeld"):
+        _in_process(stage, folder, **given)
+
+
+def test_an_interrupt_is_no_error() -> None:
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="^interrupted; the same command continues from the last finished epoch$"):
+        run_stage(main)
