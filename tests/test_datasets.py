@@ -116,10 +116,7 @@ def _all_of_train(images: Path) -> list[bytes]:
 
 
 def test_another_split_seed_holds_out_others_and_leaves_test_alone(images: Path, tmp_path: Path) -> None:
-    made = [
-        load_file(_make(_params(images, split_seed=seed), tmp_path, str(seed)) / "data.safetensors")
-        for seed in range(4)
-    ]
+    made = [load_file(_make(_params(images, split_seed=seed), tmp_path, str(seed)) / "data.safetensors") for seed in range(4)]
     assert len({str(tensors["validation_indices"].tolist()) for tensors in made}) > 1
     assert all(torch.equal(tensors["test_images"], made[0]["test_images"]) for tensors in made)
 
@@ -208,9 +205,7 @@ def test_a_data_set_that_is_there_is_replaced_whole(images: Path, tmp_path: Path
     assert _nothing_else(made, "data.safetensors", "about.json")
 
 
-def test_what_a_killed_process_left_is_not_in_the_way(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_killed_process_left_is_not_in_the_way(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getpid", lambda: 7)
     (tmp_path / ".out.7.tmp").mkdir()
     (tmp_path / ".out.7.tmp/data.safetensors").write_text("half")
@@ -236,11 +231,9 @@ def test_a_damaged_archive_of_the_user_stays(tmp_path: Path) -> None:
 
 
 DAMAGES = {
-    "no folder": lambda folder: shutil.rmtree(folder),
+    "no folder": shutil.rmtree,
     "no file": lambda folder: (folder / "data.safetensors").unlink(),
-    "cut file": lambda folder: (folder / "data.safetensors").write_bytes(
-        (folder / "data.safetensors").read_bytes()[:-9]
-    ),
+    "cut file": lambda folder: (folder / "data.safetensors").write_bytes((folder / "data.safetensors").read_bytes()[:-9]),
     "empty file": lambda folder: (folder / "data.safetensors").write_bytes(b""),
     "cut about": lambda folder: (folder / "about.json").write_text('{"name": "mine"'),
     "other about": lambda folder: (folder / "about.json").write_text("[]"),

@@ -71,9 +71,7 @@ def test_sha256_of_is_that_of_the_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", [str, Path.as_uri], ids=["path", "file"])
 @pytest.mark.parametrize("sha256", [None, SHA256])
-def test_a_local_file_is_used_where_it_lies(
-    tmp_path: Path, address: Callable[[Path], str], sha256: str | None
-) -> None:
+def test_a_local_file_is_used_where_it_lies(tmp_path: Path, address: Callable[[Path], str], sha256: str | None) -> None:
     path = tmp_path / "with space.zip"
     path.write_bytes(CONTENT)
     assert fetch(address(path), sha256, tmp_path / "cache") == path
@@ -93,7 +91,7 @@ def test_a_source_that_does_not_exist_is_refused(tmp_path: Path, source: str) ->
 
 
 def test_a_checksum_for_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is for archives, but .* is a folder; set it to null"):
+    with pytest.raises(ValueError, match=r"is for archives, but .* is a folder; set it to null"):
         fetch(str(tmp_path), SHA256, tmp_path)
 
 
@@ -136,7 +134,7 @@ def test_a_kept_download_is_checked_against_a_checksum_given_later(shelf: Shelf,
 
 def test_a_missing_page_is_an_error_with_its_number(shelf: Shelf, tmp_path: Path) -> None:
     shelf.status = 404
-    with pytest.raises(ValueError, match="cannot download http://127.*404.*check the address.*data.source"):
+    with pytest.raises(ValueError, match=r"cannot download http://127.*404.*check the address.*data.source"):
         fetch(shelf.url, None, tmp_path / "cache")
     assert _files(tmp_path / "cache") == []
 

@@ -106,9 +106,7 @@ def test_machine_says_what_was_timed_on_and_names_no_host() -> None:
         assert re.search(rf"\b{re.escape(name)}\b", text) is None
 
 
-@pytest.mark.parametrize(
-    "changes", [{"repeats": 2}, {"warmup": 0}, {"batch_sizes": (0,)}, {"batch_sizes": (1.5,)}], ids=str
-)
+@pytest.mark.parametrize("changes", [{"repeats": 2}, {"warmup": 0}, {"batch_sizes": (0,)}, {"batch_sizes": (1.5,)}], ids=str)
 def test_settings_that_time_nothing_are_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="greater than|valid integer"):
+    with pytest.raises(ValidationError, match=r"greater than|valid integer"):
         Params(**({"batch_sizes": (1,), "warmup": 1, "repeats": 3} | changes))  # type: ignore[arg-type]

@@ -83,9 +83,7 @@ def test_params_of_the_compact_network_are_those_of_its_tensors(data: Dataset, t
 
 
 @pytest.mark.parametrize(("keep_ratio", "kept"), [(1.0, 1.0), (0.7, (11 * 3 + 22 * 2 + 44 * 2) / (16 * 3 + 64 + 128))])
-def test_the_keep_ratio_achieved_counts_whole_filters(
-    data: Dataset, tmp_path: Path, keep_ratio: float, kept: float
-) -> None:
+def test_the_keep_ratio_achieved_counts_whole_filters(data: Dataset, tmp_path: Path, keep_ratio: float, kept: float) -> None:
     source, _ = _compact(data, tmp_path, "scatter", keep_ratio)
     numbers = measure(source, data, keep_ratio, COMPUTE)
     assert numbers["keep_ratio_achieved"] == round(kept, 6)
@@ -93,9 +91,7 @@ def test_the_keep_ratio_achieved_counts_whole_filters(
 
 
 def test_top5_means_nothing_with_five_classes(data: Dataset, tmp_path: Path) -> None:
-    few = Dataset(
-        data.name, data.classes[:5], data.shape, data.mean, data.std, data.sha256, {"test": _of_five(data)}
-    )
+    few = Dataset(data.name, data.classes[:5], data.shape, data.mean, data.std, data.sha256, {"test": _of_five(data)})
     network = build(Architecture("resnet8", 5, 1), stream(0, "initialisation"))
     masks = Selection(network, KEEP, coupled=False).choose(uniform(network.filters(), stream(0, "masks")))
     notes = {"epochs": 1, "validation_top1": 20.0}

@@ -109,26 +109,26 @@ def test_a_problem_is_named_with_section_key_value_and_what_is_allowed(change: d
 def test_a_missing_key_is_named() -> None:
     document = parse(_text())
     del document["outer"]["example"]["rate"]
-    with pytest.raises(ParamsError, match="^outer.example.rate: is missing; every key must be written, there are no def"):
+    with pytest.raises(ParamsError, match=r"^outer.example.rate: is missing; every key must be written, there are no def"):
         read(document, "outer.example", Example)
 
 
 @pytest.mark.parametrize("text", ["other: 1", "outer: 1", "outer: {other: 1}", "outer:"])
 def test_a_missing_section_is_named_with_a_model(text: str) -> None:
-    with pytest.raises(ParamsError, match="^outer.example: this section is missing; add it .see suites/digits.yaml"):
+    with pytest.raises(ParamsError, match=r"^outer.example: this section is missing; add it .see suites/digits.yaml"):
         _read(text)
 
 
 @pytest.mark.parametrize("value", ["1", "null", "[1]", "text"])
 def test_a_section_that_is_no_mapping_is_refused(value: str) -> None:
-    with pytest.raises(ParamsError, match="^outer.example: is .*input should be an object"):
+    with pytest.raises(ParamsError, match=r"^outer.example: is .*input should be an object"):
         _read(f"outer: {{example: {value}}}")
 
 
 def test_all_problems_come_in_one_error() -> None:
     document = parse(_text(count="3", rate=2.0, flag=0, name="c", extra=1))
     del document["outer"]["example"]["maybe"]
-    with pytest.raises(ParamsError, match="outer.example") as caught:
+    with pytest.raises(ParamsError, match=r"outer.example") as caught:
         read(document, "outer.example", Example)
     lines = str(caught.value).splitlines()
     assert sorted(line.split(":")[0].split(".")[-1] for line in lines) == [
@@ -144,7 +144,7 @@ def test_all_problems_come_in_one_error() -> None:
 
 def test_several_sections_are_checked_together() -> None:
     document = parse("one: {size: 0}\ntwo: {size: 1}\nthree: {size: x}")
-    with pytest.raises(ParamsError, match="(?s)one.size: is 0.*three.size: is 'x'.*four: this section is missing") as caught:
+    with pytest.raises(ParamsError, match=r"(?s)one.size: is 0.*three.size: is 'x'.*four: this section is missing") as caught:
         check(document, dict.fromkeys(("one", "two", "three", "four"), Inner))
     assert len(str(caught.value).splitlines()) == 3
     check(document, {"two": Inner})
@@ -160,9 +160,9 @@ def test_a_kind_chooses_the_section() -> None:
 
     good = parse("it: {batches: {kind: constant, size: 8, last: keep}}")
     assert read(good, "it", Holder).batches == Constant("constant", 8, "keep")
-    with pytest.raises(ParamsError, match="it.batches: is .*'constant', 'linear-reset', 'linear-global', 'geometric'"):
+    with pytest.raises(ParamsError, match=r"it.batches: is .*'constant', 'linear-reset', 'linear-global', 'geometric'"):
         read(parse("it: {batches: {kind: growing, size: 8, last: keep}}"), "it", Holder)
-    with pytest.raises(ParamsError, match="it.batches.constant.last: is 'wrap'; input should be 'keep', 'drop' or 'merge'"):
+    with pytest.raises(ParamsError, match=r"it.batches.constant.last: is 'wrap'; input should be 'keep', 'drop' or 'merge'"):
         read(parse("it: {batches: {kind: constant, size: 8, last: wrap}}"), "it", Holder)
 
 
@@ -179,5 +179,5 @@ def test_what_holds_no_sections_is_refused(text: str, kind: str) -> None:
 
 
 def test_yaml_tags_run_no_code() -> None:
-    with pytest.raises(ParamsError, match="not valid YAML.*could not determine a constructor"):
+    with pytest.raises(ParamsError, match=r"not valid YAML.*could not determine a constructor"):
         parse("a: !!python/object/apply:os.getcwd []")

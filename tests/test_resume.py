@@ -1,10 +1,10 @@
 """A training that is killed at any moment ends, when it is run again, in the bits of one that was left alone."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def epochs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The epochs that this process trains."""
     done: list[int] = []
     original = training._epoch
@@ -41,7 +41,7 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return original(task, optimizer, epoch, *others)
 
     monkeypatch.setattr(training, "_epoch", noted)
-    yield done
+    return done
 
 
 @pytest.mark.parametrize("kind", interrupted.KINDS)
@@ -84,9 +84,7 @@ def test_the_resumed_kinds_hold_what_makes_them_hard(folder: Path) -> None:
 @pytest.mark.parametrize(
     "changes", [{"teacher__lr": 0.05}, {"augmentation__crop_padding": 0}, {"compute__precision": "bfloat16"}]
 )
-def test_another_training_does_not_continue_from_the_state(
-    folder: Path, epochs: list[int], changes: dict[str, Any]
-) -> None:
+def test_another_training_does_not_continue_from_the_state(folder: Path, epochs: list[int], changes: dict[str, Any]) -> None:
     own = folder / "other"
     with pytest.raises(KeyboardInterrupt):
         _interrupted_after_one_epoch(folder, own, interrupted.document())
@@ -140,9 +138,9 @@ def test_a_run_that_another_process_is_doing_is_refused(folder: Path) -> None:
 
 
 def test_the_scratch_folder_stays_when_the_work_fails(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="stop"), scratch(tmp_path, "key") as place:
+    with contextlib.suppress(KeyboardInterrupt), scratch(tmp_path, "key") as place:
         place.save({"epoch": 1})
-        raise ValueError("stop")  # noqa: EM101 (a stand-in)
+        raise KeyboardInterrupt
     with scratch(tmp_path, "key") as place:
         assert place.load() == {"epoch": 1}
     assert list(tmp_path.iterdir()) == []

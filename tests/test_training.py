@@ -74,7 +74,7 @@ def _plain(network: Network) -> Method:
 
 
 def _fit(task: Fit, folder: Path) -> list[Row]:
-    return fit(task, Scratch(folder), lambda total, done: Bar())
+    return fit(task, Scratch(folder), lambda *_: Bar())
 
 
 def _taught(folder: Path, out: str, seed: int = 0, **changes: Any) -> Path:
@@ -228,9 +228,10 @@ def test_dropout_is_the_same_after_a_resume(tmp_path: Path, monkeypatch: pytest.
         task = _vgg(tmp_path)
         if stop:
             monkeypatch.undo()
-            with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            with pytest.MonkeyPatch.context() as patch:
                 _stop_after_first_save(patch)
-                _fit(task, tmp_path / "state")
+                with pytest.raises(KeyboardInterrupt):
+                    _fit(task, tmp_path / "state")
             torch.manual_seed(99)
             task = _vgg(tmp_path)
         rows = _fit(task, tmp_path / "state")
@@ -285,9 +286,7 @@ def test_evaluate_counts_by_hand_with_an_uneven_last_batch(classes: int, monkeyp
     batches = Batches(images, labels, (0.0,) * classes, (1 / 255,) * classes, still, CPU)
     scores = evaluate(Echo(), batches)  # type: ignore[arg-type]
     ranks = [sum(value > row[label] for value in row) for row, label in zip(pixels.tolist(), labels, strict=True)]
-    losses = [
-        math.log(sum(math.exp(v) for v in row)) - row[label] for row, label in zip(pixels.tolist(), labels, strict=True)
-    ]
+    losses = [math.log(sum(math.exp(v) for v in row)) - row[label] for row, label in zip(pixels.tolist(), labels, strict=True)]
     assert scores.top1 == 10.0 * sum(rank < 1 for rank in ranks)
     assert scores.top5 == 10.0 * sum(rank < 5 for rank in ranks)
     assert scores.loss == pytest.approx(sum(losses) / 10, rel=1e-5)
@@ -311,6 +310,6 @@ def test_tally_averages_over_samples_and_not_over_steps() -> None:
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"):
+    with pytest.raises(ValueError, match=r"compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"):
         prepare(Compute(device="cuda", threads=1, precision="float32"))
     assert prepare(Compute(device="auto", threads=1, precision="float32")) == CPU

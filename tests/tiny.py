@@ -24,7 +24,7 @@ def document(**changes: Any) -> dict[str, Any]:
     found = parse((ROOT / "suites/digits.yaml").read_text())
     short = {"epochs": 2, "batches": {"kind": "constant", "size": 256, "last": "merge"}}
     for training in (found["teacher"], found["prune"]["training"], found["distill"]["training"]):
-        training |= copy.deepcopy(short)
+        training.update(copy.deepcopy(short))
     found["prune"]["ahsg_ht"] |= {"guide": {"feature": 1.0}, "warmup_epochs": 0, "batches": None}
     for path, value in changes.items():
         *parents, last = path.split("__")
