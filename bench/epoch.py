@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 
 from lib.batches import Augmentation, Batches
+from lib.computing import Compute, prepare
 from lib.distillation.objective import Objective
 from lib.networks import build
 from lib.networks.network import Architecture, Network
@@ -26,7 +27,7 @@ from lib.pruning.masks import full
 from lib.pruning.method import Method, sgd
 from lib.resume import Scratch
 from lib.schedules import Constant, Cosine
-from lib.training import Compute, Fit, Training, fit, prepare
+from lib.training import Fit, Training, fit
 
 BATCH, STEPS, BLOCKS = 128, 30, 5
 TRAINING = Training(

@@ -46,13 +46,12 @@ def read(path: Path, description: Description) -> Checkpoint:
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         msg = f"{path} cannot be read as plain tensors ({str(error).splitlines()[0]}); it is damaged or holds code"
         raise ValueError(msg) from error
-    state = content if description.state is None else content.get(description.state)
-    if not isinstance(state, Mapping):
-        msg = f"{path} has no weights under {description.state!r}; it has {sorted(content)[:10]}: correct `state`"
+    keys = list(content) if isinstance(content, Mapping) else []
+    state = content[description.state] if description.state in keys else content
+    if not isinstance(state, Mapping) or (description.state is not None and state is content):
+        msg = f"{path} has no weights under {description.state!r}; it has {keys[:10]}: correct `state`"
         raise ValueError(msg)
-    network = build(
-        Architecture(description.network, description.num_classes, description.shape[0], description.hidden)
-    )
+    network = build(Architecture(description.network, description.num_classes, description.shape[0], description.hidden))
     try:
         network.load_state_dict(_renamed(state, description))
     except RuntimeError as error:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from lib.batches import Augmentation, Batches
 from lib.checkpoint import load
+from lib.computing import Compute, prepare
 from lib.cost import count, fractional_macs
 from lib.datasets import Dataset
+from lib.evaluation import evaluate
 from lib.networks import build
 from lib.networks.network import Architecture
-from lib.training import Compute, evaluate, prepare
 
 DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
 

@@ -42,7 +42,7 @@ def load(path: Path) -> dict[str, Any]:
         raise ValueError(msg) from error
     if not isinstance(document, dict):
         msg = f"{path} should hold a JSON object, got {type(document).__name__}; remove it and run: dvc repro"
-        raise ValueError(msg)  # noqa: TRY004 (a broken file, not a wrong argument)
+        raise ValueError(msg)
     return document
 
 

@@ -29,12 +29,6 @@ def identity(**decides: Any) -> str:
     return digest.hexdigest()[:24]
 
 
-def fingerprint(path: Path) -> str:
-    """The sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass(frozen=True)
 class Scratch:
     """Where one training keeps its state between epochs."""

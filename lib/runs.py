@@ -13,6 +13,7 @@ import torch
 from lib.atomic import write_text
 from lib.batches import Augmentation, Batches
 from lib.checkpoint import Checkpoint
+from lib.computing import Compute, device_name, prepare
 from lib.datasets import Dataset
 from lib.datasets import load as load_dataset
 from lib.distillation.objective import Objective
@@ -22,7 +23,8 @@ from lib.progress import steps
 from lib.pruning.masks import Masks
 from lib.pruning.method import Method
 from lib.resume import identity, scratch
-from lib.training import Compute, Fit, Row, Training, fit, prepare
+from lib.tally import Row
+from lib.training import Fit, Training, fit
 
 STILL = Augmentation(flip=False, crop_padding=0)
 
@@ -61,11 +63,6 @@ def setting(document: Mapping[str, Any], data: Path, seed: int, scratch_root: Pa
     compute = read(document, "compute", Compute)
     augmentation = read(document, "augmentation", Augmentation)
     return Setting(load_dataset(data), augmentation, compute, prepare(compute), seed, scratch_root)
-
-
-def device_name(device: torch.device) -> str:
-    """What the device is called, e.g. the name of the GPU, or cpu."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 @dataclass(frozen=True)

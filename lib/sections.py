@@ -1,10 +1,13 @@
 """Every section of a parameter file with the type that checks it, so that a whole file is checked before any work."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from lib import params, plugins
 from lib.batches import Augmentation
+from lib.computing import Compute
 from lib.datasets import Params as Data
 from lib.distillation import terms
 from lib.distillation.distilling import Distiller
@@ -13,7 +16,7 @@ from lib.networks import NETWORKS
 from lib.params import ParamsError
 from lib.pruning import methods
 from lib.suite import Benchmark
-from lib.training import Compute, Training
+from lib.training import Training
 
 FIXED: Mapping[str, type] = {
     "suite": str,
@@ -22,7 +25,7 @@ FIXED: Mapping[str, type] = {
     "compute": Compute,
     "benchmark": Benchmark,
     "teacher": Training,
-    "prune.scratch_epochs": int,
+    "prune.scratch_epochs": Annotated[int, Field(ge=0)],
     "prune.training": Training,
     "distill.teacher": str,
     "distill.training": Training,
@@ -38,7 +41,7 @@ def check(document: Mapping[str, Any]) -> None:
     found = [line for name, kind in sections.items() for line in params.problems(document, name, kind)]
     found += _unknown(document, sections)
     if not found:
-        found = _references(document)
+        found = _axes(document["benchmark"]) + _references(document)
     if found:
         raise ParamsError("\n".join(found))
 
@@ -68,6 +71,16 @@ def _unknown(document: Mapping[str, Any], sections: Mapping[str, type]) -> list[
             if key not in inside
         ]
     return found
+
+
+def _axes(benchmark: Mapping[str, list[Any]]) -> list[str]:
+    """Values name cells and files, so each may stand once and must be written as it is printed."""
+    lists = {f"benchmark.{name}": values for name, values in benchmark.items() if isinstance(values, list)}
+    found = [
+        f"{name}: has {values!r}; write each value once" for name, values in lists.items() if len(set(values)) < len(values)
+    ]
+    whole = [ratio for ratio in benchmark["keep_ratios"] if isinstance(ratio, int)]
+    return found + [f"benchmark.keep_ratios: has {ratio!r}; write it as {float(ratio)}" for ratio in whole]
 
 
 def _references(document: Mapping[str, Any]) -> list[str]:

@@ -7,9 +7,10 @@ from lib.atomic import write_text
 from lib.batches import Augmentation, Batches
 from lib.checkpoint import load, plan_text, save
 from lib.compaction import Mode, compact, verify
+from lib.computing import Compute, prepare
 from lib.datasets import Dataset
+from lib.evaluation import evaluate
 from lib.pruning.masks import achieved, apply_
-from lib.training import Compute, evaluate, prepare
 
 
 def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from lib.atomic import write_text
 from lib.checkpoint import load
+from lib.computing import Compute, prepare
 from lib.latency import Params, machine, time_in_turns
 from lib.pruning.masks import apply_
 from lib.suite import Suite
-from lib.training import Compute, prepare
 
 
 def clock(suite: Suite, masked: Path, compact: Path, params: Params, compute: Compute, out: Path) -> None:

@@ -1,18 +1,17 @@
-"""The only training loop: `fit`, and `evaluate`."""
+"""The only training loop."""
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
-from torch.nn import functional
-from torch.utils import deterministic
 
 from lib.batches import Batches
+from lib.computing import Compute
 from lib.distillation.objective import Objective
+from lib.evaluation import evaluate
 from lib.networks.network import Network
 from lib.params import section
 from lib.progress import Bar
@@ -20,19 +19,9 @@ from lib.pruning.method import Method, Moment, Sgd
 from lib.randomness import number, stream
 from lib.resume import Scratch
 from lib.schedules import BatchSize, LearningRate, batch_sizes, factor
+from lib.tally import Row, Tally
 
-Row = dict[str, float]
 CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited for at every step
-EVALUATION_BATCH = 500
-
-
-@section
-class Compute:
-    """Where and how precisely to train; all of it decides the bits of the result."""
-
-    device: Literal["cpu", "cuda", "auto"]
-    threads: PositiveInt
-    precision: Literal["bfloat16", "float32"]
 
 
 @section
@@ -44,18 +33,6 @@ class Training(Sgd):
     schedule: LearningRate
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
     validate_every: PositiveInt
-
-
-def prepare(compute: Compute) -> torch.device:
-    """Make torch deterministic and choose the device. Raises ValueError when a GPU is asked for and there is none."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
-    torch.set_num_threads(compute.threads)
-    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler: 2 seconds
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and hides nothing: no kernel here reads it
-    if compute.device == "cuda" and not torch.cuda.is_available():
-        msg = "compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"
-        raise ValueError(msg)
-    return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True)
@@ -131,66 +108,6 @@ def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[
 
 def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
     return task.train.epoch(sizes, stream(task.seed, "batches", epoch))
-
-
-class Tally:
-    """Sums over an epoch, kept on the device."""
-
-    def __init__(self) -> None:
-        self.losses: list[Tensor] = []
-        self.sums: dict[str, Tensor] = {}
-        self.samples = 0
-
-    @torch.no_grad()
-    def add(self, total: Tensor, parts: Mapping[str, Tensor], logits: Tensor, labels: Tensor) -> None:
-        """Note one step."""
-        self.losses.append(total.detach())
-        self.samples += len(labels)
-        values = {"loss": total, **{f"loss_{name}": value for name, value in parts.items()}}
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value.detach() * len(labels)
-        right = (logits.argmax(1) == labels).sum()
-        self.sums["right"] = self.sums.get("right", torch.zeros_like(right)) + right
-
-    def check(self, step: int, rate: float) -> None:
-        """Raise ValueError when a loss since the last check was not finite, naming the first such step."""
-        finite = torch.stack(self.losses).isfinite().tolist()
-        if not all(finite):
-            first = step - len(finite) + 1 + finite.index(False)
-            msg = (
-                f"the loss is {self.losses[finite.index(False)].item()} at step {first}, learning rate {rate:.3g}: "
-                "lower `lr`, lengthen the schedule's warm-up, or set compute.precision to float32"
-            )
-            raise ValueError(msg)
-        self.losses.clear()
-
-    def row(self) -> Row:
-        """Means over the samples of the epoch; accuracy in percent."""
-        means = {name: float(value) / self.samples for name, value in self.sums.items() if name != "right"}
-        return means | {"train_top1": 100.0 * float(self.sums["right"]) / self.samples}
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Percent of images whose label is the first, or among the first five, of the classes by logit; and mean loss."""
-
-    top1: float
-    top5: float
-    loss: float
-
-
-@torch.no_grad()
-def evaluate(network: Network, batches: Batches) -> Scores:
-    """Score a network on all images of a split, in eval mode and in the caller's precision."""
-    network.eval()
-    first, five, loss = 0, 0, 0.0
-    for images, labels in batches.plain(EVALUATION_BATCH):
-        logits = network(images).float()
-        best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]  # (B, 5)
-        first += int(best[:, 0].sum())
-        five += int(best.sum())
-        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-    return Scores(100.0 * first / len(batches), 100.0 * five / len(batches), loss / len(batches))
 
 
 def _validation(task: Fit, epoch: int) -> Row:

@@ -6,10 +6,10 @@ Fails when the two networks are not equal.
 
 from pathlib import Path
 
+from lib.computing import Compute
 from lib.datasets import load
 from lib.params import parse, read
 from lib.shrinking import shrink
-from lib.training import Compute
 from stages.command import arguments, run
 
 

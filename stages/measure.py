@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 from lib.atomic import write_text
+from lib.computing import Compute
 from lib.datasets import load
 from lib.measuring import measure
 from lib.params import parse, read
-from lib.training import Compute
 from stages.command import arguments, run
 
 

@@ -44,7 +44,7 @@ def _imports(name: str) -> list[str]:
 
 
 def _files(stem: str) -> list[str]:
-    if stem.split("/")[0] not in ("lib", "stages"):
+    if stem.split("/", maxsplit=1)[0] not in ("lib", "stages"):
         return []
     return [name for name in (f"{stem}.py", f"{stem}/__init__.py") if (ROOT / name).is_file()]
 

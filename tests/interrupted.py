@@ -28,8 +28,8 @@ from lib.pruning.selection import Selection
 from lib.randomness import stream
 from lib.resume import Scratch
 from lib.runs import setting
+from lib.tally import Tally
 from lib.teaching import teach
-from lib.training import Tally
 from tests import tiny
 
 EPOCHS, STEPS = 3, 3

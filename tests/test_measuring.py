@@ -7,9 +7,11 @@ import torch
 
 from lib.batches import Batches
 from lib.checkpoint import Checkpoint, load, save
+from lib.computing import Compute
 from lib.cost import count, fractional_macs
 from lib.datasets import Dataset
 from lib.datasets import load as load_data
+from lib.evaluation import evaluate
 from lib.measuring import measure
 from lib.networks import build
 from lib.networks.network import Architecture
@@ -19,7 +21,6 @@ from lib.pruning.selection import Selection
 from lib.randomness import stream
 from lib.runs import STILL
 from lib.shrinking import shrink
-from lib.training import Compute, evaluate
 from tests import tiny
 
 CPU = torch.device("cpu")

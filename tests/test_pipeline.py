@@ -81,9 +81,8 @@ def test_library_opens_no_parameter_file_parses_no_arguments_and_prints_nothing(
 
 
 def test_git_tracks_the_library() -> None:
-    ignored = subprocess.run(
-        ["git", "check-ignore", "lib/params.py", "stages/prune.py", "suites/digits.yaml"], cwd=ROOT, capture_output=True, check=False
-    )
+    words = ["git", "check-ignore", "lib/params.py", "stages/prune.py", "suites/digits.yaml"]
+    ignored = subprocess.run(words, cwd=ROOT, capture_output=True, check=False)
     assert ignored.returncode == 1, ignored.stdout
 
 
@@ -121,7 +120,8 @@ def git(folder: Path, *words: str) -> str:
 
 def run(folder: Path, *words: str) -> str:
     """Run a command in the copy, away from this machine's own DVC state; its output."""
-    state = {name: str(folder.parent / name.lower()) for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")}
+    names = ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
+    state = {name: str(folder.parent / name.lower()) for name in names}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, **state, "CI": "1", "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", "PATH": path}
     environment.pop("PYTHONPATH", None)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from lib import training
 from lib.batches import Augmentation, Batches
 from lib.checkpoint import load
+from lib.computing import Compute, prepare
 from lib.distillation.objective import Objective
+from lib.evaluation import evaluate
 from lib.networks import build
 from lib.networks.network import Architecture, Network
 from lib.params import read
@@ -22,8 +24,9 @@ from lib.randomness import stream
 from lib.resume import Scratch
 from lib.runs import STILL, Setting
 from lib.schedules import Constant
+from lib.tally import Row, Tally
 from lib.teaching import teach
-from lib.training import Compute, Fit, Row, Tally, Training, evaluate, fit, prepare
+from lib.training import Fit, Training, fit
 from tests import interrupted, tiny
 
 CPU = torch.device("cpu")

@@ -1,0 +1,45 @@
+"""What an epoch of training adds up to."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Row = dict[str, float]
+
+
+class Tally:
+    """Sums over an epoch, kept on the device."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self.sums: dict[str, Tensor] = {}
+        self.samples = 0
+
+    @torch.no_grad()
+    def add(self, total: Tensor, parts: Mapping[str, Tensor], logits: Tensor, labels: Tensor) -> None:
+        """Note one step."""
+        self.losses.append(total.detach())
+        self.samples += len(labels)
+        values = {"loss": total, **{f"loss_{name}": value for name, value in parts.items()}}
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value.detach() * len(labels)
+        right = (logits.argmax(1) == labels).sum()
+        self.sums["right"] = self.sums.get("right", torch.zeros_like(right)) + right
+
+    def check(self, step: int, rate: float) -> None:
+        """Raise ValueError when a loss since the last check was not finite, naming the first such step."""
+        finite = torch.stack(self.losses).isfinite().tolist()
+        if not all(finite):
+            first = step - len(finite) + 1 + finite.index(False)
+            msg = (
+                f"the loss is {self.losses[finite.index(False)].item()} at step {first}, learning rate {rate:.3g}: "
+                "lower `lr`, lengthen the schedule's warm-up, or set compute.precision to float32"
+            )
+            raise ValueError(msg)
+        self.losses.clear()
+
+    def row(self) -> Row:
+        """Means over the samples of the epoch; accuracy in percent."""
+        means = {name: float(value) / self.samples for name, value in self.sums.items() if name != "right"}
+        return means | {"train_top1": 100.0 * float(self.sums["right"]) / self.samples}
