@@ -49,6 +49,7 @@ def main() -> None:
         variant="sgd",
         heavy_ball=0.1,
         warmup_epochs=0,
+        warmup_steps=0,
         every=1,
         mask_momentum=False,
         batches=None,

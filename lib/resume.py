@@ -66,4 +66,4 @@ def scratch(root: Path, key: str) -> Iterator[Scratch]:
             raise ValueError(msg) from error
         yield Scratch(folder)
         shutil.rmtree(folder)
-        Path(lock.name).unlink()
+        Path(lock.name).unlink(missing_ok=True)

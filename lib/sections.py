@@ -18,7 +18,7 @@ from lib.pruning import methods
 from lib.suite import Benchmark
 from lib.training import Training
 
-FIXED: Mapping[str, type] = {
+FIXED: Mapping[str, Any] = {
     "suite": str,
     "data": Data,
     "augmentation": Augmentation,

@@ -38,11 +38,13 @@ MOMENTS = ("epoch", "step")
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """Three epochs of three steps; the teacher is as wide as no student, so that an adapter is trained too."""
+    """Three epochs of three steps. The teacher's features are wider than the student's, so an adapter is trained too; the
+    dense first epoch of the pruning moves filters far, so that its state is not what it began with.
+    """
     batches = {"kind": "constant", "size": 8, "last": "merge"}
     lengths = {f"{name}__epochs": EPOCHS for name in ("teacher", "prune__training", "distill__training")}
     sizes = {f"{name}__batches": batches for name in ("teacher", "prune__training", "distill__training")}
-    return tiny.document(prune__ahsg_ht__warmup_epochs=1, **lengths, **sizes, **changes)
+    return tiny.document(prune__ahsg_ht__warmup_epochs=1, prune__training__lr=0.5, **lengths, **sizes, **changes)
 
 
 def prepare(folder: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_resumed_kinds_hold_what_makes_them_hard(folder: Path) -> None:
     assert (teach["extra"], dict(teach["method"])) == ([], {})
     assert [tensor.shape for tensor in prune["extra"]] == [(512, 64)]
     assert len(prune["method"]) == len(load(folder / "pruned.safetensors").network.wires)
-    assert sum(row["mask_changes"] for row in prune["rows"]) > 0
+    assert prune["rows"][0]["mask_changes"] > 0
     assert [tensor.shape for tensor in distill["extra"]] == [(512, 64)]
     start = torch.nn.init.eye_(torch.empty(512, 64))
     assert not torch.equal(distill["extra"][0], start)

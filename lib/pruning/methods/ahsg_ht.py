@@ -29,7 +29,8 @@ from lib.schedules import BatchSize
 
 @section
 class Params(Common):
-    """variant, heavy_ball: of the optimizer. warmup_epochs, every: threshold from that epoch on, after every so many steps.
+    """variant, heavy_ball: of the optimizer. warmup_epochs, warmup_steps: train densely for both of them first, then threshold
+    after every so many steps (every).
 
     mask_momentum: also clear the optimizer's buffers of dropped filters. batches: growing mini-batches (null: as the others).
     """
@@ -37,6 +38,7 @@ class Params(Common):
     variant: Variant
     heavy_ball: Annotated[float, Field(ge=0.0, lt=1.0)]
     warmup_epochs: Annotated[int, Field(ge=0)]
+    warmup_steps: Annotated[int, Field(ge=0)]
     every: PositiveInt
     mask_momentum: bool
     batches: BatchSize | None
@@ -86,7 +88,8 @@ def method(network: Network, params: Params, request: Request) -> Method:
         )
 
     def after_step(moment: Moment) -> None:
-        if moment.epoch >= params.warmup_epochs and moment.step % params.every == 0:
+        warm = moment.epoch >= params.warmup_epochs and moment.step >= params.warmup_steps
+        if warm and moment.step % params.every == 0:
             threshold(moment.optimizer if params.mask_momentum else None)
 
     return Method(
