@@ -23,9 +23,8 @@ from lib import imagefolder
 from lib.atomic import write_text
 from lib.fetching import OFFLINE_CURE, fetch, sha256_of
 from lib.params import section
-from lib.randomness import stream
+from lib.splitting import Labelled, hold_out, stratified
 
-Labelled = tuple[Tensor, Tensor]  # images (N, C, H, W) uint8, labels (N,) int64
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 DIGITS_TEST_FRACTION = 0.2
 FILE, ABOUT = "data.safetensors", "about.json"
@@ -68,7 +67,7 @@ class Dataset:
 def make(params: Params, cache: Path, progress: imagefolder.Progress, out: Path) -> None:
     """Obtain, decode and split a data set and write it to the folder `out`. Raises ValueError with the cure."""
     classes, source = _source(params)(params, cache, progress)
-    splits, held_out = hold_out(source["train"], params)
+    splits, held_out = hold_out(source["train"], params.validation_fraction, params.split_seed)
     tensors = {"validation_indices": held_out}
     for name, (images, labels) in {**splits, "test": source["test"]}.items():
         tensors |= {f"{name}_images": images.contiguous(), f"{name}_labels": labels.contiguous()}
@@ -86,28 +85,6 @@ def load(folder: Path) -> Dataset:
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:  # missing, or not what `make` writes
         msg = f"{folder} holds no complete data set ({error!r}); run the download stage (`dvc repro download`)"
         raise ValueError(msg) from error
-
-
-def hold_out(train: Labelled, params: Params) -> tuple[dict[str, Labelled], Tensor]:
-    """Split train into train and a stratified validation part (at least one image a class); also which images went."""
-    held_out = stratified(train[1], params.validation_fraction, params.split_seed)
-    stays = torch.ones(len(train[1]), dtype=torch.bool).index_fill(0, held_out, value=False)
-    parts = {"train": stays.nonzero().flatten(), "validation": held_out}
-    return {name: (train[0][index], train[1][index]) for name, index in parts.items()}, held_out
-
-
-def stratified(labels: Tensor, fraction: float, seed: int) -> Tensor:
-    """Sorted indices of `fraction` of each class (rounded, at least 1). Raises ValueError if that leaves none of a class."""
-    generator = stream(seed, "split")
-    chosen = []
-    for label in range(int(labels.max()) + 1):
-        members = (labels == label).nonzero().flatten()
-        count = max(1, round(fraction * len(members)))
-        if count >= len(members):
-            msg = f"class {label} has {len(members)} images, too few to hold {count} out for validation; add images"
-            raise ValueError(msg)
-        chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
-    return torch.cat(chosen).sort().values
 
 
 Source = Callable[[Params, Path, imagefolder.Progress], tuple[tuple[str, ...], dict[str, Labelled]]]
@@ -188,6 +165,9 @@ def _about(params: Params, classes: tuple[str, ...], tensors: dict[str, Tensor],
     values = torch.arange(256, dtype=torch.float64) / 255.0
     mean = (counts * values).sum(1) / channels.shape[1]
     std = ((counts * values**2).sum(1) / channels.shape[1] - mean**2).sqrt()
+    if not bool(std.all()):
+        msg = f"a colour channel has one value in every pixel (standard deviations {std.tolist()}); use images that differ"
+        raise ValueError(msg)
     return {
         "name": params.name,
         "source_sha256": params.sha256,

@@ -83,7 +83,9 @@ def _validate(document: Mapping[str, Any], name: str, kind: type[T]) -> T:
         # As JSON, strict means strict of values, yet a mapping may become a section and a list a tuple.
         return TypeAdapter(kind).validate_json(json.dumps(value, default=str))
     except ValidationError as error:
-        raise ParamsError("\n".join(_line(name, problem) for problem in error.errors())) from error
+        # An item that is wrong also makes its list too short; only the first of the two helps.
+        told = [problem for problem in error.errors() if not (problem["type"] == "too_short" and problem["input"])]
+        raise ParamsError("\n".join(_line(name, problem) for problem in told)) from error
 
 
 def _line(name: str, problem: Any) -> str:

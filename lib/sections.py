@@ -41,7 +41,8 @@ def check(document: Mapping[str, Any]) -> None:
     found = [line for name, kind in sections.items() for line in params.problems(document, name, kind)]
     found += _unknown(document, sections)
     if not found:
-        found = _axes(document["benchmark"]) + _references(document)
+        found = _axes(document["benchmark"])
+    found += _references(document)
     if found:
         raise ParamsError("\n".join(found))
 
@@ -51,6 +52,14 @@ def _keys(document: Mapping[str, Any], name: str) -> list[str]:
     for key in name.split("."):
         value = value.get(key, {}) if isinstance(value, Mapping) else {}
     return list(value) if isinstance(value, Mapping) else []
+
+
+def _names(document: Mapping[str, Any], name: str) -> list[str]:
+    """The names written at a place, one or a list."""
+    value: Any = document
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
 
 
 def _plugins(document: Mapping[str, Any], name: str, package: Any) -> dict[str, type]:
@@ -84,22 +93,21 @@ def _axes(benchmark: Mapping[str, list[Any]]) -> list[str]:
 
 
 def _references(document: Mapping[str, Any]) -> list[str]:
-    """Names that sections of the right shape use for one another."""
-    axes = params.read(document, "benchmark", Benchmark)
+    """Names that sections use for one another; what has not the shape of names is told by its type's check."""
     guides = {f"prune.{name}.guide": _keys(document, f"prune.{name}.guide") for name in _keys(document, "prune")}
     weights = {
         f"distill.distillers.{name}.terms": _keys(document, f"distill.distillers.{name}.terms")
         for name in _keys(document, "distill.distillers")
     }
     uses: list[tuple[str, list[str], list[str]]] = [
-        ("benchmark.network", [axes.network], list(NETWORKS)),
-        ("distill.teacher", [document["distill"]["teacher"]], list(NETWORKS)),
+        ("benchmark.network", _names(document, "benchmark.network"), list(NETWORKS)),
+        ("distill.teacher", _names(document, "distill.teacher"), list(NETWORKS)),
         (
             "benchmark.methods",
-            [*axes.methods],
+            _names(document, "benchmark.methods"),
             [k for k in _keys(document, "prune") if k in plugins.names(methods) and k != "dense"],
         ),
-        ("benchmark.distillers", [*axes.distillers], _keys(document, "distill.distillers")),
+        ("benchmark.distillers", _names(document, "benchmark.distillers"), _keys(document, "distill.distillers")),
         *((name, used, _keys(document, "distill.terms")) for name, used in {**guides, **weights}.items()),
     ]
     return [

@@ -4,24 +4,32 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 HELP = {Path: "PATH", int: "N", float: "X", str: "NAME"}
 
 
-def arguments(description: str | None, **kinds: type) -> argparse.Namespace:
+def arguments(description: str | None, **kinds: Any) -> argparse.Namespace:
     """Parse `--name VALUE` for each keyword, and `--params FILE`: a keyword `keep_ratio=float` is `--keep-ratio X`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: params.yaml")
     for name, kind in kinds.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True, metavar=HELP[kind])
+        choices = get_args(kind)  # of a Literal
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=str if choices else kind,
+            choices=choices or None,
+            required=True,
+            metavar=None if choices else HELP[kind],
+        )
     return parser.parse_args()
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; a ValueError is a message for the user, an interrupt is not an error."""
+    """Run a stage; what its input or the disk is to blame for is a message for the user, an interrupt is not an error."""
     try:
         main()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command continues from the last finished epoch")

@@ -5,6 +5,7 @@ Fails when the two networks are not equal.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from lib.computing import Compute
 from lib.datasets import load
@@ -15,7 +16,7 @@ from stages.command import arguments, run
 
 def main() -> None:
     """One network."""
-    given = arguments(__doc__, source=Path, data=Path, compaction=str, out=Path)
+    given = arguments(__doc__, source=Path, data=Path, compaction=Literal["scatter", "coupled"], out=Path)
     compute = read(parse(given.params.read_text()), "compute", Compute)
     shrink(given.source, load(given.data), given.compaction, compute, given.out)
 

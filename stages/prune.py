@@ -5,6 +5,7 @@ with weights and masks, and its log (.csv beside it).
 """
 
 from pathlib import Path
+from typing import Literal
 
 from lib.params import parse
 from lib.pruning.pruning import Cell, prune
@@ -18,7 +19,7 @@ def main() -> None:
         __doc__,
         method=str,
         keep_ratio=float,
-        compaction=str,
+        compaction=Literal["scatter", "coupled"],
         seed=int,
         teacher=Path,
         guide=Path,

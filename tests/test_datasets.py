@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from torchvision.datasets import CIFAR10
 
 from lib import datasets
-from lib.datasets import Params, load, make, stratified
+from lib.datasets import Params, load, make
 from lib.fetching import OFFLINE_CURE
+from lib.splitting import stratified
 from tests import tiny
 
 

@@ -115,13 +115,15 @@ def dvc(*words: str) -> tuple[str, ...]:
 
 
 def git(folder: Path, *words: str) -> str:
-    return run(folder, "git", "-c", "user.name=test", "-c", "user.email=test@example.invalid", *words)
+    return run(folder, "git", *words)
 
 
 def run(folder: Path, *words: str) -> str:
     """Run a command in the copy, away from this machine's own DVC state; its output."""
     names = ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR")
     state = {name: str(folder.parent / name.lower()) for name in names}
+    for role in ("AUTHOR", "COMMITTER"):
+        state |= {f"GIT_{role}_NAME": "test", f"GIT_{role}_EMAIL": "test@example.invalid"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, **state, "CI": "1", "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", "PATH": path}
     environment.pop("PYTHONPATH", None)

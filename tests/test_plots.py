@@ -23,10 +23,7 @@ SUITE = Suite(
 
 def _cells(suite: Suite) -> pd.DataFrame:
     names = {"dataset": suite.dataset, "network": "resnet20", "teacher": suite.teacher, "compaction": "coupled"}
-    rows = [
-        cell._asdict() | {"top1": 90 * cell.keep_ratio + cell.seed, "macs": 1e6 * cell.keep_ratio}
-        for cell in suite.cells
-    ]
+    rows = [cell._asdict() | {"top1": 90 * cell.keep_ratio + cell.seed, "macs": 1e6 * cell.keep_ratio} for cell in suite.cells]
     return pd.DataFrame(rows).assign(**names, params=1e3, macs_ratio=lambda cells: cells["keep_ratio"])
 
 
@@ -58,9 +55,7 @@ def _logs(*stages: str) -> pd.DataFrame:
         for stage in stages
         for epoch, top1 in enumerate(("40.0", "", "60.0"))
     ]
-    return pd.DataFrame(
-        rows, columns=["stage", "seed", "epoch", "validation_top1", "method", "keep_ratio", "distiller"]
-    )
+    return pd.DataFrame(rows, columns=["stage", "seed", "epoch", "validation_top1", "method", "keep_ratio", "distiller"])
 
 
 def _pixels(picture: bytes) -> np.ndarray:

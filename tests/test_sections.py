@@ -118,7 +118,6 @@ def test_all_wrong_names_are_told_at_once() -> None:
         assert sum(line.startswith(said) for line in found) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="names are looked up only when all shapes are right; see the report")
 def test_wrong_shapes_and_wrong_names_are_told_together() -> None:
     used = ("unknown section", "missing key", "wrong type", "out of range")
     named = ("distiller's term", "method without a block", "unknown network")

@@ -261,13 +261,11 @@ def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
     return {**arguments[stage], "out": empty / "out"}
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="stages.command.run catches no OSError; see the report")
 def test_a_missing_parameter_file_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^error: .*gone.yaml"):
         _in_process("check", folder, params="gone.yaml", out=tmp_path / "out")
 
 
-@pytest.mark.xfail(strict=True, reason="anything but `coupled` is taken for scatter; see the report")
 @pytest.mark.parametrize("stage", ["prune", "compact"])
 def test_an_unknown_compaction_is_refused(
     folder: Path, tmp_path: Path, stage: str, capsys: pytest.CaptureFixture[str]

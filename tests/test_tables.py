@@ -7,9 +7,7 @@ from lib import tables
 
 
 def test_csv_has_a_fixed_format_for_each_column_and_blanks() -> None:
-    frame = pd.DataFrame(
-        {"method": ["l1", "l2"], "macs": [1e6, None], "top1": [90.0, 91.23456], "keep_ratio": [0.7, 1.0]}
-    )
+    frame = pd.DataFrame({"method": ["l1", "l2"], "macs": [1e6, None], "top1": [90.0, 91.23456], "keep_ratio": [0.7, 1.0]})
     assert tables.csv(frame) == "method,macs,top1,keep_ratio\nl1,1000000,90.0000,0.7\nl2,,91.2346,1.0\n"
 
 

@@ -56,9 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _log(path: Path) -> None:
-    path.write_text(
-        "epoch,lr,loss,train_top1,validation_top1,mask_changes\n1,0.10,2.50,40.0,41.0,3\n2,0.05,1.50,60.0,,0\n"
-    )
+    path.write_text("epoch,lr,loss,train_top1,validation_top1,mask_changes\n1,0.10,2.50,40.0,41.0,3\n2,0.05,1.50,60.0,,0\n")
 
 
 def _gather(folder: Path) -> Gathered:
@@ -77,9 +75,7 @@ def _all(folder: Path) -> dict[str, str | bytes]:
 
 def test_table_has_the_promised_columns_and_every_cell(folder: Path) -> None:
     lines = _texts(folder)["table.csv"].splitlines()
-    promised = (
-        "origin,dataset,network,teacher,method,keep_ratio,distiller,compaction,seed,epochs,top1,top5,params,macs,"
-    )
+    promised = "origin,dataset,network,teacher,method,keep_ratio,distiller,compaction,seed,epochs,top1,top5,params,macs,"
     assert lines[0].startswith(promised + "macs_ratio,bytes,max_abs_logit_difference,keep_ratio_achieved,")
     assert lines[1].startswith("ours,digits,resnet8,resnet14,dense,1.0,none,scatter,0,9,90.0000,,1000,10000,1.000000,,")
     assert len(lines) == 1 + 20

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib import training
+from lib import evaluation, training
 from lib.batches import Augmentation, Batches
 from lib.checkpoint import load
 from lib.computing import Compute, prepare
@@ -280,7 +280,7 @@ class Echo(nn.Module):
 
 @pytest.mark.parametrize("classes", [3, 7])
 def test_evaluate_counts_by_hand_with_an_uneven_last_batch(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 4)
+    monkeypatch.setattr(evaluation, "BATCH", 4)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.stack([torch.randperm(classes, generator=generator) for _ in range(10)])
     labels = torch.randint(0, classes, (10,), generator=generator)
