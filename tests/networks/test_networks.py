@@ -1,0 +1,183 @@
+"""Networks: counts to the digit, any input, the option-A shortcut, and a deterministic start."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lib.cost import count
+from lib.networks import build
+from lib.networks.network import Architecture
+from lib.networks.resnet import Shortcut
+from lib.randomness import stream
+from tests.networks_for_tests import ALL, images, lived_in
+
+PARAMETERS = {  # with 10 classes
+    # One block more in each stage: two 3x3 convolutions and their batch norms at widths 16, 32 and 64.
+    "resnet8": 269_722 - 2 * (2 * 9 * (16**2 + 32**2 + 64**2) + 4 * (16 + 32 + 64)),
+    "resnet14": 269_722 - 1 * (2 * 9 * (16**2 + 32**2 + 64**2) + 4 * (16 + 32 + 64)),
+    "resnet20": 269_722,
+    "resnet32": 464_154,
+    "resnet44": 658_586,
+    "resnet56": 853_018,
+    "resnet110": 1_727_962,
+    "vgg11": 9_756_426,
+    "vgg13": 9_941_322,
+    "vgg16": 15_253_578,
+    "vgg19": 20_565_834,
+}
+MACS = {  # of one 3x32x32 image, with 10 classes
+    "resnet20": 40_551_040,
+    "resnet32": 68_862_592,
+    "resnet56": 125_485_696,
+    "resnet110": 252_887_680,
+    # Recorded with 1000 classes; the last layer has 512 inputs.
+    "vgg11": 153_800_704 - 512 * 990,
+    "vgg13": 229_298_176 - 512 * 990,
+    "vgg16": 314_232_832 - 512 * 990,
+    "vgg19": 399_167_488 - 512 * 990,
+}
+RESNETS = tuple(name for name in ALL if name.startswith("resnet"))
+VGGS = tuple(name for name in ALL if name.startswith("vgg"))
+
+
+def _parameters(name: str, num_classes: int) -> int:
+    network = build(Architecture(name, num_classes, 3))
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_parameters_are_those_of_the_literature(name: str) -> None:
+    assert _parameters(name, 10) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", RESNETS)
+def test_hundred_classes_cost_5850_parameters_more(name: str) -> None:
+    assert _parameters(name, 100) - _parameters(name, 10) == 5_850
+
+
+def test_thousand_classes_cost_a_vgg_507870_parameters_more() -> None:
+    assert _parameters("vgg16", 1000) - _parameters("vgg16", 10) == 507_870
+
+
+@pytest.mark.parametrize("name", MACS)
+def test_macs_are_those_of_the_literature(name: str) -> None:
+    assert count(build(Architecture(name, 10, 3)), (3, 32, 32)).total_macs == MACS[name]
+
+
+@pytest.mark.parametrize("name", RESNETS)
+def test_resnets_take_the_digits(name: str) -> None:
+    network = lived_in(name, in_channels=1)
+    logits = network(images(network, 2))
+    assert logits.shape == (2, 10)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [4, 7, 33])
+def test_resnets_take_any_size_of_image(size: int) -> None:
+    assert lived_in("resnet8")(torch.zeros(1, 3, size, size)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("in_channels", [1, 4])
+def test_vgg_takes_any_number_of_channels_and_larger_images(in_channels: int) -> None:
+    network = lived_in("vgg11", in_channels=in_channels, num_classes=7)
+    assert network(torch.zeros(1, in_channels, 40, 64)).shape == (1, 7)
+
+
+@pytest.mark.parametrize("name", VGGS)
+def test_vgg_refuses_images_below_32_with_a_cure(name: str) -> None:
+    with pytest.raises(ValueError, match=r"at least 32x32, got \(8, 8\); use a resnet"):
+        build(Architecture(name, 10, 1))(torch.zeros(1, 1, 8, 8))
+
+
+def test_vgg_refuses_hidden_layers_of_ones_own() -> None:
+    with pytest.raises(ValueError, match=r"own hidden layers; got hidden=\(20,\), leave it empty"):
+        build(Architecture("vgg11", 10, 3, hidden=(20,)))
+
+
+def test_hidden_layers_of_a_resnet_are_linear_layers_before_the_last() -> None:
+    network = build(Architecture("resnet8", 10, 3, hidden=(20,)), stream(0, "initialisation"))
+    classifier = network.get_submodule("classifier")
+    shapes = [tuple(layer.weight.shape) for layer in classifier.modules() if isinstance(layer, nn.Linear)]
+    assert shapes == [(20, 64), (10, 20)]
+    assert network(torch.zeros(1, 3, 8, 8)).shape == (1, 10)
+
+
+def test_unknown_network_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(ValueError, match=r"no network is called 'resnet21'; there are: resnet8, .*vgg19"):
+        build(Architecture("resnet21", 10, 3))
+
+
+def _weighted(name: str) -> list[str]:
+    network = build(Architecture(name, 10, 3))
+    return [key for key, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+
+
+@pytest.mark.parametrize("name", ["resnet8", "vgg11"])
+def test_same_stream_gives_the_same_start_and_another_seed_another(name: str) -> None:
+    first, again, other = (build(Architecture(name, 10, 3), stream(seed, "initialisation")).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(
+        first["classifier.weight" if name == "resnet8" else "classifier.0.weight"],
+        other["classifier.weight" if name == "resnet8" else "classifier.0.weight"],
+    )
+
+
+@pytest.mark.parametrize(("name", "linear"), [("resnet20", math.sqrt(2 / 64)), ("vgg11", 0.01)])
+def test_initial_weights_have_the_documented_spread(name: str, linear: float) -> None:
+    network = build(Architecture(name, 10, 3), stream(0, "initialisation"))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            expected = math.sqrt(2 / (9 * module.out_channels))
+        elif isinstance(module, nn.Linear):
+            expected = linear
+        else:
+            if isinstance(module, nn.BatchNorm2d):
+                assert bool((module.weight == 1).all() and (module.bias == 0).all())
+            continue
+        # Five standard errors of a standard deviation.
+        near = 5 / math.sqrt(2 * module.weight.numel())
+        assert float(module.weight.detach().std()) == pytest.approx(expected, rel=near)
+        assert abs(float(module.weight.detach().mean())) < 5 * expected / math.sqrt(module.weight.numel())
+        assert module.bias is None or bool((module.bias == 0).all())
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_shortcut_takes_every_second_pixel_and_appends_zeros_at_the_end(size: int) -> None:
+    x = torch.randn(2, 16, size, size, generator=stream(0, "images"))
+    out = Shortcut(tuple(range(16)), 32)(x)
+    assert torch.equal(out[:, :16], nn.functional.avg_pool2d(x, 1, 2))
+    assert out.shape[1] == 32
+    assert not out[:, 16:].any()
+
+
+def test_resnet_forward_equals_blocks_written_out_by_hand() -> None:
+    network = lived_in("resnet14")
+    x = batch = images(network, 3)
+    functional, module = nn.functional, network.get_submodule
+    with torch.no_grad():
+        x = functional.relu(module("bn1")(module("conv1")(x)))
+        for stage, block in ((s, b) for s in (1, 2, 3) for b in (0, 1)):
+            inside = {kind: module(f"layer{stage}.{block}.{kind}") for kind in ("conv1", "bn1", "conv2", "bn2")}
+            out = inside["bn2"](inside["conv2"](functional.relu(inside["bn1"](inside["conv1"](x)))))
+            if out.shape != x.shape:
+                x = torch.cat([x[:, :, ::2, ::2], torch.zeros_like(x[:, :, ::2, ::2])], 1)
+            x = functional.relu(out + x)
+        expected = module("classifier")(x.mean((2, 3)))
+        assert torch.allclose(network(batch), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_wires_name_every_convolution_in_order_with_its_own_batch_norm(name: str) -> None:
+    network = build(Architecture(name, 10, 3))
+    convolutions = [key for key, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    assert [wire.conv for wire in network.wires] == convolutions
+    for wire in network.wires:
+        assert network.conv(wire).out_channels == network.norm(wire).num_features == network.widths[wire.writes]
+        assert network.conv(wire).in_channels == network.widths[wire.reads]
+
+
+def test_streams_are_the_spaces_that_several_sources_write() -> None:
+    assert build(Architecture("resnet8", 10, 3)).streams == {"layer1", "layer2", "layer3"}
+    assert build(Architecture("vgg11", 10, 3)).streams == frozenset()
