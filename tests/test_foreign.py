@@ -15,7 +15,7 @@ from lib.params import parse
 from lib.params import read as read_section
 from lib.pruning.masks import apply_
 from tests.closure import ROOT
-from tests.small_networks import uneven_masks
+from tests.networks_for_tests import random_masks
 
 DESCRIPTION = read_section({"d": parse((ROOT / "suites/foreign-ahsg-ht-resnet20.yaml").read_text())}, "d", Description)
 CHECKPOINT = os.environ.get("FOREIGN_CHECKPOINT")
@@ -35,7 +35,7 @@ def foreign_name(name: str) -> str:
 
 def foreign_file(path: Path, **changes: Any) -> tuple[Path, Any]:
     network = build(Architecture("resnet20", 10, 3, (20,)), torch.Generator().manual_seed(0)).eval()
-    apply_(network, uneven_masks(network))
+    apply_(network, random_masks(network))
     state = {foreign_name(name): tensor for name, tensor in network.state_dict().items()}
     torch.save({"epoch": 3, "state_dict": state | changes}, path)
     return path, network
@@ -47,7 +47,7 @@ def test_foreign_names_are_mapped_and_masks_are_read_from_zeros(tmp_path: Path) 
     batch = torch.randn(2, 3, 32, 32)
     assert torch.equal(found.network(batch), original(batch))
     assert found.masks is not None
-    expected = uneven_masks(original)
+    expected = random_masks(original)
     assert all(torch.equal(mask, expected[name]) for name, mask in found.masks.items())
 
 

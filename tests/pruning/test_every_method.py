@@ -13,7 +13,7 @@ from lib.networks.network import Network
 from lib.pruning import methods
 from lib.pruning.masks import apply_, check, kept_count
 from lib.pruning.method import Method, Moment, Request, Sgd
-from tests.small_networks import images, lively
+from tests.networks_for_tests import images, lived_in
 
 SETTINGS = Sgd(lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
 AHSG_HT = {
@@ -55,7 +55,7 @@ def train(network: Network, method: Method, steps: int = 3) -> torch.optim.Optim
     optimizer = method.optimizer([*network.parameters(), *method.parameters], SETTINGS)
     for parameter in network.parameters():
         optimizer.state[parameter]["momentum_buffer"] = torch.full_like(parameter, 0.1)
-    batch = images(network.architecture.name, 8)
+    batch = images(network, 8, dtype=torch.float64)
     for step in range(steps):
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(batch), torch.arange(8)).backward()
@@ -71,7 +71,7 @@ def train(network: Network, method: Method, steps: int = 3) -> torch.optim.Optim
 @pytest.mark.parametrize("network", ["resnet8", "vgg11"])
 @pytest.mark.parametrize("name", NAMES)
 def test_masks_keep_the_count_asked_for(name: str, network: str, ratio: float, coupled: bool) -> None:
-    made = lively(network)
+    made = lived_in(network).double()
     method = make(name, made, ratio, coupled=coupled)
     train(made, method, steps=1)
     masks = method.masks()
@@ -84,13 +84,13 @@ def test_masks_keep_the_count_asked_for(name: str, network: str, ratio: float, c
 @pytest.mark.parametrize("network", ["resnet8", "vgg11"])
 @pytest.mark.parametrize("name", NAMES)
 def test_compact_equals_masked_after_training(name: str, network: str, mode: Mode) -> None:
-    made = lively(network)
+    made = lived_in(network).double()
     method = make(name, made, 0.5, coupled=mode == "coupled")
     train(made, method)
     masks = method.masks()
     apply_(made, masks)
     small = compact(made, masks, mode)
-    batch = images(network)
+    batch = images(made, 2, dtype=torch.float64)
     with torch.no_grad():
         assert (made(batch) - small(batch)).abs().max() < 1e-9
 
@@ -99,7 +99,7 @@ def test_compact_equals_masked_after_training(name: str, network: str, mode: Mod
 def test_same_seed_gives_the_same_masks_and_weights(name: str) -> None:
     results = []
     for _ in range(2):
-        made = lively("resnet8")
+        made = lived_in("resnet8").double()
         method = make(name, made, 0.5, seed=5)
         train(made, method)
         results.append((method.masks(), made.state_dict()))
@@ -108,13 +108,13 @@ def test_same_seed_gives_the_same_masks_and_weights(name: str) -> None:
 
 
 def test_another_seed_gives_random_other_masks() -> None:
-    first, second = (make("random", lively("resnet8"), 0.5, seed=seed).masks() for seed in (0, 1))
+    first, second = (make("random", lived_in("resnet8").double(), 0.5, seed=seed).masks() for seed in (0, 1))
     assert any(not torch.equal(mask, second[layer]) for layer, mask in first.items())
 
 
 @pytest.mark.parametrize("name", HARD)
 def test_hard_masks_hold_every_dropped_filter_at_zero(name: str) -> None:
-    made = lively("resnet8")
+    made = lived_in("resnet8").double()
     method = make(name, made, 0.5)
     optimizer = train(made, method)
     for wire in made.wires:
@@ -128,15 +128,17 @@ def test_hard_masks_hold_every_dropped_filter_at_zero(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_teacher_is_not_touched(name: str) -> None:
-    teacher, student = lively("resnet8"), lively("resnet8")
+    teacher, student = lived_in("resnet8").double(), lived_in("resnet8").double()
     train(student, make(name, student, 0.5))
-    assert all(torch.equal(tensor, lively("resnet8").state_dict()[key]) for key, tensor in teacher.state_dict().items())
+    assert all(
+        torch.equal(tensor, lived_in("resnet8").double().state_dict()[key]) for key, tensor in teacher.state_dict().items()
+    )
 
 
 def test_l1_keeps_the_filters_of_largest_norm_of_the_order_asked_for() -> None:
-    made = lively("resnet8")
+    made = lived_in("resnet8").double()
     masks = make("l1", made, 0.5).masks()
-    original = lively("resnet8")
+    original = lived_in("resnet8").double()
     for layer, mask in masks.items():
         norms = original.filters()[layer].abs().sum((1, 2, 3))
         assert norms[mask].min() > norms[~mask].max()
@@ -150,7 +152,7 @@ def ahsg(network: Network, **changes: Any) -> Method:
 
 
 def test_one_ahsg_ht_step_zeroes_5_10_20_filters_and_their_shifts_but_no_scale() -> None:
-    made = lively("resnet20")
+    made = lived_in("resnet20").double()
     train(made, ahsg(made), steps=1)
     for wire in made.wires:
         dropped = made.conv(wire).weight.flatten(1).eq(0).all(1)
@@ -159,8 +161,21 @@ def test_one_ahsg_ht_step_zeroes_5_10_20_filters_and_their_shifts_but_no_scale()
         assert made.norm(wire).weight[dropped].ne(0).all()
 
 
+def test_ahsg_ht_keeps_the_filters_of_largest_euclidean_norm() -> None:
+    made = lived_in("resnet8").double()
+    with torch.no_grad():
+        made.filters()["conv1"].mul_(0.01)
+        made.filters()["conv1"][:11] = 0.1  # L1 norm 2.7, L2 norm 0.52
+        made.filters()["conv1"][11] = 0.0
+        made.filters()["conv1"][11, 0, 0, 0] = 1.0  # smaller in L1, larger in L2
+    method = ahsg(made)
+    method.after_step(Moment(0, 0, method.optimizer(list(made.parameters()), SETTINGS)))
+    assert method.masks()["conv1"].nonzero().flatten().tolist() == [*range(10), 11]
+    assert made.filters()["conv1"].flatten(1).ne(0).any(1).nonzero().flatten().tolist() == [*range(10), 11]
+
+
 def test_ahsg_ht_lets_a_filter_come_back_and_counts_it() -> None:
-    made = lively("resnet8")
+    made = lived_in("resnet8").double()
     method = ahsg(made)
     optimizer = method.optimizer(list(made.parameters()), SETTINGS)
     method.after_step(Moment(0, 0, optimizer))
@@ -184,7 +199,7 @@ def test_ahsg_ht_lets_a_filter_come_back_and_counts_it() -> None:
 def test_ahsg_ht_thresholds_after_its_warm_up_every_so_many_steps(
     changes: dict[str, int], moments: list[tuple[int, int, bool]]
 ) -> None:
-    made = lively("resnet8")
+    made = lived_in("resnet8").double()
     method = ahsg(made, **changes)
     optimizer = method.optimizer(list(made.parameters()), SETTINGS)
     for epoch, step, thresholds in moments:
@@ -194,7 +209,7 @@ def test_ahsg_ht_thresholds_after_its_warm_up_every_so_many_steps(
 
 def test_ahsg_ht_clears_the_momentum_of_dropped_filters_on_request() -> None:
     for mask_momentum in (False, True):
-        made = lively("resnet8")
+        made = lived_in("resnet8").double()
         method = ahsg(made, mask_momentum=mask_momentum)
         optimizer = train(made, method, steps=1)
         weight = made.filters()["conv1"]
@@ -204,13 +219,13 @@ def test_ahsg_ht_clears_the_momentum_of_dropped_filters_on_request() -> None:
 
 def test_ahsg_ht_refuses_a_warm_up_that_leaves_nothing_to_prune_in() -> None:
     with pytest.raises(ValueError, match="warmup_epochs must be below the 3 epochs"):
-        ahsg(lively("resnet8"), warmup_epochs=3)
+        ahsg(lived_in("resnet8").double(), warmup_epochs=3)
 
 
 def test_dense_refuses_to_prune() -> None:
     module = plugins.find(methods, "dense")
     with pytest.raises(ValueError, match=r"keep_ratio must be 1\.0, got 0\.5"):
-        module.method(lively("resnet8"), module.Params("teacher", {}), Request(0.5, False, 1, torch.Generator()))
+        module.method(lived_in("resnet8").double(), module.Params("teacher", {}), Request(0.5, False, 1, torch.Generator()))
 
 
 def test_scratch_refuses_to_start_from_the_teacher() -> None:
