@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lib.networks import build
 from lib.networks.network import Network, Plan
-from lib.pruning.masks import Masks, apply_, check
+from lib.pruning.masks import Masks, check
 
 Mode = Literal["scatter", "coupled"]
 
@@ -113,11 +113,3 @@ def _double(network: Network) -> nn.Module:
     copy = build(network.architecture).double()
     copy.load_state_dict(network.state_dict())
     return copy.to(network.conv(network.wires[0]).weight.device).eval()
-
-
-def masked_copy(network: Network, masks: Masks) -> Network:
-    """A copy of the network with its masks applied, in eval mode: what the compact form must equal."""
-    copy = build(network.architecture).to(network.conv(network.wires[0]).weight)
-    copy.load_state_dict(network.state_dict())
-    apply_(copy, masks)
-    return copy.eval()
