@@ -8,19 +8,27 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+Part = Literal["stem", "inner", "last", "projection"]
+
 
 @dataclass(frozen=True)
 class Wire:
-    """A prunable convolution with the batch norm behind it, the space it reads and the space it writes (module names)."""
+    """A prunable convolution with the batch norm behind it, the space it reads and the space it writes (module names).
+
+    part: what it is in the network: the first convolution (stem), one that a single later one reads (inner), the last of a
+    residual block (last), or the convolution of a shortcut (projection).
+    """
 
     conv: str
     norm: str
     reads: str
     writes: str
+    part: Part
 
 
 @dataclass(frozen=True)

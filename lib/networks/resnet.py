@@ -115,13 +115,13 @@ def _stage(stage: int, blocks: int, plan: Plan) -> nn.Sequential:
 
 
 def _wires(blocks: int) -> tuple[tuple[Wire, ...], tuple[Carry, ...]]:
-    wires = [Wire("conv1", "bn1", "input", "layer1")]
+    wires = [Wire("conv1", "bn1", "input", "layer1", "stem")]
     for stage in (1, 2, 3):
         for index in range(blocks):
             name = f"layer{stage}.{index}"
             reads = f"layer{stage - 1}" if index == 0 and stage > 1 else f"layer{stage}"
-            wires.append(Wire(f"{name}.conv1", f"{name}.bn1", reads, f"{name}.conv1"))
-            wires.append(Wire(f"{name}.conv2", f"{name}.bn2", f"{name}.conv1", f"layer{stage}"))
+            wires.append(Wire(f"{name}.conv1", f"{name}.bn1", reads, f"{name}.conv1", "inner"))
+            wires.append(Wire(f"{name}.conv2", f"{name}.bn2", f"{name}.conv1", f"layer{stage}", "last"))
     return tuple(wires), (Carry("layer1", "layer2"), Carry("layer2", "layer3"))
 
 

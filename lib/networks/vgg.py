@@ -65,11 +65,12 @@ class VGG(Network):
 
 
 def _wires(stages: tuple[int, ...]) -> tuple[Wire, ...]:
-    wires, index, reads = [], 0, "input"
+    wires: list[Wire] = []
+    index, reads = 0, "input"
     for count in stages:
         for _ in range(count):
             conv = f"features.{index}"
-            wires.append(Wire(conv, f"features.{index + 1}", reads, conv))
+            wires.append(Wire(conv, f"features.{index + 1}", reads, conv, "inner" if wires else "stem"))
             index, reads = index + 3, conv
         index += 1
     return tuple(wires)
