@@ -17,16 +17,20 @@ from safetensors.torch import save_file
 from lib.atomic import replacing
 from lib.networks import build
 from lib.networks.network import Architecture, Network, Plan
+from lib.pruning import sparsity as singly
 from lib.pruning.masks import Masks
+from lib.pruning.sparsity import Sparsity
 
 FORMAT = 1
+SPARSITY = "sparsity/"  # before the name of a layer: the mask of its single weights
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A network with what is needed to use it. masks: None for a network that was never pruned or is compact.
 
-    shape: (C, H, W) of the images; mean, std: per channel, of pixels in 0..1; notes: JSON values.
+    shape: (C, H, W) of the images; mean, std: per channel, of pixels in 0..1; notes: JSON values; sparsity: the masks of
+    single weights, where those were pruned.
     """
 
     network: Network
@@ -35,6 +39,7 @@ class Checkpoint:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     notes: Mapping[str, Any] = field(default_factory=dict)
+    sparsity: Sparsity | None = None
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -51,6 +56,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "notes": dict(checkpoint.notes),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors |= {f"{SPARSITY}{name}": mask.cpu().contiguous() for name, mask in (checkpoint.sparsity or {}).items()}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"header": json.dumps(header, sort_keys=True)})
 
@@ -63,6 +69,9 @@ def load(path: Path) -> Checkpoint:
     header, tensors = _read(path)
     architecture = _architecture(header["architecture"])
     network = build(architecture)
+    sparsity = {name.removeprefix(SPARSITY): tensors.pop(name) for name in list(tensors) if name.startswith(SPARSITY)}
+    if sparsity:
+        singly.check(network, sparsity)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -70,7 +79,7 @@ def load(path: Path) -> Checkpoint:
         raise ValueError(msg) from error
     masks = None if header["masks"] is None else _masks(network, header["masks"])
     shape, mean, std = (tuple(header[key]) for key in ("shape", "mean", "std"))
-    return Checkpoint(network.eval(), masks, shape, mean, std, header["notes"])
+    return Checkpoint(network.eval(), masks, shape, mean, std, header["notes"], sparsity or None)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

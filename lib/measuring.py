@@ -10,6 +10,7 @@ from lib.datasets import Dataset
 from lib.evaluation import evaluate
 from lib.networks import build
 from lib.networks.network import Architecture
+from lib.pruning.sparsity import zero_share
 
 DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
 
@@ -27,6 +28,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, compute: Compute)
     """Numbers of compact checkpoint `source`; keep_ratio is the one asked for. This is the only look at the test labels.
 
     top1, top5 (with more than 5 classes), masked_top1 and validation_top1 in percent; params, macs and bytes are counts;
+    sparsity is the share of zeros among the small network's weights, which its dense kernels multiply all the same;
     *_ratio are relative to the dense network; macs_fractional is the sources' closed form at real-valued widths.
     """
     checkpoint = load(source)
@@ -48,6 +50,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, compute: Compute)
         "macs_ratio": cost.total_macs / whole.total_macs,
         "macs_fractional": fractional_macs(dense, checkpoint.shape, keep_ratio),
         "bytes": source.stat().st_size,
+        "sparsity": zero_share(network),
         **notes,
     }
     if architecture.num_classes > 5:

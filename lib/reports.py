@@ -20,6 +20,8 @@ NOTES = (
     "network without distillation (none), to the same with logit distillation only (kd).",
     "dense, scratch (the same small shape, trained from its initialisation) and random (random filters) are controls.",
     "File is the compact network's, as it can be taken away (k, M: powers of 1000).",
+    "Zeros are the share of zeros among the weights of the compact network. Its dense kernels multiply them like any other "
+    "number, so they save no time and no MACs; they save bytes once the network is encoded.",
     "Epochs are all that a row's network has behind it, its teacher's included.",
 )
 PUBLISHED_NOTES = (
@@ -76,6 +78,7 @@ def _columns() -> list[Column]:
         ("Δ kd", lambda row: "" if row["distiller"] in REFERENCES else _number(row["delta_to_kd"], "+z.2f")),
         ("Params", lambda row: _fewer(row["params"], row["params_ratio"])),
         ("FLOPs (MACs)", _macs),
+        ("Zeros", lambda row: "" if _number(row["sparsity"], ".3f") in ("", "0.000") else f"{row['sparsity']:.1%}"),
         ("File", lambda row: _number(row["bytes"], "") and f"{scaled(row['bytes'])}B"),
         ("Epochs", lambda row: _number(row["epochs"], ".0f")),
     ]

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from lib.networks.network import Network
 from lib.params import read
 from lib.progress import steps
 from lib.pruning.masks import Masks
-from lib.pruning.method import Method
+from lib.pruning.method import Method, Sample
+from lib.pruning.sparsity import Sparsity
+from lib.randomness import stream
 from lib.resume import identity, scratch
 from lib.tally import Row
 from lib.training import Fit, Training, fit
@@ -51,11 +53,23 @@ class Setting:
         few = Batches(part.images[:2], part.labels[:2], self.dataset.mean, self.dataset.std, STILL, self.device)
         return next(few.plain(2))[0]
 
-    def checkpoint(self, network: Network, masks: Masks | None, notes: Mapping[str, Any]) -> Checkpoint:
+    def sample(self, purpose: str) -> Sample:
+        """Training images in random order, augmented, the same at every call: sample(count, size) -> mini-batches."""
+
+        def sample(count: int, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            train = self.batches("train", self.augmentation)
+            whole, rest = divmod(min(count, len(train)), size)
+            return train.epoch([size] * whole + [rest] * (rest > 0), stream(self.seed, "sample", purpose))
+
+        return sample
+
+    def checkpoint(
+        self, network: Network, masks: Masks | None, notes: Mapping[str, Any], sparsity: Sparsity | None = None
+    ) -> Checkpoint:
         """A trained network as a checkpoint that knows its data and what it was trained on."""
         trained_on = {**asdict(self.compute), "device": device_name(self.device), "torch": torch.__version__}
         data = self.dataset
-        return Checkpoint(network, masks, data.shape, data.mean, data.std, {**notes, "trained_on": trained_on})
+        return Checkpoint(network, masks, data.shape, data.mean, data.std, {**notes, "trained_on": trained_on}, sparsity)
 
 
 def setting(document: Mapping[str, Any], data: Path, seed: int, scratch_root: Path) -> Setting:

@@ -15,6 +15,7 @@ from lib.latency import Params as Latency
 from lib.networks import NETWORKS
 from lib.params import ParamsError
 from lib.pruning import methods
+from lib.pruning.selection import Layers
 from lib.suite import Benchmark
 from lib.training import Training
 
@@ -27,6 +28,7 @@ FIXED: Mapping[str, Any] = {
     "teacher": Training,
     "prune.scratch_epochs": Annotated[int, Field(ge=0)],
     "prune.training": Training,
+    "prune.layers": Layers,
     "distill.teacher": str,
     "distill.training": Training,
     "latency": Latency,

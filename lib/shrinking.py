@@ -11,6 +11,7 @@ from lib.computing import Compute, prepare
 from lib.datasets import Dataset
 from lib.evaluation import evaluate
 from lib.pruning.masks import achieved, apply_
+from lib.pruning.sparsity import Zeros
 
 
 def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Path) -> None:
@@ -24,6 +25,7 @@ def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Pa
         raise ValueError(msg)
     device = prepare(compute)
     apply_(masked.network, masked.masks)
+    Zeros(masked.network).hold_(masked.sparsity or {})
     network = masked.network.to(device)
     split = dataset.splits["test"]
     still = Augmentation(flip=False, crop_padding=0)
@@ -33,10 +35,10 @@ def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Pa
     notes = {
         **masked.notes,
         "compaction": mode,
-        "keep_ratio_achieved": achieved(masked.masks),
+        "keep_ratio_achieved": achieved(masked.sparsity or masked.masks),
         "max_abs_logit_difference": difference.float32,
         "max_abs_logit_difference_float64": difference.float64,
         "masked_top1": evaluate(network, test).top1,
     }
-    save(out, replace(masked, network=small, masks=None, notes=notes))
+    save(out, replace(masked, network=small, masks=None, sparsity=None, notes=notes))
     write_text(out.with_suffix(".json"), plan_text(small))

@@ -9,7 +9,7 @@ from lib.suite import DENSE, Suite
 GROUP = ["dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction"]
 CONTROLS = (DENSE, "scratch", "random")
 REFERENCES = ("none", "kd")
-MEANS = ("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio")
+MEANS = ("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio", "sparsity")
 COLUMNS = ["top1_mean", "top1_std", "n", "params", "macs", "macs_ratio", "bytes", "delta_to_dense", "delta_n"]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from lib import summaries
 from lib.results import IDENTITY
 
-MEASURED = ("epochs", "top1", "top5", "params", "macs", "macs_ratio", "bytes", "max_abs_logit_difference")
+MEASURED = ("epochs", "top1", "top5", "params", "macs", "macs_ratio", "sparsity", "bytes", "max_abs_logit_difference")
 DETAILS = ("keep_ratio_achieved", "params_ratio", "macs_fractional", "masked_top1", "validation_top1", "classes")
 PUBLISHED = ("start", "top1_std", "n", "baseline_top1", "counting", "source", "url")
 TEXT_COLUMNS = 3
@@ -19,7 +19,7 @@ _DELTAS = ("delta_to_dense", *(f"delta_to_{name}" for name in summaries.REFERENC
 _FORMATS: Mapping[str, str] = {
     **dict.fromkeys(_COUNTS, ".0f"),
     **dict.fromkeys((*_PERCENTS, *_DELTAS), "z.4f"),
-    **dict.fromkeys(("macs_ratio", "params_ratio", "keep_ratio_achieved"), ".6f"),
+    **dict.fromkeys(("macs_ratio", "params_ratio", "keep_ratio_achieved", "sparsity"), ".6f"),
     "macs_fractional": ".1f",
     "max_abs_logit_difference": ".3e",
     "keep_ratio": "",

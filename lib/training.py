@@ -78,7 +78,8 @@ def fit(task: Fit, scratch: Scratch, progress: Callable[[int, int], Bar]) -> lis
         with torch.random.fork_rng():  # dropout draws from the global stream
             torch.manual_seed(number(task.seed, "dropout", epoch))
             row = _epoch(task, optimizer, epoch, sizes, bar)
-        rows.append(row | dict(task.method.after_epoch()) | _validation(task, epoch))
+        last = Moment(epoch, sum(map(len, sizes[: epoch + 1])) - 1, optimizer)
+        rows.append(row | dict(task.method.after_epoch(last)) | _validation(task, epoch))
         bar.set_postfix_str(_summary(rows[-1]))
         scratch.save(_state(task, optimizer, rows))
     return rows
@@ -91,7 +92,7 @@ def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[
     for index, (images, labels) in enumerate(_images(task, epoch, sizes[epoch])):
         rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes[epoch]), task.epochs)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_factor", 1.0)
         with task.precision:
             losses = task.objective(images, labels)
             total = losses.total if task.method.penalty is None else losses.total + task.method.penalty()

@@ -4,6 +4,7 @@ Reads the network's checkpoint, the guide's (used when the method asks for guida
 with weights and masks, and its log (.csv beside it).
 """
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +31,8 @@ def main() -> None:
     document = parse(given.params.read_text())
     cell = Cell(given.method, given.keep_ratio, coupled=given.compaction == "coupled")
     here = setting(document, given.data, given.seed, given.scratch)
-    prune(document, cell, given.teacher, given.guide, here, given.out)
+    remark = prune(document, cell, given.teacher, given.guide, here, given.out)
+    sys.stderr.write(f"{remark}\n" if remark else "")
 
 
 if __name__ == "__main__":

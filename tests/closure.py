@@ -7,24 +7,34 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# Found by name while running, so no import statement shows them: (who looks, what it may load).
+# Found by name while running, so no import statement shows them: who looks, in which folder, and what dvc.yaml lists for it.
 PLUGINS = {
-    "lib/pruning/pruning.py": "lib/pruning/methods/${item.method}.py",
-    "lib/distillation/combination.py": "lib/distillation/terms",
-    "lib/sections.py": "lib/pruning/methods",
+    "lib/pruning/pruning.py": ("lib/pruning/methods", "lib/pruning/methods/${item.method}.py"),
+    "lib/distillation/combination.py": ("lib/distillation/terms", "lib/distillation/terms"),
+    "lib/sections.py": ("lib/pruning/methods", "lib/pruning/methods"),
 }
 
 
 def closure(script: str) -> set[str]:
-    """The project files that running `script` loads, itself included, packages' __init__.py where they hold code."""
+    """The project files that running `script` loads, itself included, packages' __init__.py where they hold code.
+
+    What any plug-in of a folder imports counts too: a matrix cannot list another file for each of its cells.
+    """
     seen: set[str] = set()
+    listed: set[str] = set()
     waiting = [script]
     while waiting:
         name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            waiting += _imports(name)
-    return {name for name in seen if not _only_docstring(name)} | {PLUGINS[name] for name in seen if name in PLUGINS}
+        if name in seen:
+            continue
+        seen.add(name)
+        waiting += _imports(name)
+        if name in PLUGINS:
+            folder, entry = PLUGINS[name]
+            listed.add(entry)
+            for plugin in sorted((ROOT / folder).glob("*.py")):
+                waiting += _imports(plugin.relative_to(ROOT).as_posix())
+    return {name for name in seen if not _only_docstring(name)} | listed
 
 
 def _imports(name: str) -> list[str]:

@@ -159,7 +159,7 @@ def test_hooks_are_called_as_documented(here: Setting, tmp_path: Path) -> None:
             optimizer=optimizer,
             parameters=(extra,),
             after_step=moments.append,
-            after_epoch=lambda: {"steps_seen": float(len(moments))},
+            after_epoch=lambda _: {"steps_seen": float(len(moments))},
             penalty=lambda: 3.0 * (extra**2).sum(),
             batches=Constant(kind="constant", size=8, last="drop"),
         )

@@ -12,6 +12,7 @@ from lib.distillation.sharing import share_classifier_
 from lib.params import read, section
 from lib.pruning.masks import apply_
 from lib.pruning.method import held
+from lib.pruning.sparsity import Zeros
 from lib.runs import Run, Setting, train, write_log
 from lib.training import Training
 
@@ -38,7 +39,7 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, teacher: Path,
         raise ValueError(msg)
     if distiller.share_classifier:
         share_classifier_(student, guide)
-    method = held(student, start.masks)
+    method = held(student, start.masks, start.sparsity)
     terms = document["distill"]["terms"]
     objective = distilled(student, guide, distiller.terms, terms, training.label_smoothing, setting.example())
     label = f"{pruned.stem} {name}"
@@ -47,9 +48,10 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, teacher: Path,
         setting,
     )
     apply_(student, start.masks)
+    Zeros(student).hold_(start.sparsity or {})
     notes = {
         "epochs": start.notes["epochs"] + training.epochs,
         "validation_top1": rows[-1]["validation_top1"],
     }
-    save(out, setting.checkpoint(student, start.masks, notes))
+    save(out, setting.checkpoint(student, start.masks, notes, start.sparsity))
     write_log(out.with_suffix(".csv"), rows)

@@ -5,6 +5,7 @@ and its batch norm's scale and shift are zero and stay zero, so that the channel
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,12 +15,26 @@ from lib.networks.network import Network
 Masks = dict[str, Tensor]
 
 
-def kept_count(width: int, keep_ratio: float) -> int:
-    """Filters kept of `width`: floor(width * keep_ratio + 1e-9), at least 1 (the sources truncate the bare product)."""
+Rounding = Literal["kept", "pruned", "nearest"]
+SLACK = 1e-9  # the sources truncate bare products, which fall just below a whole number now and then
+
+
+def kept_count(width: int, keep_ratio: float, rounding: Rounding = "kept") -> int:
+    """Filters kept of `width`, at least 1.
+
+    kept: floor(width keep_ratio) (AHSG-HT, and the default). pruned: width - floor(width (1 - keep_ratio)) (SFP, FPGM).
+    nearest: width - round(width (1 - keep_ratio)), halves to even (NGGM).
+    """
     if not 0.0 < keep_ratio <= 1.0:
         msg = f"keep_ratio must be above 0 and at most 1, got {keep_ratio}"
         raise ValueError(msg)
-    return max(1, math.floor(width * keep_ratio + 1e-9))
+    pruned = width * (1.0 - keep_ratio)
+    kept = {
+        "kept": math.floor(width * keep_ratio + SLACK),
+        "pruned": width - math.floor(pruned + SLACK),
+        "nearest": width - round(round(pruned, 9)),
+    }
+    return max(1, kept[rounding])
 
 
 def top_k(scores: Tensor, count: int) -> Tensor:
@@ -86,13 +101,20 @@ class Holder:
             channels = self.channels[name]
             parameters += [weight, *channels]
             factors += [mask.view(-1, 1, 1, 1)] + [mask] * len(channels)
-        torch._foreach_mul_(parameters, factors)
-        if optimizer is not None:
-            _multiply_buffers(optimizer, parameters, factors)
+        multiply_(parameters, factors, optimizer)
+
+    @torch.no_grad()
+    def zero_weights_(self, masks: Masks) -> None:
+        """Zero the weights of dropped filters and nothing else: batch norm and momentum may bring them back."""
+        factors = [masks[name].to(weight.device).view(-1, 1, 1, 1) for name, weight in self.filters.items()]
+        multiply_(list(self.filters.values()), factors, None)
 
 
-def _multiply_buffers(optimizer: torch.optim.Optimizer, parameters: list[Tensor], factors: list[Tensor]) -> None:
-    """The buffers that lie along a parameter (momentum, the iterate before) follow its mask."""
+def multiply_(parameters: list[Tensor], factors: list[Tensor], optimizer: torch.optim.Optimizer | None) -> None:
+    """Multiply parameters by their masks; with an optimizer, the buffers that lie along them too (momentum, iterates)."""
+    torch._foreach_mul_(parameters, factors)
+    if optimizer is None:
+        return
     buffers, along = [], []
     for parameter, factor in zip(parameters, factors, strict=True):
         for value in optimizer.state[parameter].values():

@@ -4,7 +4,7 @@ A method is one file in `lib/pruning/methods/` with a parameter section `Params`
 `method(network, params, request) -> Method`. Only `masks` must be given; everything else has a neutral default.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from lib.networks.network import Network
 from lib.params import section
 from lib.pruning.masks import Holder, Masks, check
+from lib.pruning.selection import Layers, Selection
+from lib.pruning.sparsity import Sparsity, Zeros
 from lib.schedules import BatchSize
 
 
@@ -40,19 +42,34 @@ class Common:
     guide: Mapping[str, float]
 
 
+Sample = Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]
+
+
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a method. epochs: of the training it prunes in. generator: for the choices it makes at random."""
+    """What is asked of a method.
+
+    epochs: of the training it prunes in. generator: for the choices it makes at random. shape: (C, H, W) of the images.
+    sample(count, size): so many training images in random order, augmented, as mini-batches (images, labels) of `size`; the
+    same ones at every call.
+    """
 
     keep_ratio: float
     coupled: bool
     epochs: int
     generator: torch.Generator
+    layers: Layers
+    shape: tuple[int, int, int]
+    sample: Sample
+
+    def selection(self, network: Network) -> Selection:
+        """The rule that turns scores into masks."""
+        return Selection(network, self.keep_ratio, coupled=self.coupled, layers=self.layers)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where the training stands after a step; epoch and step count from 0, step through the whole training."""
+    """Where the training stands after a step (or an epoch); both count from 0, step through the whole training."""
 
     epoch: int
     step: int
@@ -75,25 +92,38 @@ def sgd(parameters: list[nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:
 class Method:
     """The hooks of a method.
 
-    masks: the final masks, asked for when training ends. optimizer: builds it for the parameters. parameters: extra ones to
-    train. after_step: called after every optimizer step. after_epoch: returns numbers for the epoch's log. penalty: a scalar
+    masks: the final masks, asked for when training ends. sparsity: the final masks of single weights, for a method that
+    prunes those. optimizer: builds it for the parameters. parameters: extra ones to train. after_step: called after every
+    optimizer step. after_epoch: called after an epoch, before its validation; returns numbers for the log. penalty: a scalar
     to add to the loss. batches: mini-batch sizes of the method's own, instead of the training's. state: tensors that a
-    resumed training must find again, changed in place.
+    resumed training must find again, changed in place. remark: what the user should know of the outcome; empty for nothing.
     """
 
     masks: Callable[[], Masks]
+    sparsity: Callable[[], Sparsity] | None = None
     optimizer: Callable[[list[nn.Parameter], Sgd], torch.optim.Optimizer] = sgd
     parameters: tuple[nn.Parameter, ...] = ()
     after_step: Callable[[Moment], None] = lambda _: None
-    after_epoch: Callable[[], Mapping[str, float]] = dict
+    after_epoch: Callable[[Moment], Mapping[str, float]] = lambda _: {}
     penalty: Callable[[], Tensor] | None = None
     batches: BatchSize | None = None
     state: Mapping[str, Tensor] = field(default_factory=dict)
+    remark: Callable[[], str] = lambda: ""
 
 
-def held(network: Network, masks: Masks) -> Method:
+def held(network: Network, masks: Masks, sparsity: Sparsity | None = None) -> Method:
     """Train with fixed masks held: what is dropped stays zero through every step, momentum included."""
     check(network, masks)
-    holder = Holder(network)
-    holder.hold_(masks)
-    return Method(masks=lambda: masks, after_step=lambda moment: holder.hold_(masks, moment.optimizer))
+    filters, weights = Holder(network), Zeros(network)
+    kept = sparsity or {}
+
+    def hold(optimizer: torch.optim.Optimizer | None) -> None:
+        filters.hold_(masks, optimizer)
+        weights.hold_(kept, optimizer)
+
+    hold(None)
+    return Method(
+        masks=lambda: masks,
+        sparsity=(lambda: kept) if sparsity else None,
+        after_step=lambda moment: hold(moment.optimizer),
+    )

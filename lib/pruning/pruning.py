@@ -15,6 +15,8 @@ from lib.params import read
 from lib.pruning import methods
 from lib.pruning.masks import apply_, check
 from lib.pruning.method import Common, Request
+from lib.pruning.selection import Layers
+from lib.pruning.sparsity import Zeros
 from lib.randomness import stream
 from lib.runs import Run, Setting, train, write_log
 from lib.training import Training
@@ -29,10 +31,10 @@ class Cell:
     coupled: bool
 
 
-def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, setting: Setting, out: Path) -> None:
+def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, setting: Setting, out: Path) -> str:
     """Prune the network of checkpoint `teacher`; `guide` is the checkpoint of the network that guides, if one is asked for.
 
-    Writes the masked network and its masks to `out`, the log beside it (.csv).
+    Writes the masked network and its masks to `out`, the log beside it (.csv). Returns the method's remark for the user.
     """
     module: ModuleType = plugins.find(methods, cell.method)
     params: Common = read(document, f"prune.{cell.method}", module.Params)
@@ -44,7 +46,15 @@ def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, s
         network = build(network.architecture, stream(setting.seed, "initialisation", cell.method))
         epochs, seen = epochs + read(document, "prune.scratch_epochs", int), 0
     network.to(setting.device)
-    request = Request(cell.keep_ratio, cell.coupled, epochs, stream(setting.seed, "masks", cell.method))
+    request = Request(
+        keep_ratio=cell.keep_ratio,
+        coupled=cell.coupled,
+        epochs=epochs,
+        generator=stream(setting.seed, "masks", cell.method),
+        layers=read(document, "prune.layers", Layers),
+        shape=setting.dataset.shape,
+        sample=setting.sample(cell.method),
+    )
     method = module.method(network, params, request)
     objective = Objective(network, training.label_smoothing)
     if params.guide:
@@ -52,9 +62,13 @@ def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, s
         terms = document["distill"]["terms"]
         objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
-    rows = train(Run(label, network, method, objective, training, epochs, {"cell": cell, "params": params}), setting)
+    decides = {"cell": cell, "params": params, "layers": request.layers, "terms": document["distill"]["terms"]}
+    rows = train(Run(label, network, method, objective, training, epochs, decides), setting)
     masks = {name: mask.cpu() for name, mask in method.masks().items()}
     check(network, masks)
     apply_(network, masks)
-    save(out, setting.checkpoint(network, masks, {"epochs": seen + epochs}))
+    sparsity = method.sparsity() if method.sparsity else None
+    Zeros(network).hold_(sparsity or {})
+    save(out, setting.checkpoint(network, masks, {"epochs": seen + epochs}, sparsity))
     write_log(out.with_suffix(".csv"), rows)
+    return str(method.remark())

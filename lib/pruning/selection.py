@@ -1,57 +1,200 @@
-"""From scores to masks: which layers choose alone and which must choose together.
+"""From scores to masks: which layers are pruned, how far, and which must choose together.
 
 In scatter mode every convolution chooses its own filters. In coupled mode the convolutions that write one stream share a
 mask, chosen by the sum of their scores, and a stream also keeps every channel that a shortcut carries into it: a channel may
 go only if every writer leaves it zero.
 """
 
+import fnmatch
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from lib.networks.network import Network
-from lib.pruning.masks import Masks, kept_count, top_k
+from lib.networks.network import Network, Wire
+from lib.params import section
+from lib.pruning.masks import Masks, Rounding, kept_count, top_k
+
+Convention = Literal["every", "no_projections", "blocks", "inner"]
+LEFT_OUT: Mapping[Convention, tuple[str, ...]] = {
+    "every": (),
+    "no_projections": ("projection",),
+    "blocks": ("stem", "projection"),
+    "inner": ("stem", "projection", "last"),
+}
+KeepRatio = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+@section
+class Layers:
+    """Which layers are pruned and how far, the same for all methods of a suite.
+
+    convention: every convolution (AHSG-HT, NGGM); all but projection shortcuts (SFP, FPGM); those inside blocks, neither stem
+    nor projections (KDFS); or only those that a single later one reads. leave_out: patterns of names (layer3.*) that keep
+    every filter as well. keep_ratios: by pattern, instead of the cell's: a ratio (0.5) or a number of filters (32); the first
+    pattern that fits counts. rounding: of width x ratio to filters (`masks.kept_count`). allocation: the same ratio in every
+    layer (uniform), or the best filters wherever they are, so that the ratio holds for all layers together: by score
+    (global), or by score over the Euclidean norm of its layer's scores (global_normalised).
+    """
+
+    convention: Convention
+    leave_out: tuple[str, ...]
+    keep_ratios: Mapping[str, KeepRatio | PositiveInt]
+    rounding: Rounding
+    allocation: Literal["uniform", "global", "global_normalised"]
+
+    def __post_init__(self) -> None:
+        """A layer cannot have its own ratio and compete for filters with the others."""
+        if self.keep_ratios and self.allocation != "uniform":
+            msg = f"keep_ratios of single layers need allocation: uniform, got {self.allocation}"
+            raise ValueError(msg)
+
+
+EVERYWHERE = Layers("every", (), {}, "kept", "uniform")
+Goal = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Convolutions that share a mask, the channels they choose of, and what share of them stays in the end.
+
+    keep_ratio: None where every filter stays. carried_from: the space whose kept channels must stay here too.
+    """
+
+    space: str
+    convs: tuple[str, ...]
+    width: int
+    keep_ratio: float | None
+    carried_from: str | None
 
 
 class Selection:
     """Chooses the filters of a network that a keep ratio leaves, given one score a filter (larger = keep)."""
 
-    def __init__(self, network: Network, keep_ratio: float, *, coupled: bool) -> None:
-        """Raises ValueError unless keep_ratio is in (0, 1]."""
+    def __init__(self, network: Network, keep_ratio: float, *, coupled: bool, layers: Layers = EVERYWHERE) -> None:
+        """Raises ValueError unless keep_ratio is in (0, 1] and every pattern of `layers` fits a layer."""
+        kept_count(1, keep_ratio)  # refuses what is no ratio
         self.keep_ratio = keep_ratio
-        writers: dict[str, list[str]] = defaultdict(list)
+        self.network = network
+        self.layers = layers
+        _check_patterns(network, layers)
+        carried = {carry.target: carry.source for carry in network.carries}
+        shared: dict[str, list[Wire]] = defaultdict(list)
         for wire in network.wires:
-            writers[wire.writes].append(wire.conv)
-        self.alone: dict[int, list[str]] = defaultdict(list)  # width -> layers that choose for themselves
-        self.streams: list[tuple[str, tuple[str, ...]]] = []  # in order of computation
-        for space, convs in writers.items():
-            if coupled and space in network.streams:
-                self.streams.append((space, tuple(convs)))
-            else:
-                self.alone[network.widths[space]] += convs
-        self.counts = {width: kept_count(width, keep_ratio) for width in set(network.widths.values())}
-        self.carried_from = {carry.target: carry.source for carry in network.carries}
+            together = coupled and wire.writes in network.streams
+            shared[wire.writes if together else wire.conv].append(wire)
+        self.groups = tuple(
+            Group(
+                space=wires[0].writes,
+                convs=tuple(wire.conv for wire in wires),
+                width=network.widths[wires[0].writes],
+                keep_ratio=self._ratio(wires),
+                carried_from=carried.get(wires[0].writes) if name == wires[0].writes and coupled else None,
+            )
+            for name, wires in shared.items()
+        )
 
-    def choose(self, scores: Mapping[str, Tensor]) -> Masks:
-        """Scores by layer, each (C_out,) -> masks. No value leaves the device; layers of one width are handled at once."""
-        masks: Masks = {}
-        for width, names in self.alone.items():
-            kept = top_k(torch.stack([scores[name] for name in names]), self.counts[width])  # (layers, width)
-            masks |= dict(zip(names, kept.unbind(), strict=True))
-        return masks | self._streams(scores)
+    @property
+    def pruned(self) -> tuple[Group, ...]:
+        """The groups that may lose filters, in order of computation."""
+        return tuple(group for group in self.groups if group.keep_ratio is not None)
 
-    def _streams(self, scores: Mapping[str, Tensor]) -> Masks:
-        masks: Masks = {}
+    def choose(self, scores: Mapping[str, Tensor], goal: Goal = lambda keep_ratio: keep_ratio) -> Masks:
+        """Scores by layer, each (C_out,) -> masks. goal: from a final keep ratio to that of the moment.
+
+        No value leaves the device; layers of one width and ratio are handled at once.
+        """
+        if self.layers.allocation != "uniform":
+            return self._spread(self._everywhere(scores, goal))
         chosen: dict[str, Tensor] = {}
-        for space, convs in self.streams:
-            total = torch.stack([scores[name] for name in convs]).sum(0)  # (width,)
-            carried = torch.zeros_like(total, dtype=torch.bool)
-            if space in self.carried_from:
-                source = chosen[self.carried_from[space]]
-                carried[: source.numel()] = source
-            count = max(self.counts[total.numel()], int(carried.sum()))
-            chosen[space] = top_k(total.masked_fill(carried, torch.inf), count)
-            masks |= dict.fromkeys(convs, chosen[space])
-        return masks
+        alone: dict[tuple[int, int], list[Group]] = defaultdict(list)
+        for group in self.groups:
+            count = group.width if group.keep_ratio is None else self._count(group.width, goal(group.keep_ratio))
+            if group.carried_from is None and len(group.convs) == 1:
+                alone[group.width, count].append(group)
+            else:
+                chosen[group.space] = self._together(group, count, scores, chosen)
+        for (_, count), groups in alone.items():
+            kept = top_k(torch.stack([scores[group.convs[0]] for group in groups]), count)  # (layers, width)
+            chosen |= {group.convs[0]: row for group, row in zip(groups, kept.unbind(), strict=True)}
+        return self._spread(chosen)
+
+    def _ratio(self, wires: list[Wire]) -> float | None:
+        ratios = {self._ratio_of(wire) for wire in wires}
+        if None in ratios:  # a channel may go only if every writer lets it go
+            return None
+        if len(ratios) > 1:
+            names = ", ".join(wire.conv for wire in wires)
+            msg = f"coupled layers share a mask, so they need one keep ratio, got {sorted(map(str, ratios))} for {names}"
+            raise ValueError(msg)
+        return ratios.pop()
+
+    def _ratio_of(self, wire: Wire) -> float | None:
+        if _left_out(wire, self.layers):
+            return None
+        width = self.network.widths[wire.writes]
+        for pattern, value in self.layers.keep_ratios.items():
+            if fnmatch.fnmatchcase(wire.conv, pattern):
+                ratio = value / width if isinstance(value, int) else value
+                if ratio > 1.0:
+                    msg = f"keep_ratios: {pattern} asks for {value} filters, but {wire.conv} has {width}"
+                    raise ValueError(msg)
+                return ratio
+        return self.keep_ratio
+
+    def _together(self, group: Group, count: int, scores: Mapping[str, Tensor], chosen: Mapping[str, Tensor]) -> Tensor:
+        total = torch.stack([scores[name] for name in group.convs]).sum(0)  # (width,)
+        carried = torch.zeros_like(total, dtype=torch.bool)
+        if group.carried_from is not None and group.carried_from in chosen:
+            source = chosen[group.carried_from]
+            carried[: source.numel()] = source
+        return top_k(total.masked_fill(carried, torch.inf), max(count, int(carried.sum())))
+
+    def _everywhere(self, scores: Mapping[str, Tensor], goal: Goal) -> dict[str, Tensor]:
+        """One ranking of all channels. What a shortcut carries ranks at least as high where it arrives as where it starts."""
+        ranks: dict[str, Tensor] = {}
+        for group in self.groups:
+            rank = torch.stack([scores[name] for name in group.convs]).sum(0)
+            if self.layers.allocation == "global_normalised":
+                finite = torch.where(rank.isfinite(), rank, 0.0)  # filters that may not come back are at -inf
+                rank = rank / torch.linalg.vector_norm(finite).clamp_min(1e-12)
+            rank = torch.full_like(rank, torch.inf) if group.keep_ratio is None else rank
+            rank = rank.masked_fill(top_k(rank, 1), torch.inf)  # every layer keeps its best
+            if group.carried_from is not None:
+                source = ranks[group.carried_from]
+                rank[: source.numel()] = torch.maximum(rank[: source.numel()], source)
+            ranks[self._key(group)] = rank
+        pool = [group for group in reversed(self.groups) if group.keep_ratio is not None]  # of equals, the later one stays
+        if not pool:
+            return {key: rank.isposinf() for key, rank in ranks.items()}
+        flat = torch.cat([ranks[self._key(group)] for group in pool])
+        count = max(self._count(flat.numel(), goal(self.keep_ratio)), int(flat.isposinf().sum()))
+        parts = top_k(flat, count).split([group.width for group in pool])
+        kept = {key: rank.isposinf() for key, rank in ranks.items()}
+        return kept | {self._key(group): part for group, part in zip(pool, parts, strict=True)}
+
+    def _count(self, width: int, keep_ratio: float) -> int:
+        return kept_count(width, keep_ratio, self.layers.rounding)
+
+    def _key(self, group: Group) -> str:
+        return group.convs[0] if len(group.convs) == 1 and group.carried_from is None else group.space
+
+    def _spread(self, chosen: Mapping[str, Tensor]) -> Masks:
+        """Masks by group -> masks by layer."""
+        return {name: chosen[self._key(group)] for group in self.groups for name in group.convs}
+
+
+def _left_out(wire: Wire, layers: Layers) -> bool:
+    return wire.part in LEFT_OUT[layers.convention] or any(fnmatch.fnmatchcase(wire.conv, name) for name in layers.leave_out)
+
+
+def _check_patterns(network: Network, layers: Layers) -> None:
+    names = [wire.conv for wire in network.wires]
+    idle = [pattern for pattern in (*layers.leave_out, *layers.keep_ratios) if not fnmatch.filter(names, pattern)]
+    if idle:
+        msg = f"prune.layers: {idle} fits no layer of {network.architecture.name}; its layers: {', '.join(names)}"
+        raise ValueError(msg)

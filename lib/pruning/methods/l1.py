@@ -1,10 +1,13 @@
-"""Keep the filters of largest norm, once, then train with the masks held.
+"""PFEC: keep the filters of largest norm, once, then train with the masks held.
 
 Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient ConvNets", ICLR 2017, section 3.1,
 https://arxiv.org/abs/1608.08710
-Reference: he-y/filter-pruning-geometric-median (its PFEC scripts).
-Departs: every prunable layer has the same keep ratio; the masked network is trained with the masks held instead of being
-rebuilt first, which is the same function (`lib.compaction` proves it).
+Reference: he-y/filter-pruning-geometric-median, VGG_cifar/PFEC_*.py (44fbab4).
+
+Layers are chosen by sensitivity (`python -m stages.sensitivity` measures it) and get ratios or widths of their own in
+`prune.layers.keep_ratios`; suites/cifar10-vgg16.yaml has the paper's plan for VGG-16.
+Departs: the masked network is trained with the masks held instead of being rebuilt first, which is the same function
+(`lib.compaction` proves it).
 """
 
 from typing import Literal
@@ -13,7 +16,6 @@ from lib.networks.network import Network
 from lib.params import section
 from lib.pruning.method import Common, Method, Request, held
 from lib.pruning.scores import norms
-from lib.pruning.selection import Selection
 
 
 @section
@@ -25,5 +27,5 @@ class Params(Common):
 
 def method(network: Network, params: Params, request: Request) -> Method:
     """One-shot pruning by norm."""
-    selection = Selection(network, request.keep_ratio, coupled=request.coupled)
+    selection = request.selection(network)
     return held(network, selection.choose(norms(network.filters(), params.order)))

@@ -7,7 +7,6 @@ from lib.networks.network import Network
 from lib.params import section
 from lib.pruning.method import Common, Method, Request, held
 from lib.pruning.scores import uniform
-from lib.pruning.selection import Selection
 
 
 @section
@@ -17,5 +16,5 @@ class Params(Common):
 
 def method(network: Network, params: Params, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
     """One-shot pruning by chance."""
-    selection = Selection(network, request.keep_ratio, coupled=request.coupled)
+    selection = request.selection(network)
     return held(network, selection.choose(uniform(network.filters(), request.generator)))

@@ -10,7 +10,6 @@ import torch
 from lib.networks.network import Network
 from lib.params import section
 from lib.pruning.method import Common, Method, Request, held
-from lib.pruning.selection import Selection
 
 
 @section
@@ -26,6 +25,6 @@ class Params(Common):
 
 def method(network: Network, params: Params, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
     """Keep the first filters of every layer."""
-    selection = Selection(network, request.keep_ratio, coupled=request.coupled)
+    selection = request.selection(network)
     falling = {name: -torch.arange(float(len(weight))) for name, weight in network.filters().items()}
     return held(network, selection.choose(falling))

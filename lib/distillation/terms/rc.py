@@ -1,0 +1,50 @@
+"""RC, masked filter modelling: the student's stages, decoded by a 1x1 convolution, attend where the teacher's do.
+
+Li et al., "Distilling Knowledge by a Differential Filter Sampler", 2023, https://arxiv.org/abs/2307.00198
+Reference: Osilly/KDFS, utils/loss.py, RCLoss (7b429e2); weight 1000 there.
+
+rc = mean over stages of mean over images and positions of (a(D(F_student)) - a(F_teacher))^2, a the attention map of
+`lib.distillation.attention`, D a 1x1 convolution with bias of the student's width, trained with the student and thrown away.
+Departs: the decoders start as the identity and not at random, which is deterministic and compares the student as it is.
+The mean over positions makes the weight depend on the resolution, as in the source.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lib.distillation.attention import attention
+from lib.distillation.term import Outputs, Term
+from lib.params import section
+
+TAPS = ("stage1", "stage2", "stage3")
+
+
+@section
+class Params:
+    """Nothing of its own."""
+
+
+def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (nothing to set)
+    """Stages (B, C, H, W), any channels. Raises ValueError when heights and widths of a stage differ."""
+    for tap in TAPS:
+        mine, theirs = (tuple(outputs.features[tap].shape[2:]) for outputs in (student, teacher))
+        if mine != theirs:
+            msg = f"rc compares positions, so {tap} needs equal heights and widths, got student {mine} and teacher {theirs}"
+            raise ValueError(msg)
+    decoders = [_decoder(student.features[tap]) for tap in TAPS]
+
+    def loss(student: Outputs, teacher: Outputs, _: Tensor) -> Tensor:
+        parts = [
+            (attention(decoder(student.features[tap])) - attention(teacher.features[tap])).square().mean()
+            for tap, decoder in zip(TAPS, decoders, strict=True)
+        ]
+        return torch.stack(parts).mean()
+
+    return Term(loss, tuple(parameter for decoder in decoders for parameter in decoder.parameters()))
+
+
+def _decoder(features: Tensor) -> nn.Conv2d:
+    decoder = nn.Conv2d(features.shape[1], features.shape[1], 1, device=features.device, dtype=features.dtype)
+    nn.init.dirac_(decoder.weight)
+    nn.init.zeros_(decoder.bias)  # type: ignore[arg-type]
+    return decoder

@@ -1,0 +1,126 @@
+"""Pruning while training: masks chosen again after some epochs, on a keep ratio that may fall, held hard or softly.
+
+soft: what is dropped is set to zero after the epoch and then trained on like everything else, so it may come back (He et al.,
+"Soft Filter Pruning", IJCAI 2018). hard: weights, batch norm and momentum of what is dropped stay zero through every step,
+and what was dropped once is never chosen again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from lib.networks.network import Network
+from lib.params import section
+from lib.pruning.masks import Holder, Masks, changed, full
+from lib.pruning.method import Common, Method, Moment, Request
+from lib.pruning.revival import Damping, Revival
+from lib.pruning.selection import Goal
+from lib.schedules import KeepSchedule, keep_at
+
+
+@section
+class Gradual(Common):
+    """every: epochs between choices (the last epoch always ends with one); null: once, before the first epoch.
+
+    keep_schedule: the keep ratio at the choices on the way to the cell's. revival: how soft pruning lets filters grow back
+    (`lib.pruning.revival`): damped, or free as batch norm blows their gradients up.
+    """
+
+    every: PositiveInt | None
+    keep_schedule: KeepSchedule
+    revival: Revival
+
+
+Update = Literal["soft", "hard"]
+Score = Callable[[Masks], Mapping[str, Tensor]]
+Choose = Callable[[Goal, Masks], Masks]
+
+
+class Pruner:
+    """Chooses masks at their times. What a mask covers (filters or single weights) is the caller's affair."""
+
+    def __init__(self, params: Gradual, epochs: int, update: Update, masks: Masks, choose: Choose) -> None:
+        """masks: the ones to start from, which keep everything; choose(goal, masks so far) -> masks.
+
+        Raises ValueError for soft pruning that chooses once: what was dropped would be trained and then dropped for good.
+        """
+        if update == "soft" and params.every is None:
+            msg = "update: soft needs `every` (epochs between choices), got null; write a number, or update: hard"
+            raise ValueError(msg)
+        self.params = params
+        self.epochs = epochs
+        self.hard = update == "hard"
+        self.everything = {name: mask.clone() for name, mask in masks.items()}
+        self.masks = masks
+        self.choose = choose
+
+    @property
+    def begins_pruned(self) -> bool:
+        """From random weights nothing is dropped before it was trained, unless the one choice must be made there."""
+        return self.params.start == "teacher" or self.params.every is None
+
+    def due(self, epoch: int) -> bool:
+        """Whether masks are chosen again after an epoch (counted from 0)."""
+        every = self.params.every
+        return every is not None and ((epoch + 1) % every == 0 or epoch + 1 == self.epochs)
+
+    def refresh(self, done: float) -> int:
+        """Choose for a moment of the training (0 to 1); returns how many changed sides."""
+        if self.params.every is None:
+            done = 1.0
+        so_far = self.masks if self.hard else self.everything
+        chosen = self.choose(lambda goal: keep_at(self.params.keep_schedule, goal, done), so_far)
+        moved = changed(self.masks, chosen)
+        for name, mask in chosen.items():
+            self.masks[name].copy_(mask)
+        return moved
+
+
+def gradual(network: Network, params: Gradual, request: Request, update: Update, score: Score) -> Method:
+    """Prune filters by `score`, which is given the masks of the filters that may be chosen."""
+    selection, holder = request.selection(network), Holder(network)
+    damping = Damping(network) if update == "soft" and params.revival == "damped" else None
+
+    def choose(goal: Goal, so_far: Masks) -> Masks:
+        scores = score(so_far)
+        allowed = {name: values.masked_fill(~so_far[name], -torch.inf) for name, values in scores.items()}
+        return selection.choose(allowed, goal)
+
+    def hold(masks: Masks, optimizer: torch.optim.Optimizer | None) -> None:
+        if update == "hard":
+            holder.hold_(masks, optimizer)
+        else:
+            if damping is not None:
+                damping.note_(masks)
+            holder.zero_weights_(masks)
+
+    masks = {name: mask.to(holder.filters[name].device) for name, mask in full(network).items()}
+    made = pruning(Pruner(params, request.epochs, update, masks, choose), hold, masks=lambda: masks)
+    return made if damping is None else replace(made, state={**made.state, **damping.state})
+
+
+Hold = Callable[[Masks, torch.optim.Optimizer | None], None]
+
+
+def pruning(pruner: Pruner, hold: Hold, masks: Callable[[], Masks], sparsity: Callable[[], Masks] | None = None) -> Method:
+    """The hooks that drive a pruner. hold(masks, optimizer): zero what is dropped."""
+    if pruner.begins_pruned:
+        pruner.refresh(0.0)
+        hold(pruner.masks, None)
+
+    def after_step(moment: Moment) -> None:
+        if pruner.hard:
+            hold(pruner.masks, moment.optimizer)
+
+    def after_epoch(moment: Moment) -> dict[str, float]:
+        if not pruner.due(moment.epoch):
+            return {}
+        moved = pruner.refresh((moment.epoch + 1) / pruner.epochs)
+        hold(pruner.masks, moment.optimizer)
+        return {"mask_changes": float(moved)}
+
+    return Method(masks=masks, sparsity=sparsity, after_step=after_step, after_epoch=after_epoch, state=pruner.masks)

@@ -1,0 +1,200 @@
+"""KDFS: a sampler learns which filters to draw, under a penalty on the MACs, while the network learns with those drawn.
+
+Li, Chen, Zhang, Zheng, Wang, "Distilling Knowledge by a Differential Filter Sampler", 2023, https://arxiv.org/abs/2307.00198
+Reference: Osilly/KDFS, train.py, model/student, utils/loss.py (7b429e2).
+
+loss = CE + guide terms (the source: kd 0.05 and rc 1000, masked filter modelling) + penalty (macs / dense macs - target)^2.
+After the search the masks are fixed and the network is trained on for `finetune_epochs`.
+Departs: masks multiply the batch norm's output and not the weights, so that the compact network is exactly the searched one;
+MACs are those of `lib.pruning.budget`, right for every network; batch-norm statistics are averaged anew when masks are
+fixed; a layer keeps at least one filter; masks are fixed where the MACs meet the target (threshold: budget) or at even odds
+(zero, the source); the training's schedule and length are the suite's, and the source's Adamax runs at `lr_factor` times its
+rate. The source begins from random weights: start: scratch with keep_bias 0.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from lib.networks.network import Network, recalibrate_
+from lib.params import section
+from lib.pruning.budget import Macs
+from lib.pruning.masks import Holder, Masks, full
+from lib.pruning.method import Common, Method, Moment, Request, Sgd
+from lib.pruning.sampling import Sampler
+from lib.schedules import temperature_at
+
+TOLERANCE = 0.01  # of the target, beyond which the run says by how much it missed
+CALIBRATION_BATCH = 128
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+@section
+class Params(Common):
+    """macs_ratio: target share of the dense MACs; null: what the cell's keep ratio leaves if every layer keeps that share.
+
+    penalty: its weight. finetune_epochs: of the training's epochs, those after the search. temperature_*: in the first epoch
+    and the last of the search. lr_factor, sampler_lr_factor: of the training's learning rate, for weights and samplers.
+    decoupled_decay: weights decay apart from Adamax's scaling, which otherwise shrinks dropped filters at full rate.
+    calibration: images to average batch-norm statistics over.
+    """
+
+    macs_ratio: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    penalty: Annotated[float, Field(ge=0.0)]
+    finetune_epochs: Annotated[int, Field(ge=0)]
+    temperature_first: Positive
+    temperature_last: Positive
+    keep_bias: float
+    lr_factor: Positive
+    sampler_lr_factor: Positive
+    decoupled_decay: bool
+    threshold: Literal["budget", "zero"]
+    calibration: PositiveInt
+
+
+class Search:
+    """The sampled network: hooks on the batch norms, the masks of the moment, and their end."""
+
+    def __init__(self, network: Network, params: Params, request: Request) -> None:
+        """Raises ValueError when fine-tuning leaves no epoch to search in."""
+        self.epochs = request.epochs - params.finetune_epochs
+        if self.epochs < 1:
+            msg = f"kdfs: finetune_epochs must be below the {request.epochs} epochs, got {params.finetune_epochs}"
+            raise ValueError(msg)
+        self.network, self.params, self.request = network, params, request
+        self.holder = Holder(network)
+        self.device = network.conv(network.wires[0]).weight.device
+        selection = request.selection(network)
+        self.groups = selection.pruned
+        widths = [group.width for group in self.groups]
+        self.sampler = Sampler(widths, params.keep_bias, request.generator, self.device)
+        self.macs = Macs(network, request.shape, coupled=request.coupled)
+        self.all_kept = {name: mask.to(self.device) for name, mask in full(network).items()}
+        self.dense = float(self.macs(self.all_kept))
+        uniform = selection.choose({name: mask.float() for name, mask in self.all_kept.items()})
+        self.target = float(self.macs(uniform)) / self.dense if params.macs_ratio is None else params.macs_ratio
+        self.epoch = torch.zeros((), dtype=torch.int64)  # finished ones
+        self.masks = {name: mask.clone() for name, mask in self.all_kept.items()}  # final once the search is over
+        self.drawn = self.spread(self.sampler.ticket())
+        network.register_forward_pre_hook(self._draw)
+        for wire in network.wires:
+            network.norm(wire).register_forward_hook(self._mask(wire.conv))
+
+    @property
+    def over(self) -> bool:
+        """Whether the masks are final."""
+        return int(self.epoch) >= self.epochs
+
+    def spread(self, kept: Tensor) -> dict[str, Tensor]:
+        """Decisions of all groups (N,) -> by layer; layers that are not pruned are whole."""
+        parts = kept.split(self.sampler.widths)
+        chosen = {name: part for group, part in zip(self.groups, parts, strict=True) for name in group.convs}
+        return {name: chosen.get(name, mask.to(kept.dtype)) for name, mask in self.all_kept.items()}
+
+    def share(self, masks: dict[str, Tensor]) -> Tensor:
+        """MACs over the dense network's."""
+        return self.macs(masks) / self.dense
+
+    def penalty(self) -> Tensor:
+        """Squared miss of the target by the masks drawn last; 0 once they are final."""
+        if self.over:
+            return self.sampler.logits.sum() * 0.0
+        return (self.params.penalty * (self.share(self.drawn) - self.target).square()).float()
+
+    def decide(self) -> Masks:
+        """The masks without noise: at even odds, or at the odds whose MACs come closest to the target."""
+        if self.params.threshold == "zero":
+            return self.spread(self.sampler.ticket())
+        levels = self.sampler.margins().unique()  # rising; above a higher one fewer filters stay
+        low, high = 0, len(levels) - 1
+        while low < high:
+            middle = (low + high) // 2
+            fewer = float(self.share(self._above(levels, middle))) <= self.target
+            low, high = (low, middle) if fewer else (middle + 1, high)
+        near = [self._above(levels, index) for index in (low - 1, low)]
+        return min(near, key=lambda masks: abs(float(self.share(masks)) - self.target))
+
+    def finish(self, optimizer: torch.optim.Optimizer) -> None:
+        """Fix the masks; the weights go on with a fresh optimizer state."""
+        for name, mask in self.decide().items():
+            self.masks[name].copy_(mask)
+        self.holder.hold_(self.masks)
+        optimizer.state.clear()
+        sample = self.request.sample(self.params.calibration, CALIBRATION_BATCH)
+        recalibrate_(self.network, (images.to(self.holder.filters[self.network.wires[0].conv].dtype) for images, _ in sample))
+
+    def after_epoch(self, moment: Moment) -> dict[str, float]:
+        """End the search in its last epoch; tells where the masks stand."""
+        searching = not self.over
+        self.epoch += 1
+        if searching and self.over:
+            self.finish(moment.optimizer)
+        masks = self.masks if self.over else self.spread(self.sampler.ticket())
+        return {"macs_ratio": float(self.share(masks)), "undecided_bits": self.sampler.uncertainty()}
+
+    def final(self) -> Masks:
+        """The masks that training ends with."""
+        return self.masks if self.over else self.decide()
+
+    def remark(self) -> str:
+        """By how much the target was missed, where that is worth a word."""
+        got = float(self.share(self.final()))
+        missed = got / self.target - 1.0
+        if abs(missed) <= TOLERANCE:
+            return ""
+        return f"kdfs: {got:.4f} of the dense MACs are left, {abs(missed):.1%} {'above' if missed > 0 else 'below'} the target"
+
+    def _above(self, levels: Tensor, index: int) -> Masks:
+        return self.spread(self.sampler.ticket(float("-inf") if index < 0 else float(levels[index])))
+
+    def _draw(self, network: nn.Module, _: object) -> None:
+        if self.over:
+            return
+        temperature = temperature_at(
+            self.params.temperature_first, self.params.temperature_last, int(self.epoch) + 1, self.epochs
+        )
+        self.drawn = self.spread(self.sampler.draw(temperature) if network.training else self.sampler.ticket())
+
+    def _mask(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+        def mask(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            return output if self.over else output * self.drawn[name].to(output.dtype).view(1, -1, 1, 1)
+
+        return mask
+
+
+def method(network: Network, params: Params, request: Request) -> Method:
+    """Search, then fine-tuning with the masks held."""
+    search = Search(network, params, request)
+
+    def optimizer(parameters: list[nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:
+        weights = [parameter for parameter in parameters if parameter is not search.sampler.logits]
+        decay = 0.0 if params.decoupled_decay else settings.weight_decay
+        groups = [
+            {"params": weights, "weight_decay": decay, "lr_factor": params.lr_factor},
+            {"params": [search.sampler.logits], "weight_decay": 0.0, "lr_factor": params.sampler_lr_factor},
+        ]
+        made = torch.optim.Adamax(groups, lr=settings.lr, eps=1e-7, foreach=True)
+        made.param_groups[0]["decoupled_decay"] = settings.weight_decay if params.decoupled_decay else 0.0
+        return made
+
+    def after_step(moment: Moment) -> None:
+        group = moment.optimizer.param_groups[0]
+        if group["decoupled_decay"]:
+            with torch.no_grad():
+                torch._foreach_mul_(group["params"], 1.0 - group["lr"] * group["decoupled_decay"])
+        if search.over:
+            search.holder.hold_(search.masks, moment.optimizer)
+
+    return Method(
+        masks=search.final,
+        optimizer=optimizer,
+        parameters=(search.sampler.logits,),
+        after_step=after_step,
+        after_epoch=search.after_epoch,
+        penalty=search.penalty,
+        state={**search.masks, "kdfs.epoch": search.epoch, "kdfs.draws": search.sampler.draws},
+        remark=search.remark,
+    )

@@ -1,0 +1,94 @@
+"""Merge the most similar filters instead of dropping the weakest; what reads them is compensated. Once, then held.
+
+Reference: zhl95/pruing-framework, mode merge (cb535ec); no paper. Related: Srinivas, Babu, "Data-free Parameter Pruning for
+Deep Neural Networks", BMVC 2015, https://arxiv.org/abs/1507.06149 (the compensation)
+
+The two filters of largest cosine similarity of which neither was merged yet are merged, until half are gone; then anew among
+those left. Of a pair the stronger one stays: big <- fuse big + (1 - fuse) small.
+Departs: the inputs of the next layer follow (compensate): where filter j goes into i, a single convolution or the classifier
+reads them and their batch-norm scales have one sign, W[:, i] += gamma_j / gamma_i W[:, j]; exact when j is a positive multiple
+of i, batch norm included. The reference leaves the next layer as it is (compensate: false), has a type error on the way, and
+merges only half of a layer at most. A residual stream's channels are merged but not compensated: what reads them reads the
+sum of many filters.
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lib.networks.network import Network
+from lib.params import section
+from lib.pruning.masks import Masks
+from lib.pruning.method import Common, Method, Request, held
+
+
+@section
+class Params(Common):
+    """fuse: share of the stronger filter in a merged pair, in (0, 1]. compensate: adapt what reads the merged filters."""
+
+    fuse: Annotated[float, Field(gt=0.0, le=1.0)]
+    compensate: bool
+
+
+def method(network: Network, params: Params, request: Request) -> Method:
+    """One-shot merging by similarity; changes the network's weights."""
+    orders = {name: order(weight.detach()) for name, weight in network.filters().items()}
+    scores = {name: ranks.to(network.filters()[name].device) for name, (ranks, _) in orders.items()}
+    masks = request.selection(network).choose(scores)
+    merge_(network, masks, {name: partners for name, (_, partners) in orders.items()}, scores, params)
+    return held(network, masks)
+
+
+@torch.no_grad()
+def order(weight: Tensor) -> tuple[Tensor, list[int]]:
+    """When each filter of (C_out, C_in, kH, kW) is merged away, 0 for first, and into which one; the last into itself."""
+    unit = functional.normalize(weight.flatten(1), dim=1).cpu()
+    strength = weight.flatten(1).norm(dim=1).cpu()
+    count = len(weight)
+    similarity = (unit @ unit.T).masked_fill(torch.ones(count, count).tril().bool(), -2.0)
+    pairs = [divmod(index, count) for index in similarity.flatten().argsort(descending=True, stable=True).tolist()]
+    pairs = [(a, b) for a, b in pairs if a < b]
+    partners, gone, left = list(range(count)), [], set(range(count))
+    while len(left) > 1:
+        free = set(left)  # of this round: neither merged away nor merged into
+        for a, b in pairs:
+            if a in free and b in free:
+                big, small = (a, b) if strength[a] >= strength[b] else (b, a)
+                partners[small] = big
+                gone.append(small)
+                free -= {a, b}
+                left.discard(small)
+        pairs = [(a, b) for a, b in pairs if a in left and b in left]
+    ranks = torch.empty(count)
+    ranks[gone + list(left)] = torch.arange(float(count))
+    return ranks, partners
+
+
+@torch.no_grad()
+def merge_(network: Network, masks: Masks, partners: dict[str, list[int]], ranks: dict[str, Tensor], params: Params) -> None:
+    """Merge every dropped filter into its partner, in the order they go, so that what was merged moves on with its partner."""
+    for wire in network.wires:
+        weight, scale = network.conv(wire).weight, network.norm(wire).weight
+        readers = _readers(network, wire.writes) if params.compensate and wire.writes not in network.streams else []
+        dropped = [index for index in ranks[wire.conv].argsort().tolist() if not masks[wire.conv][index]]
+        for small in dropped:
+            big = partners[wire.conv][small]
+            if big == small:  # the last filter of a layer that a shared mask dropped
+                continue
+            weight[big] = params.fuse * weight[big] + (1.0 - params.fuse) * weight[small]
+            if float(scale[small] * scale[big]) > 0.0:
+                for reader in readers:
+                    reader[:, big] += scale[small] / scale[big] * reader[:, small]
+
+
+def _readers(network: Network, space: str) -> list[Tensor]:
+    """The weights whose input channels are the channels of a space: (C_out, C_in, ...)."""
+    found: list[Tensor] = [network.conv(wire).weight for wire in network.wires if wire.reads == space]
+    if network.head_reads == space:
+        head = network.get_submodule(network.head)
+        assert isinstance(head, nn.Linear)
+        found.append(head.weight)
+    return found

@@ -1,0 +1,42 @@
+"""NGGM: drop the filters that are near the others and that the loss hardly feels: distance and gradient, each scaled.
+
+The pruner of https://github.com/uuuChen/Filter-Pruning-with-Attention-Preserving-Self-Distillation; no paper spells the name
+out (normalised gradient and geometric median, by its modes).
+Reference: that repository, helpers/pruner.py, mode filter-n-g-gm-1 (224d4d6).
+
+score = gamma mm(D) + (1 - gamma) mm(A), mm scaling to [0, 1] over the layer; D the sum of distances to the layer's filters, A
+the L1 norm of the filter's mean gradient over `samples` training images. One shot, then the masks are held.
+Departs: the gradient is summed over mini-batches on the device (batch norm sees each by itself, and its statistics are
+restored afterwards), where the reference runs one giant batch on the CPU; a layer of equal values scores 0, where the
+reference gets NaN; `squared: true` is the reference's distance, which ranks by distance to the mean filter, not to a median.
+"""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from lib.networks.network import Network
+from lib.params import section
+from lib.pruning.gradients import gradients
+from lib.pruning.method import Common, Method, Request, held
+from lib.pruning.scores import gradient_median
+
+
+@section
+class Params(Common):
+    """gamma: weight of the distances, in [0, 1]. samples: images for the gradient, in mini-batches of `batch`."""
+
+    gamma: Annotated[float, Field(ge=0.0, le=1.0)]
+    squared: bool
+    samples: PositiveInt
+    batch: PositiveInt
+
+
+def method(network: Network, params: Params, request: Request) -> Method:
+    """One-shot pruning by distance and gradient."""
+    slopes = gradients(network, request.sample(params.samples, params.batch))
+    scores = {
+        name: gradient_median(weight.detach(), slopes[name], params.gamma, squared=params.squared)
+        for name, weight in network.filters().items()
+    }
+    return held(network, request.selection(network).choose(scores))

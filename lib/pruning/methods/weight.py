@@ -1,0 +1,50 @@
+"""Non-structured pruning: drop single weights of smallest magnitude, of convolutions and of linear layers.
+
+Han, Pool, Tran, Dally, "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015,
+https://arxiv.org/abs/1506.02626; on a falling keep ratio: Zhu, Gupta 2017, https://arxiv.org/abs/1710.01878
+Reference: the norm-pruning helper of zhl95/pruing-framework (cb535ec), which nothing calls.
+
+Every filter stays, so no dense kernel gets faster: the table reports the share of zeros, and what they are worth is seen in
+the encoded size. keep_ratio is the share of weights kept.
+Departs: exactly floor(n keep_ratio) weights stay, ties broken by place (the helper keeps all ties, and fails for ratio 0);
+masks are of their own, where the helper writes into the weights. Biases and batch norms are left alone.
+"""
+
+from typing import Literal
+
+import torch
+
+from lib.networks.network import Network
+from lib.params import section
+from lib.pruning.gradual import Gradual, Pruner, Update, pruning
+from lib.pruning.masks import Masks, full
+from lib.pruning.method import Method, Request
+from lib.pruning.selection import Goal
+from lib.pruning.sparsity import Zeros, check, strongest
+
+
+@section
+class Params(Gradual):
+    """scope: the ratio holds in every layer by itself, or for all layers together (global). update: hard or soft."""
+
+    scope: Literal["layer", "global"]
+    update: Update
+
+
+def method(network: Network, params: Params, request: Request) -> Method:
+    """Pruning of single weights by magnitude."""
+    zeros = Zeros(network)
+
+    def choose(goal: Goal, so_far: Masks) -> Masks:
+        # A weight that may not come back ranks below one that is zero by chance.
+        magnitudes = {name: weight.detach().abs().masked_fill(~so_far[name], -1.0) for name, weight in zeros.weights.items()}
+        return strongest(magnitudes, goal(request.keep_ratio), everywhere=params.scope == "global")
+
+    kept = {name: weight.detach().isfinite() for name, weight in zeros.weights.items()}
+    check(network, kept)
+    pruner = Pruner(params, request.epochs, params.update, kept, choose)
+
+    def hold(masks: Masks, optimizer: torch.optim.Optimizer | None) -> None:
+        zeros.hold_(masks, optimizer if pruner.hard else None)
+
+    return pruning(pruner, hold, masks=lambda: full(network), sparsity=lambda: kept)

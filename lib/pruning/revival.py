@@ -1,0 +1,66 @@
+"""How filters that were set to zero grow back.
+
+Behind a zero filter batch norm divides by sqrt(0 + eps), which makes its gradient some hundred times what it was: in a few
+steps the filter's norm is far above all others, and a criterion that looks at norms keeps it for nothing it has learnt.
+Damping gives a filter that grows back the gradient that batch norm would pass on at the size it had before.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lib.networks.network import Network, Wire
+from lib.pruning.masks import Masks
+
+Revival = Literal["damped", "free"]
+TINY = 1e-12
+
+
+class Damping:
+    """Scales the gradients of filters by sqrt((v(now) + eps) / (v(before) + eps)), at most 1.
+
+    v is the variance of a filter's output: its norm squared times the variance at norm 1, noted while it was in use.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.norms: dict[str, Tensor] = {}  # of the filters when they were last in use, (C_out,)
+        self.variances: dict[str, Tensor] = {}  # of their outputs at norm 1, (C_out,)
+        for wire in network.wires:
+            weight = network.conv(wire).weight
+            self.norms[wire.conv], self.variances[wire.conv] = self._measure(wire)
+            weight.register_hook(self._scaler(wire, weight))
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:
+        """What a resumed training must find again."""
+        noted = {"norms": self.norms, "variances": self.variances}
+        return {f"revival.{kind}.{name}": value for kind, values in noted.items() for name, value in values.items()}
+
+    @torch.no_grad()
+    def note_(self, masks: Masks) -> None:
+        """Note norms and variances of the filters in use; call before the others are set to zero."""
+        for wire in self.network.wires:
+            norm, variance = self._measure(wire)
+            for noted, value in ((self.norms, norm), (self.variances, variance)):
+                noted[wire.conv].copy_(torch.where(masks[wire.conv], value, noted[wire.conv]))
+
+    @torch.no_grad()
+    def _measure(self, wire: Wire) -> tuple[Tensor, Tensor]:
+        norm = self.network.conv(wire).weight.flatten(1).norm(dim=1)
+        running = self.network.norm(wire).running_var
+        assert running is not None
+        return norm, running / norm.square().clamp_min(TINY)
+
+    def _scaler(self, wire: Wire, weight: Tensor) -> Callable[[Tensor], Tensor]:
+        eps = self.network.norm(wire).eps
+
+        def scale(gradient: Tensor) -> Tensor:
+            unit = self.variances[wire.conv]
+            now = unit * weight.detach().flatten(1).square().sum(1)
+            before = unit * self.norms[wire.conv].square()
+            return gradient * ((now + eps) / (before + eps)).sqrt().clamp_max(1.0).view(-1, 1, 1, 1)
+
+        return scale
