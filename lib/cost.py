@@ -5,13 +5,13 @@ are not counted. Papers call the same number FLOPs.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lib.networks.network import Network
+from lib.networks.network import Network, Part
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,24 @@ def _observer(name: str, macs: dict[str, int]) -> Callable[[nn.Module, tuple[Ten
     return observe
 
 
-def fractional_macs(network: Network, shape: tuple[int, int, int], keep_ratio: float) -> float:
+def fractional_macs(
+    network: Network, shape: tuple[int, int, int], keep_ratio: float, *, left_out: Collection[Part] = ()
+) -> float:
     """The sources' closed form: MACs of the convolutions of the dense `network` at real-valued widths C * keep_ratio.
 
-    A convolution's outputs shrink by keep_ratio; its inputs shrink too when a single pruned convolution made them, while a
-    residual stream counts in full. After he-y/soft-filter-pruning, utils/cifar_resnet_flop.py.
+    A convolution's outputs shrink by keep_ratio unless its part of the network is left out. Its inputs shrink too when a
+    single pruned convolution made them, while a residual stream counts in full. After he-y/soft-filter-pruning,
+    utils/cifar_resnet_flop.py.
     """
     macs = count(network, shape).macs
     writers = Counter(carry.target for carry in network.carries)
+    pruned: set[str] = set()  # spaces that a pruned convolution has written to so far
     total = 0.0
     for wire in network.wires:
-        inputs = keep_ratio if writers[wire.reads] == 1 else 1.0
-        total += macs[wire.conv] * keep_ratio * inputs
+        inputs = keep_ratio if writers[wire.reads] == 1 and wire.reads in pruned else 1.0
+        outputs = 1.0 if wire.part in left_out else keep_ratio
+        total += macs[wire.conv] * outputs * inputs
         writers[wire.writes] += 1
+        if wire.part not in left_out:
+            pruned.add(wire.writes)
     return total

@@ -5,14 +5,16 @@ from functools import partial
 
 import torch
 
+from lib.networks.imagenet_resnet import BLOCKS, ImageNetResNet
 from lib.networks.network import Architecture, Network
 from lib.networks.resnet import ResNet
 from lib.networks.vgg import STAGES, VGG
 
 RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
 
-NETWORKS: Mapping[str, Callable[[Architecture], ResNet | VGG]] = {
+NETWORKS: Mapping[str, Callable[[Architecture], ResNet | ImageNetResNet | VGG]] = {
     **{f"resnet{depth}": partial(ResNet, depth) for depth in RESNET_DEPTHS},
+    **{f"resnet{depth}": partial(ImageNetResNet, depth) for depth in BLOCKS},
     **{name: partial(VGG, stages) for name, stages in STAGES.items()},
 }
 

@@ -6,38 +6,13 @@ Departs: the final pooling is global, so any image size works; filters that a pl
 convolution writes is added into the residual stream at the places the plan names.
 """
 
-from itertools import pairwise
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.networks.network import Architecture, Carry, Network, Plan, Wire, full_plan
+from lib.networks.pieces import Place, linear_head
 
 WIDTHS = (16, 32, 64)
-
-
-class Place(nn.Module):
-    """Add (B, k, H, W) into a stream (B, C, H, W) at k given channels."""
-
-    positions: Tensor
-
-    def __init__(self, positions: tuple[int, ...], width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.whole = positions == tuple(range(width))
-        self.register_buffer("positions", torch.tensor(positions), persistent=False)
-
-    def spread(self, x: Tensor) -> Tensor:
-        """The (B, k, H, W) input as (B, C, H, W), zero in the other channels."""
-        if self.whole:
-            return x
-        spread = x.new_zeros((x.shape[0], self.width, *x.shape[2:])).contiguous(memory_format=_layout(x))
-        return spread.index_copy(1, self.positions, x)
-
-    def forward(self, x: Tensor, stream: Tensor) -> Tensor:
-        """The stream plus the input at its places; neither is changed."""
-        return stream + x if self.whole else stream.index_add(1, self.positions, x)
 
 
 class Shortcut(nn.Module):
@@ -91,9 +66,7 @@ class ResNet(Network):
         for stage in (1, 2, 3):
             self.add_module(f"layer{stage}", _stage(stage, blocks, plan))
         self.head_reads = "layer3"
-        sizes = (len(plan.spaces["layer3"]), *architecture.hidden, architecture.num_classes)
-        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
-        self.classifier: nn.Module = nn.Sequential(*layers) if architecture.hidden else layers[0]
+        self.classifier = linear_head(len(plan.spaces["layer3"]), architecture)
         self.head = "classifier.0" if architecture.hidden else "classifier"
         self.taps = {f"stage{stage}": (f"layer{stage}", "output") for stage in (1, 2, 3)}
         self.taps = {**self.taps, "penultimate": ("classifier", "input")}
@@ -128,8 +101,3 @@ def _wires(blocks: int) -> tuple[tuple[Wire, ...], tuple[Carry, ...]]:
 def _space_widths(wires: tuple[Wire, ...], in_channels: int) -> dict[str, int]:
     stage_of = {wire.writes: int(wire.writes[len("layer")]) for wire in wires}
     return {"input": in_channels} | {space: WIDTHS[stage - 1] for space, stage in stage_of.items()}
-
-
-def _layout(x: Tensor) -> torch.memory_format:
-    channels_last = x.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format

@@ -11,7 +11,7 @@ from lib.networks import build
 from lib.networks.network import Architecture
 from lib.networks.resnet import Shortcut
 from lib.randomness import stream
-from tests.networks_for_tests import ALL, images, lived_in
+from tests.networks_for_tests import ALL, IMAGENET, images, lived_in
 
 PARAMETERS = {  # with 10 classes
     # One block more in each stage: two 3x3 convolutions and their batch norms at widths 16, 32 and 64.
@@ -22,6 +22,9 @@ PARAMETERS = {  # with 10 classes
     "resnet44": 658_586,
     "resnet56": 853_018,
     "resnet110": 1_727_962,
+    # Recorded with 1000 classes; the last layer has 512 and 2048 inputs and a bias.
+    "resnet18": 11_689_512 - 513 * 990,
+    "resnet50": 25_557_032 - 2049 * 990,
     "vgg11": 9_756_426,
     "vgg13": 9_941_322,
     "vgg16": 15_253_578,
@@ -52,7 +55,7 @@ def test_parameters_are_those_of_the_literature(name: str) -> None:
     assert _parameters(name, 10) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", RESNETS)
+@pytest.mark.parametrize("name", [name for name in RESNETS if name not in IMAGENET])
 def test_hundred_classes_cost_5850_parameters_more(name: str) -> None:
     assert _parameters(name, 100) - _parameters(name, 10) == 5_850
 
@@ -180,4 +183,6 @@ def test_wires_name_every_convolution_in_order_with_its_own_batch_norm(name: str
 
 def test_streams_are_the_spaces_that_several_sources_write() -> None:
     assert build(Architecture("resnet8", 10, 3)).streams == {"layer1", "layer2", "layer3"}
+    assert build(Architecture("resnet18", 10, 3)).streams == {"layer1", "layer2", "layer3", "layer4"}
+    assert build(Architecture("resnet50", 10, 3)).streams == {"layer1", "layer2", "layer3", "layer4"}  # the stem's is none
     assert build(Architecture("vgg11", 10, 3)).streams == frozenset()
