@@ -10,6 +10,7 @@ from lib.datasets import Dataset
 from lib.evaluation import evaluate
 from lib.networks import build
 from lib.networks.network import Architecture
+from lib.pruning.selection import LEFT_OUT, Layers
 from lib.pruning.sparsity import zero_share
 
 DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
@@ -24,8 +25,8 @@ NOTED = (
 )
 
 
-def measure(source: Path, dataset: Dataset, keep_ratio: float, compute: Compute) -> dict[str, float]:
-    """Numbers of compact checkpoint `source`; keep_ratio is the one asked for. This is the only look at the test labels.
+def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, compute: Compute) -> dict[str, float]:
+    """Numbers of compact checkpoint `source`; keep_ratio and layers: as asked for. This is the only look at the test labels.
 
     top1, top5 (with more than 5 classes), masked_top1 and validation_top1 in percent; params, macs and bytes are counts;
     sparsity is the share of zeros among the small network's weights, which its dense kernels multiply all the same;
@@ -48,7 +49,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, compute: Compute)
         "macs": cost.total_macs,
         "params_ratio": cost.params / whole.params,
         "macs_ratio": cost.total_macs / whole.total_macs,
-        "macs_fractional": fractional_macs(dense, checkpoint.shape, keep_ratio),
+        "macs_fractional": fractional_macs(dense, checkpoint.shape, keep_ratio, left_out=LEFT_OUT[layers.convention]),
         "bytes": source.stat().st_size,
         "sparsity": zero_share(network),
         **notes,

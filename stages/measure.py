@@ -11,14 +11,16 @@ from lib.computing import Compute
 from lib.datasets import load
 from lib.measuring import measure
 from lib.params import parse, read
+from lib.pruning.selection import Layers
 from stages.command import arguments, run
 
 
 def main() -> None:
     """One cell."""
     given = arguments(__doc__, source=Path, data=Path, keep_ratio=float, out=Path)
-    compute = read(parse(given.params.read_text()), "compute", Compute)
-    numbers = measure(given.source, load(given.data), given.keep_ratio, compute)
+    document = parse(given.params.read_text())
+    compute, layers = read(document, "compute", Compute), read(document, "prune.layers", Layers)
+    numbers = measure(given.source, load(given.data), given.keep_ratio, layers, compute)
     write_text(given.out, json.dumps(numbers, indent=2, sort_keys=True) + "\n")
 
 

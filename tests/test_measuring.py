@@ -17,7 +17,7 @@ from lib.networks import build
 from lib.networks.network import Architecture
 from lib.pruning.masks import Masks, achieved
 from lib.pruning.scores import uniform
-from lib.pruning.selection import Selection
+from lib.pruning.selection import EVERYWHERE, Selection
 from lib.randomness import stream
 from lib.runs import STILL
 from lib.shrinking import shrink
@@ -51,7 +51,7 @@ def _compact(data: Dataset, folder: Path, mode: str, keep_ratio: float = KEEP) -
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 def test_the_numbers_agree_with_cost_and_evaluate(data: Dataset, tmp_path: Path, mode: str) -> None:
     source, masks = _compact(data, tmp_path, mode)
-    numbers = measure(source, data, KEEP, COMPUTE)
+    numbers = measure(source, data, KEEP, EVERYWHERE, COMPUTE)
     small, dense = load(source).network, build(Architecture("resnet8", 10, 1))
     cost, whole = count(small, data.shape), count(dense, data.shape)
     test = data.splits["test"]
@@ -80,13 +80,15 @@ def test_the_numbers_agree_with_cost_and_evaluate(data: Dataset, tmp_path: Path,
 
 def test_params_of_the_compact_network_are_those_of_its_tensors(data: Dataset, tmp_path: Path) -> None:
     source, _ = _compact(data, tmp_path, "scatter")
-    assert measure(source, data, KEEP, COMPUTE)["params"] == sum(p.numel() for p in load(source).network.parameters())
+    assert measure(source, data, KEEP, EVERYWHERE, COMPUTE)["params"] == sum(
+        p.numel() for p in load(source).network.parameters()
+    )
 
 
 @pytest.mark.parametrize(("keep_ratio", "kept"), [(1.0, 1.0), (0.7, (11 * 3 + 22 * 2 + 44 * 2) / (16 * 3 + 64 + 128))])
 def test_the_keep_ratio_achieved_counts_whole_filters(data: Dataset, tmp_path: Path, keep_ratio: float, kept: float) -> None:
     source, _ = _compact(data, tmp_path, "scatter", keep_ratio)
-    numbers = measure(source, data, keep_ratio, COMPUTE)
+    numbers = measure(source, data, keep_ratio, EVERYWHERE, COMPUTE)
     assert numbers["keep_ratio_achieved"] == round(kept, 6)
     assert (numbers["macs_ratio"] == 1.0) == (keep_ratio == 1.0)
 
@@ -98,7 +100,7 @@ def test_top5_means_nothing_with_five_classes(data: Dataset, tmp_path: Path) -> 
     notes = {"epochs": 1, "validation_top1": 20.0}
     save(tmp_path / "masked.safetensors", Checkpoint(network, masks, data.shape, data.mean, data.std, notes))
     shrink(tmp_path / "masked.safetensors", few, "scatter", COMPUTE, tmp_path / "compact.safetensors")
-    numbers = measure(tmp_path / "compact.safetensors", few, KEEP, COMPUTE)
+    numbers = measure(tmp_path / "compact.safetensors", few, KEEP, EVERYWHERE, COMPUTE)
     assert "top5" not in numbers
     assert numbers["classes"] == 5
 

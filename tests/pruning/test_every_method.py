@@ -311,11 +311,11 @@ def test_soft_methods_let_a_dropped_filter_grow_again_by_itself(name: str) -> No
     grown = []
 
     def alive(_: Moment) -> None:
-        # Behind other zero filters a closed ReLU stops all gradients; here the shortcut keeps it open.
-        grown.append(bool(made.filters()["layer1.0.conv2"].flatten(1).ne(0).any(1).all()))
+        grown.append(int(made.filters()["layer1.0.conv2"].flatten(1).ne(0).any(1).sum()))
 
     train(made, method, steps=3, epochs=range(2), watch=alive)
-    assert grown[-2:] == [True, True]
+    # Not all 16: where the shortcut brings nothing either, a closed ReLU stops the gradient.
+    assert min(grown[-2:]) > kept_count(16, 0.5)
 
 
 def test_weight_holds_single_weights_at_zero_and_every_filter_alive() -> None:
