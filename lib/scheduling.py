@@ -5,6 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 Graph = Mapping[str, frozenset[str]]  # node -> the nodes it needs first
 Chain = tuple[str, ...]
+BATCHES = 5
 
 
 def affected(graph: Graph, stale: Iterable[str]) -> set[str]:
@@ -37,6 +38,22 @@ def chains(graph: Graph, wanted: set[str]) -> dict[Chain, frozenset[str]]:
         while chain[-1] in following:
             chain.append(following[chain[-1]])
         found[tuple(chain)] = frozenset(needs[start])
+    return found
+
+
+def batched(todo: Mapping[Chain, frozenset[str]], jobs: int) -> dict[Chain, frozenset[str]]:
+    """Many chains that need the same, joined a few at a time: every start of DVC reads the whole graph.
+
+    So few are joined that each worker still gets BATCHES or more of them, which keeps the workers evenly busy.
+    """
+    alike: dict[frozenset[str], list[Chain]] = {}
+    for chain, needs in todo.items():
+        alike.setdefault(needs, []).append(chain)
+    found = {}
+    for needs, found_chains in alike.items():
+        size = max(1, len(found_chains) // (jobs * BATCHES))
+        for start in range(0, len(found_chains), size):
+            found[tuple(node for chain in found_chains[start : start + size] for node in chain)] = needs
     return found
 
 

@@ -8,7 +8,7 @@ import argparse
 import subprocess
 import sys
 
-from lib.scheduling import Chain, affected, chains, run_all
+from lib.scheduling import Chain, affected, batched, chains, run_all
 
 ALONE = {"latency", "tabulate"}  # timing must have the machine to itself, and the table comes last
 
@@ -23,7 +23,7 @@ def main() -> None:
     with Repo() as repo:
         graph = {stage.addressing: frozenset(n.addressing for n in needs) for stage, needs in repo.index.graph.adj.items()}
         stale = repo.status()
-    todo = chains(graph, affected(graph, stale) - ALONE)
+    todo = batched(chains(graph, affected(graph, stale) - ALONE), jobs)
     try:
         run_all(todo, _repro, jobs)
     except subprocess.CalledProcessError as error:

@@ -43,8 +43,15 @@ def layer(module: str) -> int:
     order = (
         ("lib.params", "lib.atomic", "lib.plugins", "lib.randomness", "lib.progress", "lib.schedules", "lib.fetching"),
         ("lib.networks",),
-        ("lib.pruning.masks", "lib.pruning.scores", "lib.pruning.selection", "lib.batches", "lib.optim"),
-        ("lib.pruning.method", "lib.pruning.methods", "lib.distillation.term", "lib.distillation.terms"),
+        (
+            *(
+                f"lib.pruning.{name}"
+                for name in ("masks", "scores", "selection", "sparsity", "gradients", "revival", "sampling")
+            ),
+            *("lib.pruning.budget", "lib.cost", "lib.batches", "lib.optim", "lib.distillation.attention"),
+        ),
+        ("lib.pruning.method", "lib.pruning.gradual", "lib.pruning.thresholding", "lib.distillation.term"),
+        ("lib.pruning.methods", "lib.distillation.terms"),
     )
     for level, names in enumerate(order):
         if any(module == name or module.startswith(f"{name}.") for name in names):

@@ -44,7 +44,7 @@ SHAPES: dict[str, tuple[Change, str]] = {
     "unknown section": (lambda d: d.update(pruning={}), "pruning: is unknown; remove it or correct its name"),
     "unknown method": (
         lambda d: d["prune"].update(sfpp={"start": "teacher"}),
-        "prune.sfpp: is unknown; allowed: ahsg_ht, dense,",
+        "prune.sfpp: is unknown; allowed: ahsg_ht, asfp,",
     ),
     "unknown method key": (lambda d: d["prune"]["l1"].update(rate=0.5), "prune.l1.rate: is unknown (value 0.5)"),
     "missing key": (lambda d: d["prune"]["ahsg_ht"].pop("every"), "prune.ahsg_ht.every: is missing"),
@@ -67,11 +67,11 @@ SHAPES: dict[str, tuple[Change, str]] = {
 REFERENCES: dict[str, tuple[Change, str]] = {
     "method without a block": (
         lambda d: d["prune"].pop("l1"),
-        "benchmark.methods: has 'l1', which is not there; allowed: scratch, random, ahsg_ht",
+        "benchmark.methods: has 'l1', which is not there; allowed: scratch, random, bn_scale, ",
     ),
     "dense as a method": (
         lambda d: d["benchmark"].update(methods=["ahsg_ht", "dense"]),
-        "benchmark.methods: has 'dense', which is not there; allowed: scratch, random, l1, ahsg_ht",
+        "benchmark.methods: has 'dense', which is not there; allowed: scratch, random, l1, ",
     ),
     "unknown network": (
         lambda d: d["benchmark"].update(network="resnet21"),

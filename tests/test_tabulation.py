@@ -76,8 +76,8 @@ def _all(folder: Path) -> dict[str, str | bytes]:
 def test_table_has_the_promised_columns_and_every_cell(folder: Path) -> None:
     lines = _texts(folder)["table.csv"].splitlines()
     promised = "origin,dataset,network,teacher,method,keep_ratio,distiller,compaction,seed,epochs,top1,top5,params,macs,"
-    assert lines[0].startswith(promised + "macs_ratio,bytes,max_abs_logit_difference,keep_ratio_achieved,")
-    assert lines[1].startswith("ours,digits,resnet8,resnet14,dense,1.0,none,scatter,0,9,90.0000,,1000,10000,1.000000,,")
+    assert lines[0].startswith(promised + "macs_ratio,sparsity,bytes,max_abs_logit_difference,keep_ratio_achieved,")
+    assert lines[1].startswith("ours,digits,resnet8,resnet14,dense,1.0,none,scatter,0,9,90.0000,,1000,10000,1.000000,,,")
     assert len(lines) == 1 + 20
 
 
@@ -163,6 +163,6 @@ def test_stage_writes_every_output_and_says_what_is_missing(
     monkeypatch.setattr("sys.argv", ["tabulate", *arguments])
     tabulate.main()
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
-    pictures_there = {"accuracy_macs.png", "latency_macs.png", "training.png"}
+    pictures_there = {"accuracy_macs.png", "methods.png", "latency_macs.png", "training.png"}
     assert {path.name for path in (folder / "out").iterdir()} == tables_there | pictures_there
     assert capsys.readouterr().err == "missing cells (1): fpgm-0.5-kd-1\n"

@@ -17,6 +17,8 @@ from lib.summaries import CONTROLS
 GREYS = ("#000000", "#6b6b6b", "#a8a8a8")  # for CONTROLS, in that order
 # after Paul Tol's "muted" scheme, told apart with any kind of colour vision; pale ones darkened for lines on white
 MUTED = ("#cc6677", "#3388cc", "#117733", "#ddaa33", "#882255", "#44aa99", "#999933", "#aa4499", "#332288")
+# for more methods than that, told apart by hue and lightness, though not with every kind of colour vision
+MANY = (*MUTED, "#d95f02", "#56b4e9", "#7a5230", "#f28cb1", "#66a61e", "#1b4f72", "#b8860b")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">")
 REFERENCE = "#555555"
 MACS_LABEL = "FLOPs (MACs), millions"
@@ -58,11 +60,12 @@ def png(figure: Figure) -> bytes:
 
 
 def colours(methods: Iterable[str]) -> dict[str, str]:
-    """A colour for each method: grey for controls; past nine methods a ramp that is still told apart by lightness."""
+    """A colour for each method: grey for controls; past nine more hues, past those a ramp of lightness."""
     names = list(dict.fromkeys(methods))
     others = sorted(set(names) - set(CONTROLS))
     ramp = mpl.colormaps["viridis"].resampled(max(2, len(others)))
-    wheel = MUTED if len(others) <= len(MUTED) else [mpl.colors.to_hex(ramp(index)) for index in range(len(others))]
+    palettes = [palette for palette in (MUTED, MANY) if len(others) <= len(palette)]
+    wheel = palettes[0] if palettes else [mpl.colors.to_hex(ramp(index)) for index in range(len(others))]
     chosen = dict(zip(CONTROLS, GREYS, strict=True)) | dict(zip(others, wheel, strict=False))
     return {name: chosen[name] for name in names}
 

@@ -1,0 +1,78 @@
+"""Methods side by side: a row a method, best first, so that many can be read off at once."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib import colormaps, colors
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lib.plots import drawing
+from lib.suite import DENSE, Suite
+
+ROW_HEIGHT = 0.32  # inches
+APART = 0.6  # of a row, that the marks of one method are spread over
+CONTROLS = {"random": (":", "random filters"), "scratch": ("-.", "from scratch")}
+
+
+def picture(suite: Suite, summary: pd.DataFrame) -> bytes:
+    """Mean top-1 in percent of every method, ± sample standard deviation; colours are keep ratios, markers distillers.
+
+    Methods stand in the order of their best row. Lines show the dense network and, for each keep ratio, the controls.
+    """
+    pruned = summary[summary["method"] != DENSE]
+    if pruned.empty:
+        return drawing.message("No pruned network is measured yet: run dvc repro")
+    order = list(pruned.groupby("method")["top1_mean"].max().sort_values().index)
+    ratios = sorted(pruned["keep_ratio"].unique(), reverse=True)
+    ramp = colormaps["viridis"]
+    colours = {ratio: colors.to_hex(ramp(0.15 + 0.7 * index / max(1, len(ratios) - 1))) for index, ratio in enumerate(ratios)}
+    shapes = drawing.markers(pruned["distiller"])
+    with drawing.look():
+        figure = Figure(figsize=(8, 1.4 + ROW_HEIGHT * len(order)), layout="constrained")
+        axes = figure.subplots()
+        _draw(axes, pruned, order, colours, shapes)
+        lines = _references(axes, summary, colours)
+        axes.set(
+            yticks=range(len(order)), yticklabels=order, xlabel="Top-1 on the test split (%)", ylim=(-0.7, len(order) - 0.3)
+        )
+        axes.grid(visible=False, axis="y")
+        title = f"{suite.name}: methods on {suite.benchmark.network}, {suite.dataset}, best first"
+        figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+        ratio_entries = [drawing.entry(f"{ratio:g}", color=colour, linewidth=3) for ratio, colour in colours.items()]
+        handles = [drawing.heading("Keep ratio"), *ratio_entries, *drawing.shape_entries("Distiller", shapes)]
+        drawing.legend(figure, [*handles, drawing.heading("Reference"), *lines])
+        return drawing.png(figure)
+
+
+def _draw(axes: Axes, pruned: pd.DataFrame, order: list[str], colours: Mapping[float, str], shapes: Mapping[str, str]) -> None:
+    marks = [(ratio, distiller) for ratio in colours for distiller in shapes]
+    for index, (ratio, distiller) in enumerate(marks):
+        rows = pruned[(pruned["keep_ratio"] == ratio) & (pruned["distiller"] == distiller)]
+        aside = APART * (0.5 - (index + 0.5) / len(marks))
+        axes.errorbar(
+            rows["top1_mean"],
+            [order.index(method) + aside for method in rows["method"]],
+            xerr=rows["top1_std"] if rows["top1_std"].notna().any() else None,
+            color=colours[ratio],
+            marker=shapes[distiller],
+            linestyle="none",
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            zorder=3,
+        )
+
+
+def _references(axes: Axes, summary: pd.DataFrame, colours: Mapping[float, str]) -> list[object]:
+    """A line at the first distiller's dense network, and one in the colour of each keep ratio at that of each control."""
+    first = summary[summary["distiller"] == summary["distiller"].iloc[0]]
+    entries: list[object] = []
+    for level in first.loc[first["method"] == DENSE, "top1_mean"]:
+        entries.append(axes.axvline(level, color="black", linewidth=1.2, label="dense", zorder=1))
+    for name, (style, label) in CONTROLS.items():
+        rows = first[first["method"] == name]
+        for ratio, level in rows[["keep_ratio", "top1_mean"]].itertuples(index=False):
+            axes.axvline(level, color=colours[ratio], linestyle=style, linewidth=1, zorder=1)
+        if len(rows):
+            entries.append(drawing.entry(label, color=drawing.REFERENCE, linestyle=style, linewidth=1))
+    return entries
