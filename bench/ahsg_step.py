@@ -16,6 +16,7 @@ from lib.networks.network import Architecture, Network
 from lib.pruning.masks import kept_count
 from lib.pruning.method import Moment, Request, Sgd, sgd
 from lib.pruning.methods import ahsg_ht
+from lib.pruning.selection import EVERYWHERE
 
 KEEP_RATIO, TURNS, WARM_UP = 0.7, 300, 20
 SETTINGS = Sgd(lr=1e-6, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -52,9 +53,11 @@ def main() -> None:
         warmup_steps=0,
         every=1,
         mask_momentum=False,
+        revival="damped",
         batches=None,
     )
-    method = ahsg_ht.method(pruned, params, Request(KEEP_RATIO, coupled=False, epochs=1, generator=torch.Generator()))
+    request = Request(KEEP_RATIO, False, 1, torch.Generator(), EVERYWHERE, (3, 32, 32), lambda *_: iter(()))
+    method = ahsg_ht.method(pruned, params, request)
     optimizer = method.optimizer(list(pruned.parameters()), SETTINGS)
     theirs = sgd(list(original.parameters()), SETTINGS)
     calls: dict[str, Callable[[], object]] = {

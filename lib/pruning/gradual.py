@@ -26,12 +26,17 @@ from lib.schedules import KeepSchedule, keep_at
 class Gradual(Common):
     """every: epochs between choices (the last epoch always ends with one); null: once, before the first epoch.
 
-    keep_schedule: the keep ratio at the choices on the way to the cell's. revival: how soft pruning lets filters grow back
-    (`lib.pruning.revival`): damped, or free as batch norm blows their gradients up.
+    keep_schedule: the keep ratio at the choices on the way to the cell's.
     """
 
     every: PositiveInt | None
     keep_schedule: KeepSchedule
+
+
+@section
+class Soft(Gradual):
+    """revival: how filters grow back (`lib.pruning.revival`): damped, or free as batch norm blows their gradients up."""
+
     revival: Revival
 
 
@@ -80,10 +85,11 @@ class Pruner:
         return moved
 
 
-def gradual(network: Network, params: Gradual, request: Request, update: Update, score: Score) -> Method:
-    """Prune filters by `score`, which is given the masks of the filters that may be chosen."""
+def gradual(network: Network, params: Gradual, request: Request, score: Score, revival: Revival | None = None) -> Method:
+    """Prune filters by `score`, which is given the masks of the filters that may be chosen; softly where revival says how."""
     selection, holder = request.selection(network), Holder(network)
-    damping = Damping(network) if update == "soft" and params.revival == "damped" else None
+    damping = Damping(network) if revival == "damped" else None
+    update: Update = "hard" if revival is None else "soft"
 
     def choose(goal: Goal, so_far: Masks) -> Masks:
         scores = score(so_far)

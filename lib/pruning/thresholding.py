@@ -19,6 +19,8 @@ from lib.pruning.scores import norms
 from lib.pruning.selection import Selection
 from lib.schedules import BatchSize
 
+NOTE_EVERY = 20  # thresholds; what filters in use look like changes slowly
+
 
 @section
 class Thresholding(Common):
@@ -50,10 +52,10 @@ class Threshold:
         """The filters of largest L2 norm."""
         return self.selection.choose(norms(self.holder.filters, 2))
 
-    def __call__(self, optimizer: torch.optim.Optimizer | None) -> None:
-        """Zero the others; with an optimizer, in its buffers too."""
+    def __call__(self, optimizer: torch.optim.Optimizer | None, *, note: bool) -> None:
+        """Zero the others; with an optimizer, in its buffers too. note: let the damping look at the filters in use."""
         masks = self.choose()
-        if self.damping is not None:
+        if self.damping is not None and note:
             self.damping.note_(masks)
         self.holder.hold_(masks, optimizer)
 
@@ -79,7 +81,8 @@ def thresholding(network: Network, params: Thresholding, request: Request, optim
     def after_step(moment: Moment) -> None:
         warm = moment.epoch >= params.warmup_epochs and moment.step >= params.warmup_steps
         if warm and moment.step % params.every == 0:
-            threshold(moment.optimizer if params.mask_momentum else None)
+            note = moment.step // params.every % NOTE_EVERY == 0
+            threshold(moment.optimizer if params.mask_momentum else None, note=note)
 
     return Method(
         masks=threshold.choose,

@@ -30,7 +30,8 @@ THRESHOLDING = {
     "batches": None,
 }
 AHSG_HT = {**THRESHOLDING, "variant": "sgd", "heavy_ball": 0.1}
-GRADUAL = {"every": 1, "keep_schedule": {"kind": "constant"}, "revival": "damped"}
+GRADUAL = {"every": 1, "keep_schedule": {"kind": "constant"}}
+SOFTLY = {**GRADUAL, "revival": "damped"}
 ASYMPTOTIC = {"kind": "asymptotic", "first_pruned": 0.0, "knee": 0.125}
 SAMPLED = {"samples": 6, "batch": 4}
 KDFS = {
@@ -48,10 +49,10 @@ KDFS = {
 }
 PARAMS: Mapping[str, Mapping[str, Any]] = {
     "ahsg_ht": AHSG_HT,
-    "asfp": {**GRADUAL, "keep_schedule": ASYMPTOTIC, "order": 2},
+    "asfp": {**SOFTLY, "keep_schedule": ASYMPTOTIC, "order": 2},
     "bn_scale": {},
     "dense": {},
-    "fpgm": {**GRADUAL, "update": "hard", "distance": "euclidean", "squared": False, "norm_remove": 0.0},
+    "fpgm": {**SOFTLY, "update": "hard", "distance": "euclidean", "squared": False, "norm_remove": 0.0},
     "hsg_ht": THRESHOLDING,
     "kdfs": KDFS,
     "l1": {"order": 1},
@@ -60,7 +61,7 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "random": {},
     "regularise": {**GRADUAL, "strength": 0.1},
     "scratch": {"start": "scratch"},
-    "sfp": {**GRADUAL, "order": 2},
+    "sfp": {**SOFTLY, "order": 2},
     "taylor": SAMPLED,
     "weight": {**GRADUAL, "scope": "layer", "update": "hard"},
 }

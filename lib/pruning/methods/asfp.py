@@ -13,13 +13,13 @@ from typing import Literal
 
 from lib.networks.network import Network
 from lib.params import section
-from lib.pruning.gradual import Gradual, gradual
+from lib.pruning.gradual import Soft, gradual
 from lib.pruning.method import Method, Request
 from lib.pruning.scores import norms
 
 
 @section
-class Params(Gradual):
+class Params(Soft):
     """order: 2 for the Euclidean norm (the paper), 1 for the sum of absolute weights. keep_schedule must be asymptotic."""
 
     order: Literal[1, 2]
@@ -33,4 +33,4 @@ class Params(Gradual):
 
 def method(network: Network, params: Params, request: Request) -> Method:
     """Soft pruning by norm on the asymptotic schedule. Raises ValueError when it is to choose only once."""
-    return gradual(network, params, request, "soft", lambda _: norms(network.filters(), params.order))
+    return gradual(network, params, request, lambda _: norms(network.filters(), params.order), params.revival)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lib.networks.network import Network
 from lib.params import section
-from lib.pruning.gradual import Gradual, Update, gradual
+from lib.pruning.gradual import Soft, Update, gradual
 from lib.pruning.masks import Masks
 from lib.pruning.method import Method, Request
 from lib.pruning.scores import Distance, distance_sums, norms
@@ -29,7 +29,7 @@ from lib.pruning.selection import Selection
 
 
 @section
-class Params(Gradual):
+class Params(Soft):
     """update: hard (the paper's ResNets) or soft. norm_remove: share of all filters that the norm stage drops (0 for none).
 
     squared: square the distances, as the variant in uuuChen's code does; the ranking is then by distance to the mean filter.
@@ -47,7 +47,8 @@ def method(network: Network, params: Params, request: Request) -> Method:
         msg = f"fpgm: norm_remove must be at most 1 - keep_ratio = {1.0 - request.keep_ratio:.4g}, got {params.norm_remove}"
         raise ValueError(msg)
     selection = request.selection(network)
-    return gradual(network, params, request, params.update, lambda so_far: scores(network, params, selection, so_far))
+    revival = params.revival if params.update == "soft" else None
+    return gradual(network, params, request, lambda so_far: scores(network, params, selection, so_far), revival)
 
 
 @torch.no_grad()

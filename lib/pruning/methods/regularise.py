@@ -33,7 +33,7 @@ class Params(Gradual):
 
 def method(network: Network, params: Params, request: Request) -> Method:
     """Hard pruning by norm under a penalty on similarity."""
-    made = gradual(network, params, request, "hard", lambda _: norms(network.filters(), 2))
+    made = gradual(network, params, request, lambda _: norms(network.filters(), 2))
     masks = made.masks()
     filters = network.filters()
 
