@@ -150,3 +150,20 @@ def test_a_zero_filter_has_finite_distances() -> None:
     weight[1] = 0.0
     for distance in ("euclidean", "cityblock", "cosine"):
         assert distance_sums(weight, torch.ones(4, dtype=torch.bool), distance, squared=False).isfinite().all()  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("distance", "order"), [("euclidean", 2), ("cityblock", 1)])
+def test_fpgm_drops_what_torch_ao_drops(distance: Any, order: int) -> None:
+    from torch.ao.pruning._experimental.pruner.FPGM_pruner import FPGMPruner
+
+    layer = torch.nn.Conv2d(6, 20, 3)
+    torch.nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(1))
+    weight = layer.weight.detach().clone()
+    oracle = FPGMPruner(0.5, dist=order)
+    oracle.prepare(torch.nn.Sequential(layer), [{"tensor_fqn": "0.weight"}])
+    oracle.enable_mask_update = True
+    oracle.step()
+    mask = layer.parametrizations.weight[0].mask  # type: ignore[union-attr,index]
+    sums = distance_sums(weight, torch.ones(20, dtype=torch.bool), distance, squared=False)
+    assert kept(sums, 10) == mask.nonzero().flatten().tolist()
