@@ -46,7 +46,7 @@ def layer(module: str) -> int:
         (
             *(
                 f"lib.pruning.{name}"
-                for name in ("masks", "scores", "selection", "sparsity", "gradients", "revival", "sampling")
+                for name in ("masks", "keeping", "scores", "selection", "sparsity", "gradients", "revival", "sampling")
             ),
             *("lib.pruning.budget", "lib.cost", "lib.batches", "lib.optim", "lib.distillation.attention"),
         ),

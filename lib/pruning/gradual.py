@@ -15,11 +15,11 @@ from torch import Tensor
 
 from lib.networks.network import Network
 from lib.params import section
+from lib.pruning.keeping import KeepSchedule, keep_at
 from lib.pruning.masks import Holder, Masks, changed, full
 from lib.pruning.method import Common, Method, Moment, Request
 from lib.pruning.revival import Damping, Revival
 from lib.pruning.selection import Goal
-from lib.schedules import KeepSchedule, keep_at
 
 
 @section

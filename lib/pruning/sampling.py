@@ -5,12 +5,18 @@ Reference: Osilly/KDFS, model/student/layer.py (7b429e2). For logits (drop, keep
 so a filter is there with probability sigmoid(L_keep - L_drop) whatever the temperature, which only sharpens the gradient.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lib.randomness import number
+
+
+def temperature_at(first: float, last: float, epoch: int, epochs: int) -> float:
+    """first (last / first)^(epoch / epochs): falls geometrically, and is `last` in the last epoch (epochs counted from 1)."""
+    return first * math.pow(last / first, epoch / epochs)
 
 
 def gumbel(shape: Sequence[int], generator: torch.Generator) -> Tensor:

@@ -24,8 +24,7 @@ from lib.params import section
 from lib.pruning.budget import Macs
 from lib.pruning.masks import Holder, Masks, full
 from lib.pruning.method import Common, Method, Moment, Request, Sgd
-from lib.pruning.sampling import Sampler
-from lib.schedules import temperature_at
+from lib.pruning.sampling import Sampler, temperature_at
 
 TOLERANCE = 0.01  # of the target, beyond which the run says by how much it missed
 CALIBRATION_BATCH = 128
