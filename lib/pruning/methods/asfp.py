@@ -2,8 +2,8 @@
 
 He, Dong, Kang, Fu, Yan, Yang, "Asymptotic Soft Filter Pruning for Deep Convolutional Neural Networks", IEEE Transactions on
 Cybernetics 2019, https://arxiv.org/abs/1808.07471
-Reference: none was released; the schedule is the paper's, in closed form (`lib.pruning.keeping.Asymptotic`): a exp(-k t) + b through
-first_pruned at the start, 3/4 of the goal at 1/8 of the training and the goal at its end, hence k = 11.09.
+Reference: none was released; the schedule is the paper's, in closed form (`lib.pruning.keeping.Asymptotic`): a exp(-k t) + b
+through first_pruned at the start, 3/4 of the goal at 1/8 of the training and the goal at its end, hence k = 11.09.
 
 Departs: as `sfp` does; the choice after epoch e (from 0) uses t = e + 1, so the last one reaches the goal exactly, where the
 paper leaves t open.
