@@ -70,6 +70,7 @@ def test_the_numbers_agree_with_cost_and_evaluate(data: Dataset, tmp_path: Path,
         "top5": scores.top5,
         "masked_top1": scores.top1,
         "keep_ratio_achieved": achieved(masks),
+        "sparsity": 0.0,
     }
     assert {name: numbers[name] for name in expected} == pytest.approx(expected, abs=1e-6)
     assert numbers.keys() == expected.keys() | {"max_abs_logit_difference", "max_abs_logit_difference_float64"}

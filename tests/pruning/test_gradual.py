@@ -116,7 +116,7 @@ def test_a_soft_choice_zeroes_weights_and_nothing_else(name: str) -> None:
     go_on(network, method, optimizer, 2, range(1))
     with torch.no_grad():
         for weight in network.filters().values():
-            weight += 0.01  # all filters live
+            weight.add_(0.01)  # all filters live
     before = _touched(network, optimizer)
     method.after_epoch(Moment(EPOCHS - 1, 9, optimizer))
     for layer, mask in method.masks().items():
