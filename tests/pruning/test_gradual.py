@@ -110,20 +110,18 @@ def _touched(network: Network, optimizer: torch.optim.Optimizer) -> dict[str, Te
 @pytest.mark.parametrize("name", ["sfp", "asfp"])
 def test_a_soft_choice_zeroes_weights_and_nothing_else(name: str) -> None:
     network = lived_in("resnet8")
-    method = make(name, network, 0.5, start="scratch")
+    method = make(name, network, 0.5, start="scratch", every=EPOCHS)
     optimizer = method.optimizer(list(network.parameters()), SETTINGS)
     preload(network, optimizer)
     go_on(network, method, optimizer, 2, range(1))
-    with torch.no_grad():
-        for weight in network.filters().values():
-            weight.add_(0.01)  # all filters live
+    assert not any(_zeros(network).values())
     before = _touched(network, optimizer)
     method.after_epoch(Moment(EPOCHS - 1, 9, optimizer))
     for layer, mask in method.masks().items():
         before[f"{layer}.weight"][~mask] = 0.0
     after = _touched(network, optimizer)
     assert all(torch.equal(tensor, before[key]) for key, tensor in after.items())
-    assert all(count > 0 for count in _zeros(network).values())
+    assert all(count >= 8 for count in _zeros(network).values())
 
 
 def test_soft_pruning_drops_other_filters_when_others_become_the_smallest() -> None:
@@ -173,6 +171,14 @@ def test_soft_pruning_that_chooses_once_is_refused(name: str, changes: dict[str,
     said = "update: soft needs `every` (epochs between choices), got null; write a number, or update: hard"
     with pytest.raises(ValueError, match=re.escape(said)):
         make(name, lived_in("resnet8"), 0.5, every=None, **changes)
+
+
+def test_a_curve_that_cannot_be_is_refused_before_any_training() -> None:
+    impossible = {"kind": "asymptotic", "first_pruned": 0.4, "knee": 0.125}
+    for name in NAMES:
+        with pytest.raises(ValueError, match="no asymptotic curve"):
+            make(name, lived_in("resnet8"), 0.5, start="scratch", keep_schedule=impossible)
+    make("fpgm", lived_in("resnet8"), 0.5, every=None, keep_schedule=impossible)  # chooses at the end of the curve alone
 
 
 @pytest.mark.parametrize("schedule", [{"kind": "constant"}, POLYNOMIAL])
