@@ -57,7 +57,6 @@ def _sparse(data: Dataset, path: Path, keep_ratio: float = 0.3) -> Sparsity:
 def test_convolutions_and_linear_layers_are_pruned_and_nothing_else() -> None:
     network = lived_in("vgg11")
     assert set(weights(network)) == {wire.conv for wire in network.wires} | {f"classifier.{index}" for index in (0, 3, 6)}
-    assert all(weight is network.get_parameter(f"{name}.weight") for name, weight in weights(network).items())
 
 
 @pytest.mark.parametrize("keep_ratio", RATIOS)
@@ -77,7 +76,7 @@ def test_exactly_the_floor_is_kept_of_all_layers_together(keep_ratio: float) -> 
     total = sum(mask.numel() for mask in masks.values())
     assert sum(int(mask.sum()) for mask in masks.values()) == math.floor(total * keep_ratio + 1e-9)
     if keep_ratio < 1.0:
-        kept = torch.cat([magnitudes[name][mask] for name, mask in masks.items()])
+        kept = torch.cat([magnitudes[name][mask] for name, mask in masks.items() if int(mask.sum()) > 1])
         dropped = torch.cat([magnitudes[name][~mask] for name, mask in masks.items()])
         assert kept.min() >= dropped.max()
         assert len({round(achieved({name: mask}), 3) for name, mask in masks.items()}) > 3  # not the same share everywhere
@@ -86,13 +85,17 @@ def test_exactly_the_floor_is_kept_of_all_layers_together(keep_ratio: float) -> 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_of_equal_weights_the_first_ones_stay(everywhere: bool) -> None:
     masks = strongest({"a": torch.ones(2, 3, 1, 1), "b": torch.ones(1, 4)}, 0.5, everywhere=everywhere)
-    expected = ([1, 1, 1, 1, 1, 0], [0, 0, 0, 0]) if everywhere else ([1, 1, 1, 0, 0, 0], [1, 1, 0, 0])
+    expected = ([1, 1, 1, 1, 0, 0], [1, 0, 0, 0]) if everywhere else ([1, 1, 1, 0, 0, 0], [1, 1, 0, 0])
     assert (masks["a"].flatten().int().tolist(), masks["b"].flatten().int().tolist()) == expected
 
 
-def test_one_weight_stays_of_a_layer_of_a_few() -> None:
-    masks = strongest({"a": torch.tensor([[1.0, 3.0, 2.0]]), "b": torch.rand(5, 50)}, 0.1, everywhere=False)
-    assert masks["a"].tolist() == [[False, True, False]]
+@pytest.mark.parametrize(("everywhere", "others"), [(False, (25, 1)), (True, (24, 1))])
+def test_every_layer_keeps_its_largest_weight_however_small(everywhere: bool, others: tuple[int, int]) -> None:
+    magnitudes = {"a": torch.tensor([[1e-9, 3e-9, 2e-9]]), "b": torch.rand(5, 50)}
+    for ratio, count_of_b in zip((0.1, 1e-3), others, strict=True):
+        masks = strongest(magnitudes, ratio, everywhere=everywhere)
+        assert masks["a"].tolist() == [[False, True, False]]
+        assert int(masks["b"].sum()) == count_of_b
 
 
 def test_a_checkpoint_gives_the_masks_back(data: Dataset, tmp_path: Path) -> None:
@@ -101,8 +104,6 @@ def test_a_checkpoint_gives_the_masks_back(data: Dataset, tmp_path: Path) -> Non
     assert again.sparsity is not None
     assert again.sparsity.keys() == sparsity.keys()
     assert all(torch.equal(mask, again.sparsity[name]) for name, mask in sparsity.items())
-    assert again.masks is not None
-    assert all(bool(mask.all()) for mask in again.masks.values())
     save(tmp_path / "again.safetensors", again)
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "sparse.safetensors").read_bytes()
 
@@ -187,7 +188,7 @@ def test_masks_that_do_not_fit_are_refused_by_name(data: Dataset, tmp_path: Path
 def test_held_zeros_take_no_momentum_and_layers_without_a_mask_stay_whole() -> None:
     network = lived_in("resnet8").train()
     mask = torch.rand(64, 64, 3, 3, generator=stream(0, "masks")) < 0.5
-    method = held(network, full(network), {"layer3.0.conv2": mask})
+    held(network, full(network), {"layer3.0.conv2": mask})
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     torch.nn.functional.cross_entropy(network(images(network, 4)), torch.arange(4)).backward()
     weight = network.filters()["layer3.0.conv2"]
@@ -196,4 +197,3 @@ def test_held_zeros_take_no_momentum_and_layers_without_a_mask_stay_whole() -> N
     Zeros(network).hold_({"layer3.0.conv2": mask}, optimizer)
     assert not bool(weight[~mask].any() | optimizer.state[weight]["momentum_buffer"][~mask].any())
     assert bool(network.filters()["layer3.0.conv1"].ne(0).all())
-    assert method.sparsity is not None
