@@ -15,12 +15,12 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from lib.networks.network import Network, Wire
+from lib.networks.network import Network, Part, Wire
 from lib.params import section
 from lib.pruning.masks import Masks, Rounding, kept_count, top_k
 
 Convention = Literal["every", "no_projections", "blocks", "inner"]
-LEFT_OUT: Mapping[Convention, tuple[str, ...]] = {
+LEFT_OUT: Mapping[Convention, tuple[Part, ...]] = {
     "every": (),
     "no_projections": ("projection",),
     "blocks": ("stem", "projection"),
