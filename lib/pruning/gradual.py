@@ -73,12 +73,16 @@ class Pruner:
         every = self.params.every
         return every is not None and ((epoch + 1) % every == 0 or epoch + 1 == self.epochs)
 
+    def goal(self, done: float) -> Goal:
+        """From a final keep ratio to that of a moment of the training (0 to 1)."""
+        return lambda keep_ratio: keep_at(self.params.keep_schedule, keep_ratio, done)
+
     def refresh(self, done: float) -> int:
         """Choose for a moment of the training (0 to 1); returns how many changed sides."""
         if self.params.every is None:
             done = 1.0
         so_far = self.masks if self.hard else self.everything
-        chosen = self.choose(lambda goal: keep_at(self.params.keep_schedule, goal, done), so_far)
+        chosen = self.choose(self.goal(done), so_far)
         moved = changed(self.masks, chosen)
         for name, mask in chosen.items():
             self.masks[name].copy_(mask)
@@ -113,10 +117,15 @@ Hold = Callable[[Masks, torch.optim.Optimizer | None], None]
 
 
 def pruning(pruner: Pruner, hold: Hold, masks: Callable[[], Masks], sparsity: Callable[[], Masks] | None = None) -> Method:
-    """The hooks that drive a pruner. hold(masks, optimizer): zero what is dropped."""
+    """The hooks that drive a pruner. hold(masks, optimizer): zero what is dropped.
+
+    Raises ValueError, before any training, where no curve of the schedule leads to a layer's keep ratio.
+    """
     if pruner.begins_pruned:
         pruner.refresh(0.0)
         hold(pruner.masks, None)
+    else:
+        pruner.choose(pruner.goal(0.0), pruner.everything)  # for its refusals alone
 
     def after_step(moment: Moment) -> None:
         if pruner.hard:

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from lib.params import section
 
+SLACK = 1e-9  # 1 - 0.7 is a little more than 0.3
+
 
 @section
 class ConstantKeep:
@@ -53,7 +55,7 @@ def keep_at(schedule: ConstantKeep | Asymptotic | Polynomial | Exponential, goal
     A goal that keeps no less than first_pruned leaves is kept all the way. Raises ValueError where no asymptotic curve
     passes the three points.
     """
-    if done >= 1.0 or isinstance(schedule, ConstantKeep) or 1.0 - goal <= schedule.first_pruned:
+    if done >= 1.0 or isinstance(schedule, ConstantKeep) or 1.0 - goal <= schedule.first_pruned + SLACK:
         return goal
     first, last = schedule.first_pruned, 1.0 - goal
     if isinstance(schedule, Asymptotic):

@@ -31,14 +31,15 @@ def check(network: nn.Module, sparsity: Sparsity) -> None:
 
 
 def strongest(magnitudes: Mapping[str, Tensor], keep_ratio: float, *, everywhere: bool) -> Sparsity:
-    """Keep exactly floor(n keep_ratio) of n weights (at least 1), the largest; of equal ones the first.
+    """Keep exactly floor(n keep_ratio) of n weights, the largest; of equal ones the first.
 
-    In each layer by itself, or of all layers together (everywhere).
+    In each layer by itself, or of all layers together (everywhere); in both cases every layer keeps at least its largest.
     """
     flat = {name: values.flatten() for name, values in magnitudes.items()}
     if everywhere:
-        joined = torch.cat(list(flat.values()))
-        parts = top_k(joined, kept_count(joined.numel(), keep_ratio)).split([values.numel() for values in flat.values()])
+        joined = torch.cat([values.masked_fill(top_k(values, 1), torch.inf) for values in flat.values()])
+        count = max(kept_count(joined.numel(), keep_ratio), len(flat))
+        parts = top_k(joined, count).split([values.numel() for values in flat.values()])
         kept = dict(zip(flat, parts, strict=True))
     else:
         kept = {name: top_k(values, kept_count(values.numel(), keep_ratio)) for name, values in flat.items()}

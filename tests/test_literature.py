@@ -1,0 +1,80 @@
+"""Sizes that the sources print or imply, from this project's networks and masks (closed-form MACs: tests/test_cost.py)."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from lib.cost import count, fractional_macs
+from lib.networks import build
+from lib.networks.network import Architecture, Network
+from lib.pruning.masks import Masks, apply_
+from lib.pruning.scores import norms
+from lib.pruning.selection import Layers, Selection
+from lib.pruning.sparsity import weights
+from lib.randomness import stream
+
+CIFAR = (3, 32, 32)
+NEAREST = Layers("every", (), {}, "nearest", "uniform")
+FLOORED = Layers("every", (), {}, "pruned", "uniform")
+NGGM = {  # parameters for ten classes; kept weights of convolutions at 0.6; millions of MACs where only rows are removed
+    "resnet20": (269_722, 159_390, "24.53"),
+    "resnet56": (853_018, 504_990, "75.85"),
+    "resnet110": (1_727_962, 1_023_390, "152.82"),
+}
+NGGM_READ_TOO = {"resnet20": (124_425, "19.46"), "resnet56": (400_095, "60.63"), "resnet110": (813_600, "122.38")}
+SFP = {  # percent of MACs saved by whole filters at keep ratios 0.7 and 0.6
+    "resnet20": ("39.04", "51.70"),
+    "resnet32": ("38.44", "50.92"),
+    "resnet56": ("38.05", "50.41"),
+    "resnet110": ("37.81", "50.11"),
+}
+
+
+def _masked(name: str, keep_ratio: float, layers: Layers) -> tuple[Network, Masks]:
+    network = build(Architecture(name, 10, 3), stream(0, "initialisation"))
+    masks = Selection(network, keep_ratio, coupled=False, layers=layers).choose(norms(network.filters(), 1))
+    apply_(network, masks)
+    return network, masks
+
+
+def _macs(network: Network, masks: Masks, reads: Mapping[str, str]) -> float:
+    """MACs of the convolutions without dropped rows, nor the columns of convolutions that read a single pruned one."""
+    macs, left = count(network, CIFAR).macs, 0.0
+    for layer, mask in masks.items():
+        inputs = masks[reads[layer]].double().mean().item() if layer in reads else 1.0
+        left += macs[layer] * mask.double().mean().item() * inputs
+    return left
+
+
+def _inner(network: Network) -> dict[str, str]:
+    """Which convolution each one reads, inside blocks."""
+    return {wire.conv: wire.reads for wire in network.wires if wire.reads in network.filters()}
+
+
+@pytest.mark.parametrize(("name", "expected"), NGGM.items())
+def test_rows_that_nggm_removes_leave_its_weights_and_macs(name: str, expected: tuple[int, int, str]) -> None:
+    network, masks = _masked(name, 0.6, NEAREST)
+    params, kept, macs = expected
+    assert count(network, CIFAR).params == params
+    assert sum(int(weights(network)[wire.conv].ne(0).sum()) for wire in network.wires) == kept
+    assert f"{_macs(network, masks, {}) / 1e6:.2f}" == macs
+
+
+@pytest.mark.parametrize(("name", "expected"), NGGM_READ_TOO.items())
+def test_inputs_that_nobody_writes_save_what_nggm_would(name: str, expected: tuple[int, str]) -> None:
+    network, masks = _masked(name, 0.6, NEAREST)
+    kept = 0
+    for wire in network.wires:
+        weight = weights(network)[wire.conv].ne(0)
+        kept += int((weight[:, masks[wire.reads]] if wire.reads in masks else weight).sum())
+    assert (kept, f"{_macs(network, masks, _inner(network)) / 1e6:.2f}") == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), SFP.items())
+def test_whole_filters_save_less_than_the_closed_form_says(name: str, expected: tuple[str, str]) -> None:
+    for keep_ratio, percent in zip((0.7, 0.6), expected, strict=True):
+        network, masks = _masked(name, keep_ratio, FLOORED)
+        dense = sum(count(network, CIFAR).macs[layer] for layer in masks)
+        left = _macs(network, masks, _inner(network) | {"layer1.0.conv1": "conv1"})  # the stem alone has written there
+        assert f"{100 * (1 - left / dense):.2f}" == percent
+        assert left / dense > fractional_macs(network, CIFAR, keep_ratio) / dense
