@@ -19,7 +19,7 @@ from lib.pruning.scores import norms
 from lib.pruning.selection import Selection
 from lib.schedules import BatchSize
 
-NOTE_EVERY = 20  # thresholds; what filters in use look like changes slowly
+MEASURE_EVERY = 20  # thresholds; what filters in use look like changes slowly
 
 
 @section
@@ -52,11 +52,11 @@ class Threshold:
         """The filters of largest L2 norm."""
         return self.selection.choose(norms(self.holder.filters, 2))
 
-    def __call__(self, optimizer: torch.optim.Optimizer | None, *, note: bool) -> None:
-        """Zero the others; with an optimizer, in its buffers too. note: let the damping look at the filters in use."""
+    def __call__(self, optimizer: torch.optim.Optimizer | None, *, measure: bool) -> None:
+        """Zero the others; with an optimizer, in its buffers too. measure: let the damping look at the filters in use."""
         masks = self.choose()
-        if self.damping is not None and note:
-            self.damping.note_(masks)
+        if self.damping is not None:
+            self.damping.note_(masks, measure=measure)
         self.holder.hold_(masks, optimizer)
 
     def churn(self, _: Moment) -> dict[str, float]:
@@ -81,8 +81,8 @@ def thresholding(network: Network, params: Thresholding, request: Request, optim
     def after_step(moment: Moment) -> None:
         warm = moment.epoch >= params.warmup_epochs and moment.step >= params.warmup_steps
         if warm and moment.step % params.every == 0:
-            note = moment.step // params.every % NOTE_EVERY == 0
-            threshold(moment.optimizer if params.mask_momentum else None, note=note)
+            measure = moment.step // params.every % MEASURE_EVERY == 0
+            threshold(moment.optimizer if params.mask_momentum else None, measure=measure)
 
     return Method(
         masks=threshold.choose,

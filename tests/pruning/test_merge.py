@@ -41,14 +41,15 @@ def merged(network: Network, **changes: object) -> dict[str, torch.Tensor]:
     return masks
 
 
+@pytest.mark.parametrize("fuse", [1.0, 0.75, 0.5])
 @pytest.mark.parametrize("times", [0.5, 2.0])
-def test_merging_multiples_changes_nothing_when_what_reads_them_is_compensated(times: float) -> None:
+def test_merging_multiples_changes_nothing_when_what_reads_them_is_compensated(times: float, fuse: float) -> None:
     network = lived_in("resnet8").double()
     copied(network, times)
     batch = images(network, 4, dtype=torch.float64)
     with torch.no_grad():
         before = network(batch)
-        merged(network, fuse=1.0)
+        merged(network, fuse=fuse)
         assert torch.allclose(network(batch), before, atol=1e-9)
 
 
@@ -83,7 +84,7 @@ def test_every_filter_goes_once_and_later_than_what_was_merged_into_it() -> None
     assert len({*first_round, *(partners[index] for index in first_round)}) == 12  # six pairs, nobody twice
 
 
-def test_fuse_mixes_the_pair_and_the_weaker_one_is_dropped() -> None:
+def test_fuse_mixes_the_pair_at_the_norm_of_the_stronger_one_and_the_weaker_one_is_dropped() -> None:
     network = lived_in("resnet8")
     before = network.filters()[INNER].detach().clone()
     ranks, partners = merge.order(before)
@@ -91,7 +92,8 @@ def test_fuse_mixes_the_pair_and_the_weaker_one_is_dropped() -> None:
     gone = int(ranks.argmin())
     into = partners[gone]
     if sum(partners[index] == into for index in range(32) if not masks[INNER][index]) == 1:
-        assert torch.allclose(network.filters()[INNER][into], 0.75 * before[into] + 0.25 * before[gone])
+        mixed = 0.75 * before[into] + 0.25 * before[gone]
+        assert torch.allclose(network.filters()[INNER][into], mixed * before[into].norm() / mixed.norm(), atol=1e-6)
     assert network.filters()[INNER][gone].eq(0).all()
 
 

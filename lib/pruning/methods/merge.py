@@ -4,7 +4,7 @@ Reference: zhl95/pruing-framework, mode merge (cb535ec); no paper. Related: Srin
 Deep Neural Networks", BMVC 2015, https://arxiv.org/abs/1507.06149 (the compensation)
 
 The two filters of largest cosine similarity of which neither was merged yet are merged, until half are gone; then anew among
-those left. Of a pair the stronger one stays: big <- fuse big + (1 - fuse) small.
+those left. Of a pair the stronger one stays: big <- fuse big + (1 - fuse) small, at the norm it had.
 Departs: the inputs of the next layer follow (compensate): where filter j goes into i, a single convolution or the classifier
 reads them and their batch-norm scales have one sign, W[:, i] += gamma_j / gamma_i W[:, j]; exact when j is a positive multiple
 of i, batch norm included. The reference leaves the next layer as it is (compensate: false), has a type error on the way, and
@@ -24,6 +24,8 @@ from lib.params import section
 from lib.pruning.masks import Masks
 from lib.pruning.method import Common, Method, Request, held
 
+TINY = 1e-12
+
 
 @section
 class Params(Common):
@@ -35,8 +37,10 @@ class Params(Common):
 
 def method(network: Network, params: Params, request: Request) -> Method:
     """One-shot merging by similarity; changes the network's weights."""
-    orders = {name: order(weight.detach()) for name, weight in network.filters().items()}
-    scores = {name: ranks.to(network.filters()[name].device) for name, (ranks, _) in orders.items()}
+    filters = network.filters()
+    orders = {name: order(weight.detach()) for name, weight in filters.items()}
+    # Over the width, so that a layer's place in a ranking of all layers does not depend on how wide it is.
+    scores = {name: ranks.to(filters[name].device) / len(ranks) for name, (ranks, _) in orders.items()}
     masks = request.selection(network).choose(scores)
     merge_(network, masks, {name: partners for name, (_, partners) in orders.items()}, scores, params)
     return held(network, masks)
@@ -78,7 +82,9 @@ def merge_(network: Network, masks: Masks, partners: dict[str, list[int]], ranks
             big = partners[wire.conv][small]
             if big == small:  # the last filter of a layer that a shared mask dropped
                 continue
+            length = weight[big].norm()
             weight[big] = params.fuse * weight[big] + (1.0 - params.fuse) * weight[small]
+            weight[big] *= length / weight[big].norm().clamp_min(TINY)  # so that its batch norm still fits
             if float(scale[small] * scale[big]) > 0.0:
                 for reader in readers:
                     reader[:, big] += scale[small] / scale[big] * reader[:, small]
