@@ -30,7 +30,8 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
 
     top1, top5 (with more than 5 classes), masked_top1 and validation_top1 in percent; params, macs and bytes are counts;
     sparsity is the share of zeros among the small network's weights, which its dense kernels multiply all the same;
-    *_ratio are relative to the dense network; macs_fractional is the sources' closed form at real-valued widths.
+    *_ratio are relative to the dense network; macs_fractional is the sources' closed form at real-valued widths, given where
+    the closed form holds: filters went, and every layer that is pruned has the cell's keep ratio.
     """
     checkpoint = load(source)
     device = prepare(compute)
@@ -49,14 +50,20 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
         "macs": cost.total_macs,
         "params_ratio": cost.params / whole.params,
         "macs_ratio": cost.total_macs / whole.total_macs,
-        "macs_fractional": fractional_macs(dense, checkpoint.shape, keep_ratio, left_out=LEFT_OUT[layers.convention]),
         "bytes": source.stat().st_size,
         "sparsity": zero_share(network),
         **notes,
     }
+    if _uniform(layers) and (keep_ratio == 1.0 or cost.total_macs < whole.total_macs):
+        left_out = LEFT_OUT[layers.convention]
+        numbers["macs_fractional"] = fractional_macs(dense, checkpoint.shape, keep_ratio, left_out=left_out)
     if architecture.num_classes > 5:
         numbers["top5"] = scores.top5
     return {name: _short(value) for name, value in numbers.items()}
+
+
+def _uniform(layers: Layers) -> bool:
+    return layers.allocation == "uniform" and not layers.leave_out and not layers.keep_ratios
 
 
 def _short(value: float) -> float:

@@ -18,10 +18,11 @@ NOTES = (
     "its real integer shapes. In brackets: how many times fewer than the dense network has.",
     "Every Δ is the mean of differences paired by seed: to the dense network of the same distiller, to the same pruned "
     "network without distillation (none), to the same with logit distillation only (kd).",
-    "dense, scratch (the same small shape, trained from its initialisation) and random (random filters) are controls.",
+    "dense, scratch (the small shape of uniform pruning, trained from its initialisation) and random (random filters) are "
+    "controls.",
     "File is the compact network's, as it can be taken away (k, M: powers of 1000).",
     "Zeros are the share of zeros among the weights of the compact network. Its dense kernels multiply them like any other "
-    "number, so they save no time and no MACs; they save bytes once the network is encoded.",
+    "number, so they save neither time nor MACs.",
     "Epochs are all that a row's network has behind it, its teacher's included.",
 )
 PUBLISHED_NOTES = (

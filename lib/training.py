@@ -95,12 +95,15 @@ def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[
             group["lr"] = rate * group.get("lr_factor", 1.0)
         with task.precision:
             losses = task.objective(images, labels)
-            total = losses.total if task.method.penalty is None else losses.total + task.method.penalty()
+            parts, total = dict(losses.parts), losses.total
+            if task.method.penalty is not None:
+                parts["penalty"] = task.method.penalty()
+                total = total + parts["penalty"]
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
         task.method.after_step(Moment(epoch, step + index, optimizer))
-        tally.add(total, losses.parts, losses.logits, labels)
+        tally.add(total, parts, losses.logits, labels)
         if (index + 1) % CHECK_EVERY == 0 or index + 1 == len(sizes[epoch]):
             tally.check(step + index, rate)
         bar.update(1)

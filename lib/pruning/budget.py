@@ -42,9 +42,11 @@ class Macs:
         """How much of every channel of every space is there: a channel is when any of its writers has it."""
         network = self.network
         first = kept[network.wires[0].conv]
-        absent = {space: first.new_ones(width) for space, width in network.widths.items()}
+        absent = {"input": first.new_zeros(network.widths["input"])}
         for wire in network.wires:
-            absent[wire.writes] = absent[wire.writes] * (1.0 - kept[wire.conv])
+            gone = 1.0 - kept[wire.conv]
+            # The least of several writers, not the product: those that share a mask must not multiply its gradient.
+            absent[wire.writes] = torch.minimum(absent[wire.writes], gone) if wire.writes in absent else gone
         for carry in network.carries:
             source = absent[carry.source]
             rest = absent[carry.target][len(source) :]

@@ -54,7 +54,7 @@ class Pruner:
         Raises ValueError for soft pruning that chooses once: what was dropped would be trained and then dropped for good.
         """
         if update == "soft" and params.every is None:
-            msg = "update: soft needs `every` (epochs between choices), got null; write a number, or update: hard"
+            msg = "soft pruning needs `every`, the epochs between choices of masks, got null; write a number"
             raise ValueError(msg)
         self.params = params
         self.epochs = epochs

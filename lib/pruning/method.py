@@ -115,10 +115,11 @@ def held(network: Network, masks: Masks, sparsity: Sparsity | None = None) -> Me
     """Train with fixed masks held: what is dropped stays zero through every step, momentum included."""
     check(network, masks)
     filters, weights = Holder(network), Zeros(network)
-    kept = sparsity or {}
+    there = {name: mask.to(filters.filters[name].device) for name, mask in masks.items()}  # once, not at every step
+    kept = {name: mask.to(weights.weights[name].device) for name, mask in (sparsity or {}).items()}
 
     def hold(optimizer: torch.optim.Optimizer | None) -> None:
-        filters.hold_(masks, optimizer)
+        filters.hold_(there, optimizer)
         weights.hold_(kept, optimizer)
 
     hold(None)

@@ -39,6 +39,9 @@ class Layers:
     pattern that fits counts. rounding: of width x ratio to filters (`masks.kept_count`). allocation: the same ratio in every
     layer (uniform), or the best filters wherever they are, so that the ratio holds for all layers together: by score
     (global), or by score over the Euclidean norm of its layer's scores (global_normalised).
+
+    With coupled masks a stream loses channels only if all layers that write it may lose filters: no_projections then leaves
+    every stream with a projection whole.
     """
 
     convention: Convention
@@ -48,7 +51,10 @@ class Layers:
     allocation: Literal["uniform", "global", "global_normalised"]
 
     def __post_init__(self) -> None:
-        """A layer cannot have its own ratio and compete for filters with the others."""
+        """A layer cannot have its own ratio and compete with the others; 1 could be meant as a ratio or as one filter."""
+        if 1 in [value for value in self.keep_ratios.values() if isinstance(value, int)]:
+            msg = "keep_ratios has 1; write 1.0 for all filters of a layer, or a number of filters above 1"
+            raise ValueError(msg)
         if self.keep_ratios and self.allocation != "uniform":
             msg = f"keep_ratios of single layers need allocation: uniform, got {self.allocation}"
             raise ValueError(msg)
@@ -106,7 +112,7 @@ class Selection:
     def choose(self, scores: Mapping[str, Tensor], goal: Goal = lambda keep_ratio: keep_ratio) -> Masks:
         """Scores by layer, each (C_out,) -> masks. goal: from a final keep ratio to that of the moment.
 
-        No value leaves the device; layers of one width and ratio are handled at once.
+        Where layers choose alone, no value leaves the device and those of one width and ratio are handled at once.
         """
         if self.layers.allocation != "uniform":
             return self._spread(self._everywhere(scores, goal))
@@ -158,7 +164,7 @@ class Selection:
         """One ranking of all channels. What a shortcut carries ranks at least as high where it arrives as where it starts."""
         ranks: dict[str, Tensor] = {}
         for group in self.groups:
-            rank = torch.stack([scores[name] for name in group.convs]).sum(0)
+            rank = torch.stack([scores[name] for name in group.convs]).mean(0)  # comparable with that of a single layer
             if self.layers.allocation == "global_normalised":
                 finite = torch.where(rank.isfinite(), rank, 0.0)  # filters that may not come back are at -inf
                 rank = rank / torch.linalg.vector_norm(finite).clamp_min(1e-12)
@@ -172,8 +178,12 @@ class Selection:
         if not pool:
             return {key: rank.isposinf() for key, rank in ranks.items()}
         flat = torch.cat([ranks[self._key(group)] for group in pool])
-        count = max(self._count(flat.numel(), goal(self.keep_ratio)), int(flat.isposinf().sum()))
-        parts = top_k(flat, count).split([group.width for group in pool])
+        weights = torch.cat([torch.full_like(ranks[self._key(group)], len(group.convs)) for group in pool])
+        order = flat.argsort(descending=True, stable=True)
+        filters = int(weights.sum())  # a channel of a shared mask is one filter of each of its layers
+        fits = weights[order].cumsum(0) <= self._count(filters, goal(self.keep_ratio))
+        chosen = torch.zeros_like(fits).scatter_(0, order, fits) | flat.isposinf()
+        parts = chosen.split([group.width for group in pool])
         kept = {key: rank.isposinf() for key, rank in ranks.items()}
         return kept | {self._key(group): part for group, part in zip(pool, parts, strict=True)}
 

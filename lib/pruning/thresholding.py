@@ -1,7 +1,7 @@
 """Hard thresholding while training: after the step every layer keeps its strongest filters and zeroes the others.
 
 The Euclidean projection onto networks with so many filters: the weights, bias and batch-norm shift of filters of small L2 norm
-become zero. Gradients stay whole, so a dropped filter may come back.
+become zero. Their gradients go on, so a dropped filter may come back (`lib.pruning.revival` says how).
 """
 
 from collections.abc import Callable

@@ -62,8 +62,10 @@ def test_global_the_ratio_holds_for_all_together_and_no_layer_is_empty(
     masks = _selection(network, keep_ratio, allocation, coupled=coupled).choose(_scores(network))
     check(network, masks)
     groups = _channels(network, masks, coupled=coupled)
-    total = sum(len(mask) for mask in groups.values())
-    assert sum(int(mask.sum()) for mask in groups.values()) == math.floor(total * keep_ratio)
+    wanted = math.floor(sum(len(mask) for mask in masks.values()) * keep_ratio)
+    kept = sum(int(mask.sum()) for mask in masks.values())
+    writers = 4 if coupled else 1  # a channel of a shared mask is a filter of each of them, and goes or stays as one
+    assert wanted - writers < kept <= wanted
     assert len({float(mask.float().mean()) for mask in groups.values()}) > 3  # not the same share in every layer
 
 

@@ -100,3 +100,24 @@ def test_more_filters_never_cost_less(coupled: bool) -> None:
     gradients = torch.autograd.grad(macs(masks), list(masks.values()))
     assert all(bool((gradient >= 0).all()) for gradient in gradients)
     assert any(bool((gradient > 0).any()) for gradient in gradients)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_mask_that_writers_share_has_the_gradient_of_the_difference_it_makes(kept: bool) -> None:
+    network = lived_in("resnet20")
+    macs = Macs(network, (3, 32, 32), coupled=True)
+    masks = {name: mask.double() for name, mask in coupled_masks(network, 0.5).items()}
+    convs = [wire.conv for wire in network.wires if wire.writes == "layer3"]
+    channel = next(index for index in range(32, 64) if bool(masks[convs[0]][index]) == kept)  # no shortcut brings these
+
+    def total(shared: Tensor) -> Tensor:
+        return macs(masks | dict.fromkeys(convs, shared))
+
+    mask = masks[convs[0]].clone().requires_grad_()
+    (slope,) = torch.autograd.grad(total(mask), mask)
+    sides = []
+    for value in (1.0, 0.0):
+        changed = masks[convs[0]].clone()
+        changed[channel] = value
+        sides.append(float(total(changed)))
+    assert float(slope[channel]) == pytest.approx(sides[0] - sides[1])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lib.networks.network import Network
 from lib.pruning import methods
 from lib.pruning.masks import achieved, apply_, check, kept_count
 from lib.pruning.method import Method, Moment, Request, Sgd
-from lib.pruning.selection import EVERYWHERE
+from lib.pruning.selection import EVERYWHERE, Layers
 from lib.pruning.sparsity import Zeros
 from tests.networks_for_tests import images, lived_in, side
 
@@ -337,6 +338,38 @@ def test_teacher_is_not_touched(name: str) -> None:
     teacher, student = lived_in("resnet8"), lived_in("resnet8")
     train(student, make(name, student, 0.5))
     assert all(torch.equal(tensor, lived_in("resnet8").state_dict()[key]) for key, tensor in teacher.state_dict().items())
+
+
+CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("nggm", {"squared": True}),
+    ("nggm", {"gamma": 0.0}),
+    ("fpgm", {"distance": "cityblock"}),
+    ("fpgm", {"distance": "cosine"}),
+    ("fpgm", {"norm_remove": 0.4}),
+    ("l1", {"order": 2}),
+    ("weight", {"scope": "global"}),
+)
+
+
+@pytest.mark.parametrize(("name", "changes"), CHANGES)
+def test_settings_that_choose_filters_do_change_the_choice(name: str, changes: dict[str, Any]) -> None:
+    chosen = []
+    for settings in ({}, changes):
+        made = lived_in("resnet20")
+        method = make(name, made, 0.5, **settings)
+        chosen.append(method.sparsity() if method.sparsity else method.masks())
+    assert any(not torch.equal(mask, chosen[1][layer]) for layer, mask in chosen[0].items())
+
+
+def test_weight_obeys_the_layers_of_the_suite() -> None:
+    made = lived_in("resnet8")
+    layers = Layers("inner", ("layer3.*",), {"layer2.0.conv1": 0.25}, "kept", "uniform")
+    method = plugins.find(methods, "weight").method(made, params("weight"), replace(request(made, 0.5), layers=layers))
+    shares = {layer: float(mask.float().mean()) for layer, mask in method.sparsity().items()}
+    whole = {layer for layer, share in shares.items() if share == 1.0}
+    assert whole == {"conv1", "layer1.0.conv2", "layer2.0.conv2", "layer3.0.conv1", "layer3.0.conv2"}
+    assert shares["layer2.0.conv1"] == pytest.approx(0.25)
+    assert shares["layer1.0.conv1"] == shares["classifier"] == pytest.approx(0.5)
 
 
 def test_no_method_imports_another() -> None:

@@ -168,7 +168,7 @@ def test_once_is_the_one_shot_choice_at_the_goal_for_all_epochs(start: str) -> N
 
 @pytest.mark.parametrize(("name", "changes"), [("sfp", {}), ("asfp", {}), ("fpgm", {"update": "soft"})])
 def test_soft_pruning_that_chooses_once_is_refused(name: str, changes: dict[str, Any]) -> None:
-    said = "update: soft needs `every` (epochs between choices), got null; write a number, or update: hard"
+    said = "soft pruning needs `every`, the epochs between choices of masks, got null; write a number"
     with pytest.raises(ValueError, match=re.escape(said)):
         make(name, lived_in("resnet8"), 0.5, every=None, **changes)
 

@@ -102,12 +102,12 @@ def test_coupled_one_left_out_writer_keeps_its_stream_whole_and_what_it_carries(
 
 
 def test_a_layer_may_have_a_ratio_or_a_number_of_filters_and_the_first_pattern_counts() -> None:
-    own = {"conv1": 5, "layer2.0.conv1": 1, "layer2.*": 0.25, "layer?.0.*": 3, "layer3.1.conv1": 1.0}
+    own = {"conv1": 5, "layer2.0.conv1": 2, "layer2.*": 0.25, "layer?.0.*": 3, "layer3.1.conv1": 1.0}
     masks = _choose("resnet20", 0.5, keep_ratios=own)
     kept = {layer: int(mask.sum()) for layer, mask in masks.items()}
     assert kept["conv1"] == 5
-    assert kept["layer2.0.conv1"] == 1  # the integer is one filter,
-    assert kept["layer3.1.conv1"] == 64  # the real number all of them
+    assert kept["layer2.0.conv1"] == 2
+    assert kept["layer3.1.conv1"] == 64
     assert [kept[f"layer2.{block}.conv2"] for block in range(3)] == [8, 8, 8]
     assert [kept[f"layer{stage}.0.conv{conv}"] for stage in (1, 3) for conv in (1, 2)] == [3, 3, 3, 3]
     assert (kept["layer1.1.conv1"], kept["layer3.2.conv2"]) == (8, 32)
@@ -115,9 +115,14 @@ def test_a_layer_may_have_a_ratio_or_a_number_of_filters_and_the_first_pattern_c
 
 @pytest.mark.parametrize("rounding", ["kept", "pruned", "nearest"])
 def test_a_number_of_filters_is_kept_exactly_whatever_the_rounding(rounding: Rounding) -> None:
-    for number in range(1, 65):
+    for number in range(2, 65):
         masks = _choose("resnet20", 0.3, keep_ratios={"layer3.0.conv1": number}, rounding=rounding)
         assert int(masks["layer3.0.conv1"].sum()) == number
+
+
+def test_one_could_mean_all_or_a_single_filter_and_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"keep_ratios has 1; write 1\.0 for all filters"):
+        _choose("resnet20", 0.5, keep_ratios={"conv1": 1})
 
 
 def test_left_out_wins_over_a_ratio_of_its_own() -> None:

@@ -6,8 +6,9 @@ Reference: favorxin/AHSG-HT-pruning-with-KD, AHSG_HT.py and iter_pruning/cifar10
 
 The threshold is `lib.pruning.thresholding`.
 Departs: the heavy ball acts (see `lib.optim.ahsg`); layers are found by name; all layers of one width are thresholded at once
-on the device; thresholding may start after a dense warm-up and happen only every so many steps; the batch norm's scale is
-zeroed with the final masks, where the reference leaves it to decay. `start: scratch` with no warm-up is the reference's
+on the device; thresholding may start after a dense warm-up and happen only every so many steps; dropped filters come back at
+the size their gradients had in use (revival: damped; free is the reference); the batch norm's scale is zeroed with the final
+masks, where the reference leaves it to decay. `start: scratch` with no warm-up is the reference's
 recipe, in which the random initial norms decide almost at once which filters live.
 """
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from lib.networks.network import Network
 from lib.params import section
 from lib.pruning.gradual import Soft, Update, gradual
-from lib.pruning.masks import Masks
+from lib.pruning.masks import SLACK, Masks
 from lib.pruning.method import Method, Request
 from lib.pruning.scores import Distance, distance_sums, norms
 from lib.pruning.selection import Selection
@@ -30,9 +30,10 @@ from lib.pruning.selection import Selection
 
 @section
 class Params(Soft):
-    """update: hard (the paper's ResNets) or soft. norm_remove: share of all filters that the norm stage drops (0 for none).
+    """update: hard (the paper's ResNets) or soft; held hard on a constant keep ratio, `every` changes nothing.
 
-    squared: square the distances, as the variant in uuuChen's code does; the ranking is then by distance to the mean filter.
+    norm_remove: share of all filters that the norm stage drops (0 for none). squared: square the distances, as the variant in
+    uuuChen's code does; the ranking is then by distance to the mean filter.
     """
 
     update: Update
@@ -43,10 +44,11 @@ class Params(Soft):
 
 def method(network: Network, params: Params, request: Request) -> Method:
     """Pruning by distance sums. Raises ValueError when the norm stage alone would drop more than the keep ratio allows."""
-    if params.norm_remove > 1.0 - request.keep_ratio + 1e-9:
-        msg = f"fpgm: norm_remove must be at most 1 - keep_ratio = {1.0 - request.keep_ratio:.4g}, got {params.norm_remove}"
-        raise ValueError(msg)
     selection = request.selection(network)
+    dropped = [1.0 - group.keep_ratio for group in selection.pruned if group.keep_ratio not in (None, 1.0)]
+    if dropped and params.norm_remove > min(dropped) + SLACK:
+        msg = f"fpgm: norm_remove must be at most {min(dropped):.4g}, what a layer loses in all, got {params.norm_remove}"
+        raise ValueError(msg)
     revival = params.revival if params.update == "soft" else None
     return gradual(network, params, request, lambda so_far: scores(network, params, selection, so_far), revival)
 

@@ -8,11 +8,13 @@ After the search the masks are fixed and the network is trained on for `finetune
 Departs: masks multiply the batch norm's output and not the weights, so that the compact network is exactly the searched one;
 MACs are those of `lib.pruning.budget`, right for every network; batch-norm statistics are averaged anew when masks are
 fixed; a layer keeps at least one filter; masks are fixed where the MACs meet the target (threshold: budget) or at even odds
-(zero, the source); the training's schedule and length are the suite's, and the source's Adamax runs at `lr_factor` times its
-rate. The source begins from random weights: start: scratch with keep_bias 0.
+(zero, the source); the guide goes on through the fine-tuning, where the source has the cross entropy alone; which layers are
+searched is `prune.layers` (the source: convention blocks); schedule and length are the suite's, and Adamax runs at `lr_factor`
+times its rate. The source begins from random weights: start: scratch with keep_bias 0.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -68,12 +70,16 @@ class Search:
         self.device = network.conv(network.wires[0]).weight.device
         selection = request.selection(network)
         self.groups = selection.pruned
+        if not self.groups:
+            msg = "kdfs: prune.layers leaves no layer to search in; widen its convention or shorten leave_out"
+            raise ValueError(msg)
         widths = [group.width for group in self.groups]
         self.sampler = Sampler(widths, params.keep_bias, request.generator, self.device)
         self.macs = Macs(network, request.shape, coupled=request.coupled)
         self.all_kept = {name: mask.to(self.device) for name, mask in full(network).items()}
         self.dense = float(self.macs(self.all_kept))
-        uniform = selection.choose({name: mask.float() for name, mask in self.all_kept.items()})
+        evenly = replace(request, layers=replace(request.layers, allocation="uniform")).selection(network)
+        uniform = evenly.choose({name: mask.float() for name, mask in self.all_kept.items()})
         self.target = float(self.macs(uniform)) / self.dense if params.macs_ratio is None else params.macs_ratio
         self.epoch = torch.zeros((), dtype=torch.int64)  # finished ones
         self.masks = {name: mask.clone() for name, mask in self.all_kept.items()}  # final once the search is over

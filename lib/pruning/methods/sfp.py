@@ -4,10 +4,11 @@ He, Kang, Dong, Fu, Yang, "Soft Filter Pruning for Accelerating Deep Convolution
 https://arxiv.org/abs/1808.06866
 Reference: he-y/soft-filter-pruning, pruning_cifar10_resnet.py and utils (919c399).
 
-A dropped filter keeps its gradients, its momentum and its batch norm, so it may grow back until the last epoch.
-Departs: from random weights nothing is dropped before the first epoch (the reference does, and kills filters whose gate never
-opens again); the last masks also zero the batch norm of what they drop, so that the small network is exactly the masked one;
-what is kept of a layer is rounded as `prune.layers.rounding` says (the reference: pruned); projections are pruned or not by
+A dropped filter keeps its momentum and its batch norm and gets gradients, so it may grow back until the last epoch.
+Departs: gradients of dropped filters have the size they had in use (revival: damped; free is the reference); from random
+weights nothing is dropped before the first epoch (the reference does, and kills filters whose gate never opens again); the
+last masks also zero the batch norm of what they drop, so that the small network is exactly the masked one; what is kept of a
+layer is rounded as `prune.layers.rounding` says (the reference: pruned); projections are pruned or not by
 `prune.layers.convention`.
 """
 

@@ -4,8 +4,8 @@ Han, Pool, Tran, Dally, "Learning both Weights and Connections for Efficient Neu
 https://arxiv.org/abs/1506.02626; on a falling keep ratio: Zhu, Gupta 2017, https://arxiv.org/abs/1710.01878
 Reference: the norm-pruning helper of zhl95/pruing-framework (cb535ec), which nothing calls.
 
-Every filter stays, so no dense kernel gets faster: the table reports the share of zeros, and what they are worth is seen in
-the encoded size. keep_ratio is the share of weights kept.
+Every filter stays, so no dense kernel gets faster: the table reports the share of zeros. keep_ratio is the share of weights
+kept; of `prune.layers`, layers left out and ratios of single layers count, while rounding and allocation are of filters.
 Departs: exactly floor(n keep_ratio) weights stay, ties broken by place (the helper keeps all ties, and fails for ratio 0);
 masks are of their own, where the helper writes into the weights. Biases and batch norms are left alone.
 """
@@ -25,20 +25,24 @@ from lib.pruning.sparsity import Zeros, check, strongest
 
 @section
 class Params(Gradual):
-    """scope: the ratio holds in every layer by itself, or for all layers together (global). update: hard or soft."""
+    """scope: the ratio holds in every layer by itself, or for all pruned layers together (global). update: hard or soft."""
 
     scope: Literal["layer", "global"]
     update: Update
 
 
 def method(network: Network, params: Params, request: Request) -> Method:
-    """Pruning of single weights by magnitude."""
+    """Pruning of single weights by magnitude. Raises ValueError when prune.layers leaves nothing to prune."""
     zeros = Zeros(network)
+    ratios = _ratios(network, request)
 
     def choose(goal: Goal, so_far: Masks) -> Masks:
         # A weight that may not come back ranks below one that is zero by chance.
-        magnitudes = {name: weight.detach().abs().masked_fill(~so_far[name], -1.0) for name, weight in zeros.weights.items()}
-        return strongest(magnitudes, goal(request.keep_ratio), everywhere=params.scope == "global")
+        ranked = {name: zeros.weights[name].detach().abs().masked_fill(~so_far[name], -1.0) for name in ratios}
+        if params.scope == "global":
+            return so_far | strongest(ranked, goal(request.keep_ratio), everywhere=True)
+        alone = [strongest({name: ranked[name]}, goal(ratio), everywhere=False) for name, ratio in ratios.items()]
+        return so_far | {name: mask for chosen in alone for name, mask in chosen.items()}
 
     kept = {name: weight.detach().isfinite() for name, weight in zeros.weights.items()}
     check(network, kept)
@@ -48,3 +52,10 @@ def method(network: Network, params: Params, request: Request) -> Method:
         zeros.hold_(masks, optimizer if pruner.hard else None)
 
     return pruning(pruner, hold, masks=lambda: full(network), sparsity=lambda: kept)
+
+
+def _ratios(network: Network, request: Request) -> dict[str, float]:
+    """The keep ratio of every layer that loses weights: convolutions as prune.layers says, linear layers the cell's."""
+    convolutions = {name: group.keep_ratio for group in request.selection(network).groups for name in group.convs}
+    ratios = {name: convolutions.get(name, request.keep_ratio) for name in Zeros(network).weights}
+    return {name: ratio for name, ratio in ratios.items() if ratio is not None}
