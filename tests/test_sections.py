@@ -53,7 +53,7 @@ SHAPES: dict[str, tuple[Change, str]] = {
         lambda d: d["benchmark"].update(keep_ratios=[0.7, 1.5]),
         "benchmark.keep_ratios.1: is 1.5; input should be less than or equal to 1",
     ),
-    "unknown term": (lambda d: d["distill"]["terms"].update(at={}), "distill.terms.at: is unknown; allowed: "),
+    "unknown term": (lambda d: d["distill"]["terms"].update(crd={}), "distill.terms.crd: is unknown; allowed: "),
     "term's key": (
         lambda d: d["distill"]["terms"]["kd"].update(temperature=0),
         "distill.terms.kd.temperature: is 0; input should be greater than 0",
@@ -82,12 +82,12 @@ REFERENCES: dict[str, tuple[Change, str]] = {
         "distill.teacher: has 'resnet1000', which is not there; allowed: resnet8, resnet14",
     ),
     "distiller's term": (
-        lambda d: d["distill"]["distillers"]["kd"].update(terms={"at": 1.0}),
-        "distill.distillers.kd.terms: has 'at', which is not there; allowed: kd, feature",
+        lambda d: d["distill"]["distillers"]["kd"].update(terms={"crd": 1.0}),
+        "distill.distillers.kd.terms: has 'crd', which is not there; allowed: kd, feature",
     ),
     "guide's term": (
-        lambda d: d["prune"]["ahsg_ht"].update(guide={"at": 1.0}),
-        "prune.ahsg_ht.guide: has 'at', which is not there; allowed: kd, feature",
+        lambda d: d["prune"]["ahsg_ht"].update(guide={"crd": 1.0}),
+        "prune.ahsg_ht.guide: has 'crd', which is not there; allowed: kd, feature",
     ),
     "unknown distiller": (
         lambda d: d["benchmark"].update(distillers=["none", "fitnet"]),

@@ -28,7 +28,8 @@ PRUNED = "ahsg_ht-0.5-0"
 def _document() -> dict[str, Any]:
     """One epoch each; the guide and teacher of resnet8 is a resnet14."""
     changes = {f"{name}__epochs": 1 for name in ("teacher", "prune__training", "distill__training")}
-    document = tiny.document(prune__scratch_epochs=1, **changes)
+    small = {"kind": "constant", "size": 32, "last": "merge"}  # or the teacher learns nothing, and is refused
+    document = tiny.document(prune__scratch_epochs=1, teacher__batches=small, **changes)
     document["distill"]["teacher"] = "resnet14"
     axes = {"network": "resnet8", "methods": ["ahsg_ht"], "keep_ratios": [0.5], "distillers": ["kd", "feature"]}
     document["benchmark"] |= {**axes, "seeds": [0]}

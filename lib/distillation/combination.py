@@ -9,6 +9,7 @@ from torch import Tensor
 from lib import plugins
 from lib.distillation import terms
 from lib.distillation.objective import Objective
+from lib.distillation.term import Weighted
 from lib.networks.network import Network
 from lib.params import read
 
@@ -27,15 +28,19 @@ def distilled(
     to see the shapes. Raises ValueError for an unknown term, and ParamsError for wrong settings.
     """
     modules = {name: plugins.find(terms, name) for name in weights}
-    taps = tuple(dict.fromkeys(tap for module in modules.values() for tap in module.TAPS))
-    objective = Objective(student, label_smoothing, teacher, {}, taps)
+    params = {name: read(settings, name, module.Params) for name, module in modules.items()}
+    taps = {n: tuple(m.taps(params[n], network) for network in (student, teacher)) for n, m in modules.items()}
+    mine, theirs = (tuple(dict.fromkeys(tap for pair in taps.values() for tap in pair[side])) for side in (0, 1))
+    objective = Objective(student, label_smoothing, teacher, {}, (mine, theirs))
     training = student.training
     with torch.no_grad():
         student.eval()
         assert objective.teacher is not None
         seen = objective.student(example), objective.teacher(example)
     student.train(training)
-    objective.built = {
-        name: (weights[name], module.term(read(settings, name, module.Params), *seen)) for name, module in modules.items()
-    }
+    built = {}
+    for name, module in modules.items():
+        own = [outputs.only(some) for outputs, some in zip(seen, taps[name], strict=True)]
+        built[name] = Weighted(weights[name], module.term(params[name], *own), taps[name])
+    objective.built = built
     return objective

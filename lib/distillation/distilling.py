@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lib.checkpoint import load, save
 from lib.distillation.combination import distilled
+from lib.distillation.guidance import check_teacher
 from lib.distillation.sharing import share_classifier_
 from lib.params import read, section
 from lib.pruning.masks import apply_
@@ -32,8 +33,10 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, teacher: Path,
     """Train checkpoint `pruned` with distiller `name` from `teacher`; writes `out` and its log beside it (.csv)."""
     distiller = read(document, f"distill.distillers.{name}", Distiller)
     training = read(document, "distill.training", Training)
-    start = load(pruned)
-    student, guide = start.network.to(setting.device), load(teacher).network.to(setting.device)
+    start, guiding = load(pruned), load(teacher)
+    student, guide = start.network.to(setting.device), guiding.network.to(setting.device)
+    if distiller.terms:
+        check_teacher(guiding, teacher, setting)
     if start.masks is None:
         msg = f"{pruned} holds no masks; give the checkpoint that the prune stage wrote"
         raise ValueError(msg)

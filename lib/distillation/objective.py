@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.distillation.term import Tapped, Term
+from lib.distillation.term import Tapped, Taps, Weighted
 from lib.networks.network import Network
 
 
@@ -28,19 +28,22 @@ class Objective:
         student: Network,
         label_smoothing: float,
         teacher: Network | None = None,
-        built: Mapping[str, tuple[float, Term]] | None = None,
-        taps: tuple[str, ...] = (),
+        built: Mapping[str, Weighted] | None = None,
+        taps: tuple[Taps, Taps] = ((), ()),
     ) -> None:
-        """built: the terms with their weights, by name. The teacher is frozen: eval mode, no gradients."""
+        """built: the terms, by name. taps: all that they see of the student and of the teacher.
+
+        The teacher is frozen: eval mode, no gradients.
+        """
         self.label_smoothing = label_smoothing
         self.built = built or {}
-        self.student = Tapped(student, taps)
-        self.teacher = Tapped(teacher.eval().requires_grad_(requires_grad=False), taps) if teacher else None
+        self.student = Tapped(student, taps[0])
+        self.teacher = Tapped(teacher.eval().requires_grad_(requires_grad=False), taps[1]) if teacher else None
 
     @property
     def parameters(self) -> tuple[nn.Parameter, ...]:
         """The terms' own parameters, to be trained with the student's."""
-        return tuple(parameter for _, term in self.built.values() for parameter in term.parameters)
+        return tuple(parameter for part in self.built.values() for parameter in part.term.parameters)
 
     def __call__(self, images: Tensor, labels: Tensor) -> Losses:
         """Normalised images (B, C, H, W), labels (B,)."""
@@ -50,7 +53,8 @@ class Objective:
         if self.teacher is not None and self.built:
             with torch.no_grad():
                 teacher = self.teacher(images)
-            for name, (weight, term) in self.built.items():
-                parts[name] = term.loss(student, teacher, labels)
-                total = total + weight * parts[name]
+            for name, part in self.built.items():
+                mine, theirs = part.taps
+                parts[name] = part.term.loss(student.only(mine), teacher.only(theirs), labels)
+                total = total + part.weight * parts[name]
         return Losses(total, parts, student.logits)

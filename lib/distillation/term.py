@@ -1,8 +1,9 @@
 """What a distillation term is, and what it sees of the student and the teacher.
 
-A term is one file in `lib/distillation/terms/` with a parameter section `Params`, the names of the points it looks at
-(`TAPS`, see Network.taps) and one function `term(params, student, teacher) -> Term`, called once with example outputs so
-that it can fit its own parameters to the shapes, or refuse them.
+A term is one file in `lib/distillation/terms/` with a parameter section `Params`, a function `taps(params, network)` that
+names the points it looks at, and one function `term(params, student, teacher) -> Term`, called once with example outputs so
+that it can fit its own parameters to the shapes, or refuse them. Points are those of Network.taps, or any module's output by
+name.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +21,45 @@ class Outputs:
     logits: Tensor
     features: Mapping[str, Tensor]
 
+    @property
+    def maps(self) -> list[Tensor]:
+        """The features alone, in the order of their taps."""
+        return list(self.features.values())
+
+    def only(self, taps: tuple[str, ...]) -> "Outputs":
+        """The same with the features of some taps, in their order."""
+        return Outputs(self.logits, {tap: self.features[tap] for tap in taps})
+
+
+Taps = tuple[str, ...]
+
+
+def logits_only(_: object, __: Network) -> Taps:
+    """For a term that looks at nothing but logits."""
+    return ()
+
+
+def penultimate(_: object, __: Network) -> Taps:
+    """The vector (B, D) that feeds the classifier."""
+    return ("penultimate",)
+
+
+def stages(_: object, network: Network) -> Taps:
+    """The outputs of the stages (B, C, H, W), each stage half as high and wide as the one before."""
+    return tuple(name for name in network.taps if name.startswith("stage"))
+
+
+def blocks(_: object, network: Network) -> Taps:
+    """The outputs (B, C, H, W) of all residual blocks; of all activations in a network that has no blocks."""
+    outer = [network.taps[stage][0] for stage in stages(_, network)]
+    inside = [f"{stage}.{name}" for stage in outer for name, _ in network.get_submodule(stage).named_children()]
+    if inside:
+        return tuple(inside)
+    head = network.head.partition(".")[0]
+    return tuple(
+        name for name, module in network.named_modules() if isinstance(module, nn.ReLU) and not name.startswith(f"{head}.")
+    )
+
 
 @dataclass(frozen=True)
 class Term:
@@ -29,19 +69,29 @@ class Term:
     parameters: tuple[nn.Parameter, ...] = ()
 
 
+@dataclass(frozen=True)
+class Weighted:
+    """A term with its weight in the loss and the taps it sees: of the student and of the teacher."""
+
+    weight: float
+    term: Term
+    taps: tuple[Taps, Taps] = ((), ())
+
+
 class Tapped:
     """A network together with forward hooks that note what passes its taps."""
 
-    def __init__(self, network: Network, taps: tuple[str, ...]) -> None:
-        """Raises ValueError for a tap the network does not have."""
-        unknown = [tap for tap in taps if tap not in network.taps]
+    def __init__(self, network: Network, taps: Taps) -> None:
+        """Raises ValueError for a tap that is neither one of the network's nor the name of a module of it."""
+        modules = {name for name, _ in network.named_modules() if name}
+        unknown = [tap for tap in taps if tap not in network.taps and tap not in modules]
         if unknown:
-            msg = f"{network.architecture.name} has no tap {unknown}; it has: {', '.join(network.taps)}"
+            msg = f"{network.architecture.name} has no tap {unknown}; it has: {', '.join(network.taps)}, or a module's name"
             raise ValueError(msg)
         self.network = network
         self.seen: dict[str, Tensor] = {}
         for tap in taps:
-            module, side = network.taps[tap]
+            module, side = network.taps.get(tap, (tap, "output"))
             network.get_submodule(module).register_forward_hook(self._observer(tap, side))
 
     def _observer(self, tap: str, side: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:

@@ -9,6 +9,7 @@ from typing import Any
 from lib import plugins
 from lib.checkpoint import load, save
 from lib.distillation.combination import distilled
+from lib.distillation.guidance import check_teacher
 from lib.distillation.objective import Objective
 from lib.networks import build
 from lib.params import read
@@ -58,7 +59,9 @@ def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, s
     method = module.method(network, params, request)
     objective = Objective(network, training.label_smoothing)
     if params.guide:
-        model = load(guide).network.to(setting.device)
+        guiding = load(guide)
+        check_teacher(guiding, guide, setting)
+        model = guiding.network.to(setting.device)
         terms = document["distill"]["terms"]
         objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from lib.distillation.term import Outputs, Term
-from lib.distillation.terms.feature import TAPS, Params, term
+from lib.distillation.terms.feature import Params, taps, term
 from lib.params import ParamsError, read
+from tests.networks_for_tests import lived_in
 
 DISTANCES = {"mse": nn.MSELoss(), "l1": nn.L1Loss(), "smooth_l1": nn.SmoothL1Loss(beta=1.0)}
 LABELS = torch.zeros(4, dtype=torch.long)
@@ -22,7 +23,7 @@ def _outputs(vectors: Tensor) -> Outputs:
 
 
 def _term(student: int, teacher: int, distance: str = "mse") -> Term:
-    params = read({"feature": {"distance": distance}}, "feature", Params)
+    params = read({"feature": {"where": "penultimate", "distance": distance}}, "feature", Params)
     return term(params, _outputs(torch.zeros(2, student)), _outputs(torch.zeros(2, teacher)))
 
 
@@ -77,9 +78,27 @@ def test_adapter_learns_to_translate_the_student() -> None:
 
 
 def test_term_looks_at_what_feeds_the_classifier() -> None:
-    assert TAPS == ("penultimate",)
+    network = lived_in("resnet8")
+    assert taps(Params("penultimate", "mse"), network) == ("penultimate",)
+    assert taps(Params("stages", "mse"), network) == ("stage1", "stage2", "stage3")
+
+
+def test_stages_are_summed_each_adapted_and_at_the_smaller_size() -> None:
+    shapes = [(4, 6, 8), (6, 6, 4), (8, 12, 4)]  # channels of the student and of the teacher, size of the student
+    mine = {f"stage{n}": torch.randn(2, a, size, size) for n, (a, _, size) in enumerate(shapes)}
+    theirs = {f"stage{n}": torch.randn(2, b, 4, 4) for n, (_, b, _) in enumerate(shapes)}
+    student, teacher = (Outputs(torch.zeros(2, 10), features) for features in (mine, theirs))
+    found = term(Params("stages", "mse"), student, teacher)
+    assert [tuple(parameter.shape) for parameter in found.parameters] == [(6, 4, 1, 1), (12, 8, 1, 1)]
+    expected = 0.0
+    for (a, b, size), one, other in zip(shapes, mine.values(), theirs.values(), strict=True):
+        small = nn.functional.avg_pool2d(one, size // 4)
+        aligned = torch.zeros_like(other)
+        aligned[:, : min(a, b)] = small[:, : min(a, b)]
+        expected += float(nn.functional.mse_loss(aligned, other))
+    assert float(found.loss(student, teacher, LABELS).detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_unknown_distance_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"feature\.distance"):
-        read({"feature": {"distance": "cosine"}}, "feature", Params)
+        read({"feature": {"where": "penultimate", "distance": "cosine"}}, "feature", Params)

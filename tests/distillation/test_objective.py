@@ -18,7 +18,7 @@ from lib.networks.network import Architecture, Network, Plan
 from lib.params import ParamsError
 from lib.randomness import stream
 
-SETTINGS: Mapping[str, Any] = {"kd": {"temperature": 4.0}, "feature": {"distance": "mse"}}
+SETTINGS: Mapping[str, Any] = {"kd": {"temperature": 4.0}, "feature": {"where": "penultimate", "distance": "mse"}}
 WEIGHTS = {"kd": 0.5, "feature": 3.0}
 
 
@@ -136,7 +136,7 @@ def test_equal_widths_need_no_parameters() -> None:
 
 
 def test_term_is_named_with_those_there_are_when_it_is_unknown() -> None:
-    with pytest.raises(ValueError, match=r"has no 'attention'; there are: feature, kd"):
+    with pytest.raises(ValueError, match=r"has no 'attention'; there are: afd, asp, at, feature, hap, kd"):
         _distilled(_network(0), _network(1), {"attention": 1.0})
 
 

@@ -358,7 +358,7 @@ def test_settings_that_choose_filters_do_change_the_choice(name: str, changes: d
         made = lived_in("resnet20")
         with torch.no_grad():
             for weight in made.filters().values():  # filters of very different lengths, as training makes them
-                weight *= torch.linspace(0.3, 3.0, len(weight)).view(-1, 1, 1, 1)
+                weight.mul_(torch.linspace(0.3, 3.0, len(weight)).view(-1, 1, 1, 1))
         method = make(name, made, 0.5, **settings)
         chosen.append(method.sparsity() if method.sparsity else method.masks())
     assert any(not torch.equal(mask, chosen[1][layer]) for layer, mask in chosen[0].items())

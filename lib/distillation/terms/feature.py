@@ -1,9 +1,10 @@
-"""Feature distillation: the vector that feeds the classifier follows the teacher's.
+"""Feature distillation: the vector that feeds the classifier, or the output of every stage, follows the teacher's.
 
 Reference: favorxin/AHSG-HT-pruning-with-KD, distillation/cifar10_resnet_test.py (MSE) and pure_dis (L1, MSE or SmoothL1),
-averaged over all elements, added to the cross entropy with weight 1.
-Departs: a linear adapter maps the student's vector where the widths differ, as in Romero et al., "FitNets", ICLR 2015,
-https://arxiv.org/abs/1412.6550; it is trained with the student and thrown away.
+averaged over all elements, added to the cross entropy with weight 1; stages are summed with equal weights.
+Departs: an adapter maps the student's features where their channels differ, as in Romero et al., "FitNets", ICLR 2015,
+https://arxiv.org/abs/1412.6550; it is trained with the student and thrown away. Stages of different sizes are compared at
+the smaller one.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.distillation.term import Outputs, Term
+from lib.distillation.similarity import paired, same_size
+from lib.distillation.term import Outputs, Taps, Term, penultimate, stages
+from lib.networks.network import Network
 from lib.params import section
-
-TAPS = ("penultimate",)
 
 DISTANCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": functional.mse_loss,
@@ -27,25 +28,42 @@ DISTANCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @section
 class Params:
-    """distance: averaged over all elements; smooth_l1 turns linear at 1."""
+    """where: the vector before the classifier, or all stages. distance: a mean over elements; smooth_l1 turns linear at 1."""
 
+    where: Literal["penultimate", "stages"]
     distance: Literal["mse", "l1", "smooth_l1"]
 
 
+def taps(params: Params, network: Network) -> Taps:
+    """What the variant looks at."""
+    return penultimate(params, network) if params.where == "penultimate" else stages(params, network)
+
+
 def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
-    """Vectors (B, D_student) and (B, D_teacher); an adapter is made when the widths differ."""
-    mine, theirs = (outputs.features["penultimate"] for outputs in (student, teacher))
+    """Features (B, C) or (B, C, H, W); adapters are made where channels differ. Raises ValueError unless stages pair up."""
     distance = DISTANCES[params.distance]
-    adapter = nn.Identity() if mine.shape[1] == theirs.shape[1] else _adapter(mine.shape[1], theirs.shape[1]).to(mine.device)
+    paired(student.maps, teacher.maps, "feature")
+    adapters = [_adapter(a, b) for a, b in zip(student.maps, teacher.maps, strict=True)]
 
     def loss(student: Outputs, teacher: Outputs, _: Tensor) -> Tensor:
-        return distance(adapter(student.features["penultimate"]), teacher.features["penultimate"])
+        parts = []
+        for adapter, mine, theirs in zip(adapters, student.maps, teacher.maps, strict=True):
+            a, b = same_size(mine, theirs) if mine.dim() == 4 else (mine, theirs)
+            parts.append(distance(adapter(a), b))
+        return torch.stack(parts).sum()
 
-    return Term(loss, tuple(adapter.parameters()))
+    return Term(loss, tuple(parameter for adapter in adapters for parameter in adapter.parameters()))
 
 
-def _adapter(student: int, teacher: int) -> nn.Linear:
-    adapter = nn.Linear(student, teacher, bias=False)
+def _adapter(student: Tensor, teacher: Tensor) -> nn.Module:
+    """A linear map of the channels where they differ; it starts as comparing what the two have in common."""
+    mine, theirs = student.shape[1], teacher.shape[1]
+    if mine == theirs:
+        return nn.Identity()
+    convolution = student.dim() == 4
+    adapter: nn.Module = nn.Conv2d(mine, theirs, 1, bias=False) if convolution else nn.Linear(mine, theirs, bias=False)
     with torch.no_grad():
-        nn.init.eye_(adapter.weight)  # deterministic, and close to comparing what the two have in common
-    return adapter
+        weight = adapter.weight
+        assert isinstance(weight, Tensor)
+        weight.zero_().view(theirs, mine).fill_diagonal_(1.0)
+    return adapter.to(student.device)

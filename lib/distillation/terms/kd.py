@@ -14,10 +14,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from lib.distillation.term import Outputs, Term
+from lib.distillation.term import Outputs, Term, logits_only
 from lib.params import section
 
-TAPS: tuple[str, ...] = ()
+taps = logits_only
 
 
 @section

@@ -4,7 +4,7 @@ Li et al., "Distilling Knowledge by a Differential Filter Sampler", 2023, https:
 Reference: Osilly/KDFS, utils/loss.py, RCLoss (7b429e2); weight 1000 there.
 
 rc = mean over stages of mean over images and positions of (a(D(F_student)) - a(F_teacher))^2, a the attention map of
-`lib.distillation.attention`, D a 1x1 convolution with bias of the student's width, trained with the student and thrown away.
+`lib.distillation.similarity`, D a 1x1 convolution with bias of the student's width, trained with the student and thrown away.
 Departs: the decoders start as the identity and not at random, which is deterministic and compares the student as it is.
 The mean over positions makes the weight depend on the resolution, as in the source.
 """
@@ -12,11 +12,11 @@ The mean over positions makes the weight depend on the resolution, as in the sou
 import torch
 from torch import Tensor, nn
 
-from lib.distillation.attention import attention
-from lib.distillation.term import Outputs, Term
+from lib.distillation.similarity import attention, paired
+from lib.distillation.term import Outputs, Term, stages
 from lib.params import section
 
-TAPS = ("stage1", "stage2", "stage3")
+taps = stages
 
 
 @section
@@ -25,18 +25,21 @@ class Params:
 
 
 def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (nothing to set)
-    """Stages (B, C, H, W), any channels. Raises ValueError when heights and widths of a stage differ."""
-    for tap in TAPS:
-        mine, theirs = (tuple(outputs.features[tap].shape[2:]) for outputs in (student, teacher))
-        if mine != theirs:
-            msg = f"rc compares positions, so {tap} needs equal heights and widths, got student {mine} and teacher {theirs}"
+    """Stages (B, C, H, W), any channels. Raises ValueError when heights and widths or the number of stages differ."""
+    paired(student.maps, teacher.maps, "rc")
+    for name, mine, theirs in zip(student.features, student.maps, teacher.maps, strict=True):
+        sizes = tuple(mine.shape[2:]), tuple(theirs.shape[2:])
+        if sizes[0] != sizes[1]:
+            msg = (
+                f"rc compares positions: {name} needs equal heights and widths, got student {sizes[0]} and teacher {sizes[1]}"
+            )
             raise ValueError(msg)
-    decoders = [_decoder(student.features[tap]) for tap in TAPS]
+    decoders = [_decoder(feature) for feature in student.maps]
 
     def loss(student: Outputs, teacher: Outputs, _: Tensor) -> Tensor:
         parts = [
-            (attention(decoder(student.features[tap])) - attention(teacher.features[tap])).square().mean()
-            for tap, decoder in zip(TAPS, decoders, strict=True)
+            (attention(decoder(mine)) - attention(theirs)).square().mean()
+            for decoder, mine, theirs in zip(decoders, student.maps, teacher.maps, strict=True)
         ]
         return torch.stack(parts).mean()
 

@@ -1,0 +1,33 @@
+"""ASP: similarity-preserving distillation of attention maps instead of features, at the last stage.
+
+Reference: uuuChen/Filter-Pruning-with-Attention-Preserving-Self-Distillation, distillers_zoo/ASP.py (224d4d6), no
+paper; weight 3000 in its history.
+
+    loss = |M(a(F_student)) - M(a(F_teacher))|^2 / B^2
+
+with a and M of `lib.distillation.similarity`. Falls as 1 / B: its weight belongs to a batch size.
+Departs: nothing.
+"""
+
+from torch import Tensor
+
+from lib.distillation.similarity import attention, similarity
+from lib.distillation.term import Outputs, Term, stages
+from lib.params import section
+
+taps = stages
+
+
+@section
+class Params:
+    """Nothing of its own."""
+
+
+def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (any shapes do)
+    """Stages (B, C, H, W) of any channels and sizes."""
+
+    def loss(student: Outputs, teacher: Outputs, _: Tensor) -> Tensor:
+        mine, theirs = (similarity(attention(outputs.maps[-1])) for outputs in (student, teacher))
+        return (mine - theirs).square().mean()
+
+    return Term(loss)

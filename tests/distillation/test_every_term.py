@@ -1,0 +1,114 @@
+"""One contract for every file of lib/distillation/terms: a new term joins by existing, and by its entry in SETTINGS."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+
+from lib import plugins
+from lib.compaction import compact
+from lib.distillation import terms
+from lib.distillation.combination import distilled
+from lib.distillation.objective import Objective
+from lib.networks.network import Network
+from lib.pruning.masks import apply_
+from tests.networks_for_tests import images, lived_in, random_masks, side
+
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "afd": {"dim": 8},
+    "asp": {},
+    "at": {},
+    "feature": {"where": "stages", "distance": "mse"},
+    "hap": {"teacher_blocks": 2},
+    "kd": {"temperature": 4.0},
+    "lsp": {"teacher_maps": 3},
+    "lsp2": {"window": None},
+    "mat": {"window": 2},
+    "rc": {},
+    "sp": {"stages": 1},
+}
+NAMES = plugins.names(terms)
+PAIRS = [("resnet8", "resnet8"), ("resnet8", "resnet20"), ("resnet20", "resnet56"), ("resnet8", "vgg11"), ("vgg11", "resnet8")]
+REFUSED = {  # terms that pair stages or positions of networks that have other ones
+    ("at", "resnet8", "vgg11"): "at pairs stages one by one, got 3 of the student",
+    ("at", "vgg11", "resnet8"): "at pairs stages one by one, got 5 of the student",
+    ("feature", "resnet8", "vgg11"): "feature pairs stages one by one",
+    ("feature", "vgg11", "resnet8"): "feature pairs stages one by one",
+    ("rc", "resnet8", "vgg11"): "rc pairs stages one by one",
+    ("rc", "vgg11", "resnet8"): "rc pairs stages one by one",
+    ("mat", "vgg11", "resnet8"): "3 teacher blocks do not spread over 8 of the student",
+}
+
+
+def objective(name: str, student: Network, teacher: Network) -> Objective:
+    assert name in SETTINGS, f"give {name} an entry in SETTINGS of this test"
+    size = max(side(network.architecture.name) for network in (student, teacher))
+    example = torch.zeros(2, 3, size, size)
+    return distilled(student, teacher, {name: 1.0}, SETTINGS, 0.0, example)
+
+
+def batch(student: Network, teacher: Network) -> tuple[torch.Tensor, torch.Tensor]:
+    larger = max((student, teacher), key=lambda network: side(network.architecture.name))
+    return images(larger, 6), torch.arange(6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstring_names_source_formula_and_departures(name: str) -> None:
+    text = plugins.find(terms, name).__doc__
+    assert text is not None
+    assert re.search(r"^Reference: ", text, re.MULTILINE)
+    assert re.search(r"^Departs: ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("student", "teacher"), PAIRS)
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_reach_the_student_and_the_terms_own_parameters_only(name: str, student: str, teacher: str) -> None:
+    pupil, guide = lived_in(student, 0), lived_in(teacher, 1)
+    if (name, student, teacher) in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[name, student, teacher]):
+            objective(name, pupil, guide)
+        return
+    before = {key: tensor.clone() for key, tensor in guide.state_dict().items()}
+    made = objective(name, pupil, guide)
+    pupil.train()
+    losses = made(*batch(pupil, guide))
+    value = losses.parts[name]
+    assert value.shape == ()
+    assert value.isfinite()
+    assert value > 0
+    gradients = torch.autograd.grad(value, [*pupil.parameters(), *made.parameters], allow_unused=True)
+    assert any(gradient is not None and bool(gradient.ne(0).any()) for gradient in gradients[: len(list(pupil.parameters()))])
+    assert all(gradient is not None for gradient in gradients[len(list(pupil.parameters())) :])
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in guide.parameters())
+    assert all(torch.equal(tensor, before[key]) for key, tensor in guide.state_dict().items())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("afd", "hap", "lsp", "lsp2", "mat")])
+def test_a_student_that_is_its_teacher_has_no_loss(name: str) -> None:
+    pupil, guide = lived_in("resnet8"), lived_in("resnet8")
+    made = objective(name, pupil, guide)
+    assert float(made(*batch(pupil, guide)).parts[name].detach()) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_masked_and_compact_students_have_the_same_loss(name: str) -> None:
+    student, guide = lived_in("resnet8", 0).double(), lived_in("resnet20", 1).double()
+    masks = random_masks(student)
+    apply_(student, masks)
+    values = []
+    for network in (student, compact(student, masks, "scatter")):
+        made = distilled(network, guide, {name: 1.0}, SETTINGS, 0.0, torch.zeros(2, 3, 8, 8, dtype=torch.float64))
+        with torch.no_grad():
+            values.append(float(made(images(network, 6, dtype=torch.float64), torch.arange(6)).parts[name]))
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["afd", "feature", "rc"])
+def test_learnt_parts_start_the_same_in_every_run(name: str) -> None:
+    runs = []
+    for seed in (3, 4):
+        torch.manual_seed(seed)
+        runs.append(objective(name, lived_in("resnet8"), lived_in("vgg11" if name == "afd" else "resnet8")).parameters)
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
