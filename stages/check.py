@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lib.atomic import write_text
 from lib.params import parse
+from lib.rehearsal import rehearse
 from lib.sections import check
 from stages.command import arguments, run
 
@@ -14,7 +15,9 @@ from stages.command import arguments, run
 def main() -> None:
     """One parameter file."""
     given = arguments(__doc__, out=Path)
-    check(parse(given.params.read_text()))
+    document = parse(given.params.read_text())
+    check(document)
+    rehearse(document)
     write_text(given.out, "every section of the parameter file is valid\n")
 
 

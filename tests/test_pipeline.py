@@ -48,10 +48,10 @@ def layer(module: str) -> int:
                 f"lib.pruning.{name}"
                 for name in ("masks", "keeping", "scores", "selection", "sparsity", "gradients", "revival", "sampling")
             ),
-            *("lib.pruning.budget", "lib.cost", "lib.batches", "lib.optim", "lib.distillation.attention"),
+            *("lib.pruning.budget", "lib.cost", "lib.batches", "lib.optim"),
         ),
         ("lib.pruning.method", "lib.pruning.gradual", "lib.pruning.thresholding", "lib.distillation.term"),
-        ("lib.pruning.methods", "lib.distillation.terms"),
+        ("lib.pruning.methods", "lib.distillation.terms", "lib.distillation.similarity"),
     )
     for level, names in enumerate(order):
         if any(module == name or module.startswith(f"{name}.") for name in names):

@@ -26,6 +26,7 @@ def document(**changes: Any) -> dict[str, Any]:
     for training in (found["teacher"], found["prune"]["training"], found["distill"]["training"]):
         training.update(copy.deepcopy(short))
     found["prune"]["ahsg_ht"] |= {"guide": {"feature": 1.0}, "warmup_epochs": 0, "batches": None}
+    found["prune"]["kdfs"]["finetune_epochs"] = 1
     for path, value in changes.items():
         *parents, last = path.split("__")
         functools.reduce(operator.getitem, parents, found)[last] = value

@@ -1,0 +1,50 @@
+"""What a method refuses only once it is built is told before any training, all of it at once."""
+
+import functools
+import operator
+from typing import Any
+
+import pytest
+
+from lib.params import ParamsError
+from lib.rehearsal import rehearse
+from tests import tiny
+
+REFUSALS: dict[str, tuple[str, Any, str]] = {
+    "norm stage": ("prune.fpgm.norm_remove", 0.9, r"prune\.fpgm at keep ratio 0\.5: .*norm_remove must be at most"),
+    "soft once": ("prune.sfp.every", None, r"prune\.sfp .*: soft pruning needs `every`"),
+    "fine-tuning": ("prune.kdfs.finetune_epochs", 99, r"prune\.kdfs .*finetune_epochs must be below"),
+    "warm-up": ("prune.ahsg_ht.warmup_epochs", 99, r"prune\.ahsg_ht .*warmup_epochs must be below"),
+    "pattern": ("prune.layers.leave_out", ["nope*"], r"prune\.l1 .*fits no layer of resnet8"),
+    "filters": ("prune.layers.keep_ratios", {"conv1": 9999}, r"prune\.l1 .*asks for 9999 filters, but conv1 has 16"),
+    "curve": ("prune.asfp.keep_schedule.first_pruned", 0.45, r"prune\.asfp .*no asymptotic curve"),
+}
+
+
+def document(path: str = "", value: Any = None) -> dict[str, Any]:
+    found = tiny.document()
+    if path:
+        *parents, last = path.split(".")
+        functools.reduce(operator.getitem, parents, found)[last] = value
+    return found
+
+
+def test_the_default_passes() -> None:
+    rehearse(document())
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_names_method_and_keep_ratio(name: str) -> None:
+    path, value, said = REFUSALS[name]
+    with pytest.raises(ParamsError, match=said):
+        rehearse(document(path, value))
+
+
+def test_all_refusals_are_told_together() -> None:
+    found = document("prune.fpgm.norm_remove", 0.9)
+    found["prune"]["sfp"]["every"] = None
+    with pytest.raises(ParamsError) as caught:
+        rehearse(found)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4  # two methods at two keep ratios
+    assert {line.split(" ")[0] for line in lines} == {"prune.fpgm", "prune.sfp"}
