@@ -31,7 +31,7 @@ def read(folders: Mapping[str, Path], suite: Suite) -> Found:
 def _runs(suite: Suite) -> Iterable[tuple[str, dict[str, str]]]:
     """Every training of the suite: its stage and what labels its rows."""
     axes = suite.benchmark
-    for network in dict.fromkeys((axes.network, suite.teacher)):
+    for network in axes.trained:
         for seed in axes.seeds:
             yield "teacher", _labels(f"{network}-{seed}", seed, network, "", "")
     for cell in suite.cells:

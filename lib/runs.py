@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from lib.atomic import write_text
 from lib.batches import Augmentation, Batches
@@ -117,7 +118,7 @@ def train(run: Run, setting: Setting) -> list[Row]:
         return fit(task, place, steps(run.label))
 
 
-def digest(network: Network) -> str:
+def digest(network: nn.Module) -> str:
     """The sha256 of a network's weights."""
     total = hashlib.sha256()
     for name, tensor in network.state_dict().items():

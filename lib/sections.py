@@ -16,7 +16,7 @@ from lib.networks import NETWORKS
 from lib.params import ParamsError
 from lib.pruning import methods
 from lib.pruning.selection import Layers
-from lib.suite import Benchmark
+from lib.suite import Benchmark, Teachers
 from lib.training import Training
 
 FIXED: Mapping[str, Any] = {
@@ -29,7 +29,7 @@ FIXED: Mapping[str, Any] = {
     "prune.scratch_epochs": Annotated[int, Field(ge=0)],
     "prune.training": Training,
     "prune.layers": Layers,
-    "distill.teacher": str,
+    "distill.teachers": Teachers,
     "distill.training": Training,
     "latency": Latency,
 }
@@ -102,8 +102,9 @@ def _references(document: Mapping[str, Any]) -> list[str]:
         for name in _keys(document, "distill.distillers")
     }
     uses: list[tuple[str, list[str], list[str]]] = [
-        ("benchmark.network", _names(document, "benchmark.network"), list(NETWORKS)),
-        ("distill.teacher", _names(document, "distill.teacher"), list(NETWORKS)),
+        ("benchmark.network", _names(document, "benchmark.network"), _names(document, "benchmark.trained")),
+        ("benchmark.trained", _names(document, "benchmark.trained"), list(NETWORKS)),
+        ("distill.teachers", _names(document, "distill.teachers"), _names(document, "benchmark.trained")),
         (
             "benchmark.methods",
             _names(document, "benchmark.methods"),

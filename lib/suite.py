@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -17,10 +18,29 @@ KeepRatio = Annotated[float, Field(gt=0, le=1)]
 
 
 @section
+class Given:
+    """A teacher from elsewhere. file: path of its checkpoint. sha256: of the file, so that a changed one is noticed."""
+
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    def __str__(self) -> str:
+        """Its name in tables."""
+        return Path(self.file).stem
+
+
+Teachers = Annotated[tuple[str | Given, ...], Field(min_length=1)]
+
+
+@section
 class Benchmark:
-    """The axes of a suite (`benchmark` in params.yaml); dense is no method of the list, its cells are always added."""
+    """The axes of a suite (`benchmark` in params.yaml); dense is no method of the list, its cells are always added.
+
+    network: the one to prune. trained: all that are trained on the data, that one and the distillers' teachers.
+    """
 
     network: str
+    trained: Names
     methods: Names
     keep_ratios: Annotated[tuple[KeepRatio, ...], Field(min_length=1)]
     distillers: Names
@@ -49,7 +69,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Suite:
-    """What one table is about: a data set, a network, its teacher and the axes of the comparison."""
+    """What one table is about: a data set, a network, the distillers' teachers and the axes of the comparison."""
 
     name: str
     dataset: str
@@ -72,11 +92,11 @@ class Suite:
 
 def read(document: Mapping[str, Any]) -> Suite:
     """The suite that a parameter file describes. Raises ParamsError listing every problem of the sections read."""
-    kinds = {"suite": str, "data.name": str, "distill.teacher": str, "benchmark": Benchmark}
+    kinds = {"suite": str, "data.name": str, "distill.teachers": Teachers, "benchmark": Benchmark}
     params.check(document, kinds)
     return Suite(
         name=params.read(document, "suite", str),
         dataset=params.read(document, "data.name", str),
-        teacher=params.read(document, "distill.teacher", str),
+        teacher=" + ".join(map(str, params.read(document, "distill.teachers", Teachers))),
         benchmark=params.read(document, "benchmark", Benchmark),
     )

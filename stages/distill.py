@@ -1,6 +1,7 @@
 """Train a pruned network with a distiller, its masks held.
 
-Reads the pruned checkpoint, the teacher's and the data folder; writes a checkpoint and its log (.csv beside it).
+Reads the pruned checkpoint, the guide's (a checkpoint or a folder of them) and the data folder; writes a checkpoint and its
+log (.csv beside it).
 """
 
 from pathlib import Path
@@ -13,10 +14,10 @@ from stages.command import arguments, run
 
 def main() -> None:
     """One distiller on one pruned network."""
-    given = arguments(__doc__, distiller=str, seed=int, pruned=Path, teacher=Path, data=Path, scratch=Path, out=Path)
+    given = arguments(__doc__, distiller=str, seed=int, pruned=Path, guide=Path, data=Path, scratch=Path, out=Path)
     document = parse(given.params.read_text())
     here = setting(document, given.data, given.seed, given.scratch)
-    distill(document, given.distiller, given.pruned, given.teacher, here, given.out)
+    distill(document, given.distiller, given.pruned, given.guide, here, given.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Prune a trained network with one method at one keep ratio.
 
-Reads the network's checkpoint, the guide's (used when the method asks for guidance) and the data folder; writes a checkpoint
-with weights and masks, and its log (.csv beside it).
+Reads the network's checkpoint, the guide's (a checkpoint or a folder of them, used when the method asks for guidance) and the
+data folder; writes a checkpoint with weights and masks, and its log (.csv beside it).
 """
 
 import sys

@@ -102,8 +102,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)
     params = yaml.safe_load((ROOT / "suites/digits.yaml").read_text())
-    params["benchmark"] |= {"methods": ["ahsg_ht", "l1"], "keep_ratios": [0.5], "seeds": [0], "distillers": ["kd"]}
-    params["distill"]["teacher"] = "resnet8"
+    params["benchmark"] |= {
+        "trained": ["resnet8"],
+        "methods": ["ahsg_ht", "l1"],
+        "keep_ratios": [0.5],
+        "seeds": [0],
+        "distillers": ["kd"],
+    }
+    params["distill"]["teachers"] = ["resnet8"]
     for training in (params["teacher"], params["prune"]["training"], params["distill"]["training"]):
         training["epochs"] = 2
     params["prune"]["scratch_epochs"] = 2

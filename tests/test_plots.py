@@ -17,7 +17,7 @@ SUITE = Suite(
     name="made-up",
     dataset="cifar10",
     teacher="resnet20",
-    benchmark=Benchmark("resnet20", ("scratch", "fpgm"), (0.7, 0.5), ("none", "kd"), (0, 1), "coupled"),
+    benchmark=Benchmark("resnet20", ("resnet20",), ("scratch", "fpgm"), (0.7, 0.5), ("none", "kd"), (0, 1), "coupled"),
 )
 
 

@@ -58,7 +58,7 @@ def test_shipped_rows_are_valid_and_none_is_about_digits() -> None:
 
 
 def test_published_stand_apart_from_ours_with_their_source() -> None:
-    axes = Benchmark("resnet20", ("fpgm",), (0.7,), ("none",), (0,), "coupled")
+    axes = Benchmark("resnet20", ("resnet20",), ("fpgm",), (0.7,), ("none",), (0,), "coupled")
     suite = Suite("cifar10-resnet20", "cifar10", "resnet20", axes)
     identity = {"dataset": "cifar10", "network": "resnet20", "teacher": "resnet20", "compaction": "coupled", "seed": 0}
     cell = {

@@ -7,7 +7,8 @@ import pytest
 from lib import logs, results, timings
 from lib.suite import Benchmark, Suite
 
-SUITE = Suite("made-up", "digits", "resnet8", Benchmark("resnet8", ("fpgm",), (0.7,), ("none", "kd"), (0, 1), "scatter"))
+AXES = Benchmark("resnet8", ("resnet8",), ("fpgm",), (0.7,), ("none", "kd"), (0, 1), "scatter")
+SUITE = Suite("made-up", "digits", "resnet8", AXES)
 
 
 def test_no_cell_at_all_is_refused_with_a_cure(tmp_path: Path) -> None:

@@ -75,11 +75,15 @@ REFERENCES: dict[str, tuple[Change, str]] = {
     ),
     "unknown network": (
         lambda d: d["benchmark"].update(network="resnet21"),
-        "benchmark.network: has 'resnet21', which is not there; allowed: resnet8, resnet14",
+        "benchmark.network: has 'resnet21', which is not there; allowed: resnet8, resnet20",
+    ),
+    "unknown network to train": (
+        lambda d: d["benchmark"].update(trained=["resnet8", "resnet20", "resnet21"]),
+        "benchmark.trained: has 'resnet21', which is not there; allowed: resnet8, resnet14",
     ),
     "unknown teacher": (
-        lambda d: d["distill"].update(teacher="resnet1000"),
-        "distill.teacher: has 'resnet1000', which is not there; allowed: resnet8, resnet14",
+        lambda d: d["distill"].update(teachers=["resnet1000"]),
+        "distill.teachers: has 'resnet1000', which is not there; allowed: resnet8, resnet20",
     ),
     "distiller's term": (
         lambda d: d["distill"]["distillers"]["kd"].update(terms={"crd": 1.0}),

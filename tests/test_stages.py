@@ -21,7 +21,7 @@ from stages.command import run as run_stage
 from tests import tiny
 
 SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "stages").glob("*.py") if path.stem not in ("__init__", "command"))
-GRAPH = ("check", "download", "train_teacher", "prune", "distill", "compact", "measure", "latency", "tabulate")
+GRAPH = ("check", "download", "train_teacher", "guide", "prune", "distill", "compact", "measure", "latency", "tabulate")
 PRUNED = "ahsg_ht-0.5-0"
 
 
@@ -30,8 +30,14 @@ def _document() -> dict[str, Any]:
     changes = {f"{name}__epochs": 1 for name in ("teacher", "prune__training", "distill__training")}
     small = {"kind": "constant", "size": 32, "last": "merge"}  # or the teacher learns nothing, and is refused
     document = tiny.document(prune__scratch_epochs=1, teacher__batches=small, **changes)
-    document["distill"]["teacher"] = "resnet14"
-    axes = {"network": "resnet8", "methods": ["ahsg_ht"], "keep_ratios": [0.5], "distillers": ["kd", "feature"]}
+    document["distill"]["teachers"] = ["resnet14"]
+    axes = {
+        "network": "resnet8",
+        "trained": ["resnet8", "resnet14"],
+        "methods": ["ahsg_ht"],
+        "keep_ratios": [0.5],
+        "distillers": ["kd", "feature"],
+    }
     document["benchmark"] |= {**axes, "seeds": [0]}
     document["latency"] = {"batch_sizes": [1, 4], "warmup": 1, "repeats": 3}
     return document
@@ -66,6 +72,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _stage("download", folder, cache=folder / "cache", out=data)
     for path in (teacher, guide):
         _stage("train_teacher", folder, network=path.stem[:-2], out=path, **training)
+    _stage("guide", folder, seed=0, teachers=networks / "teacher", data=data, out=networks / "guide/0")
+    guide = networks / "guide/0"
     from_here = {"teacher": teacher, "guide": guide, **training}
     for key, method, keep in ((PRUNED, "ahsg_ht", 0.5), ("dense-1.0-0", "dense", 1.0)):
         out = networks / f"pruned/{key}.safetensors"
@@ -73,7 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for method, keep, distiller in (("ahsg_ht", 0.5, "kd"), ("ahsg_ht", 0.5, "feature"), ("dense", 1.0, "kd")):
         pruned, key = networks / f"pruned/{method}-{keep}-0.safetensors", f"{method}-{keep}-{distiller}-0"
         distilled, small = (networks / f"{kind}/{key}.safetensors" for kind in ("distilled", "compact"))
-        _stage("distill", folder, distiller=distiller, pruned=pruned, teacher=guide, out=distilled, **training)
+        _stage("distill", folder, distiller=distiller, pruned=pruned, guide=guide, out=distilled, **training)
         _stage("compact", folder, source=distilled, data=data, compaction="scatter", out=small)
         _stage("measure", folder, source=small, data=data, keep_ratio=keep, out=folder / f"cells/{key}.json")
     source, coupled = networks / "distilled/ahsg_ht-0.5-kd-0.safetensors", networks / "coupled.safetensors"
@@ -253,8 +261,9 @@ def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
         "check": {},
         "download": {"cache": empty / "cache"},
         "train_teacher": {"network": "resnet8", **training},
+        "guide": {"seed": 0, "teachers": networks / "teacher", "data": folder / "data"},
         "prune": {**pruning, **training},
-        "distill": {"distiller": "kd", "pruned": pruned, "teacher": teacher, **training},
+        "distill": {"distiller": "kd", "pruned": pruned, "guide": teacher, **training},
         "compact": {"source": pruned, "data": folder / "data", "compaction": "scatter"},
         "latency": {"masked": empty, "compact": empty},
         "tabulate": {"cells": empty, "latency": empty, **logs, "published": tiny.ROOT / "suites/published.yaml"},

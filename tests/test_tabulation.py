@@ -13,9 +13,10 @@ from stages import tabulate
 DOCUMENT = {
     "suite": "made-up",
     "data": {"name": "digits", "other": "keys are read elsewhere"},
-    "distill": {"teacher": "resnet14"},
+    "distill": {"teachers": ["resnet14"]},
     "benchmark": {
         "network": "resnet8",
+        "trained": ["resnet8", "resnet14"],
         "methods": ["scratch", "fpgm"],
         "keep_ratios": [0.7, 0.5],
         "distillers": ["none", "kd"],

@@ -1,6 +1,7 @@
 """Named combinations of distillation terms -> what a student minimises."""
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -9,14 +10,15 @@ from torch import Tensor
 from lib import plugins
 from lib.distillation import terms
 from lib.distillation.objective import Objective
-from lib.distillation.term import Weighted
+from lib.distillation.term import Taps, Weighted, logits_only
+from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 from lib.params import read
 
 
 def distilled(
     student: Network,
-    teacher: Network,
+    teacher: Network | Ensemble,
     weights: Mapping[str, float],
     settings: Mapping[str, Any],
     label_smoothing: float,
@@ -25,11 +27,12 @@ def distilled(
     """The objective of a named combination of terms.
 
     weights: by term name; settings: the parameter sections of the terms; example: two or more normalised images (B, C, H, W),
-    to see the shapes. Raises ValueError for an unknown term, and ParamsError for wrong settings.
+    to see the shapes. Raises ValueError for an unknown term or one that refuses these networks, and ParamsError for wrong
+    settings.
     """
     modules = {name: plugins.find(terms, name) for name in weights}
     params = {name: read(settings, name, module.Params) for name, module in modules.items()}
-    taps = {n: tuple(m.taps(params[n], network) for network in (student, teacher)) for n, m in modules.items()}
+    taps = {n: (m.taps(params[n], student), _taps(n, m, params[n], teacher)) for n, m in modules.items()}
     mine, theirs = (tuple(dict.fromkeys(tap for pair in taps.values() for tap in pair[side])) for side in (0, 1))
     objective = Objective(student, label_smoothing, teacher, {}, (mine, theirs))
     training = student.training
@@ -44,3 +47,14 @@ def distilled(
         built[name] = Weighted(weights[name], module.term(params[name], *own), taps[name])
     objective.built = built
     return objective
+
+
+def _taps(name: str, module: ModuleType, params: object, teacher: Network | Ensemble) -> Taps:
+    """What a term sees of the teacher. Raises ValueError when it looks inside an ensemble."""
+    if isinstance(teacher, Network):
+        seen: Taps = module.taps(params, teacher)
+        return seen
+    if module.taps is not logits_only:
+        msg = f"{name} looks inside the teacher, and {teacher.name} has only logits to average; give one teacher"
+        raise ValueError(msg)
+    return ()

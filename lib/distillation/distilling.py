@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lib.checkpoint import load, save
+from lib.distillation import guidance
 from lib.distillation.combination import distilled
-from lib.distillation.guidance import check_teacher
+from lib.distillation.objective import Objective
 from lib.distillation.sharing import share_classifier_
 from lib.params import read, section
 from lib.pruning.masks import apply_
@@ -29,22 +30,25 @@ class Distiller:
     share_classifier: bool
 
 
-def distill(document: Mapping[str, Any], name: str, pruned: Path, teacher: Path, setting: Setting, out: Path) -> None:
-    """Train checkpoint `pruned` with distiller `name` from `teacher`; writes `out` and its log beside it (.csv)."""
+def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, setting: Setting, out: Path) -> None:
+    """Train checkpoint `pruned` with distiller `name`; writes `out` and its log beside it (.csv).
+
+    guide: the teacher's checkpoint or a folder of several teachers'.
+    """
     distiller = read(document, f"distill.distillers.{name}", Distiller)
     training = read(document, "distill.training", Training)
-    start, guiding = load(pruned), load(teacher)
-    student, guide = start.network.to(setting.device), guiding.network.to(setting.device)
-    if distiller.terms:
-        check_teacher(guiding, teacher, setting)
+    start = load(pruned)
+    student = start.network.to(setting.device)
     if start.masks is None:
         msg = f"{pruned} holds no masks; give the checkpoint that the prune stage wrote"
         raise ValueError(msg)
-    if distiller.share_classifier:
-        share_classifier_(student, guide)
+    objective, terms = Objective(student, training.label_smoothing), document["distill"]["terms"]
+    if distiller.terms or distiller.share_classifier:
+        teacher = guidance.load(guide, setting)
+        if distiller.share_classifier:
+            share_classifier_(student, teacher)
+        objective = distilled(student, teacher, distiller.terms, terms, training.label_smoothing, setting.example())
     method = held(student, start.masks, start.sparsity)
-    terms = document["distill"]["terms"]
-    objective = distilled(student, guide, distiller.terms, terms, training.label_smoothing, setting.example())
     label = f"{pruned.stem} {name}"
     rows = train(
         Run(label, student, method, objective, training, training.epochs, {"distiller": distiller, "terms": terms}),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.distillation.term import Tapped, Taps, Weighted
+from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 
 
@@ -27,7 +28,7 @@ class Objective:
         self,
         student: Network,
         label_smoothing: float,
-        teacher: Network | None = None,
+        teacher: Network | Ensemble | None = None,
         built: Mapping[str, Weighted] | None = None,
         taps: tuple[Taps, Taps] = ((), ()),
     ) -> None:

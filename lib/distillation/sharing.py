@@ -6,12 +6,16 @@ classifiers that do not fit are an error, where the reference copies nothing wit
 
 import torch
 
+from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 
 
 @torch.no_grad()
-def share_classifier_(student: Network, teacher: Network) -> None:
-    """Copy the teacher's classifier into the student. Raises ValueError when their shapes differ."""
+def share_classifier_(student: Network, teacher: Network | Ensemble) -> None:
+    """Copy the teacher's classifier into the student. Raises ValueError when their shapes differ, or for an ensemble."""
+    if isinstance(teacher, Ensemble):
+        msg = f"share_classifier copies one teacher's classifier, but {teacher.name} has several; set it to false"
+        raise ValueError(msg)
     mine = student.get_submodule("classifier").state_dict()
     theirs = teacher.get_submodule("classifier").state_dict()
     shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (mine, theirs)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 
 
@@ -81,17 +82,19 @@ class Weighted:
 class Tapped:
     """A network together with forward hooks that note what passes its taps."""
 
-    def __init__(self, network: Network, taps: Taps) -> None:
+    def __init__(self, network: Network | Ensemble, taps: Taps) -> None:
         """Raises ValueError for a tap that is neither one of the network's nor the name of a module of it."""
+        named = {} if isinstance(network, Ensemble) else network.taps
         modules = {name for name, _ in network.named_modules() if name}
-        unknown = [tap for tap in taps if tap not in network.taps and tap not in modules]
+        unknown = [tap for tap in taps if tap not in named and tap not in modules]
         if unknown:
-            msg = f"{network.architecture.name} has no tap {unknown}; it has: {', '.join(network.taps)}, or a module's name"
+            name = network.name if isinstance(network, Ensemble) else network.architecture.name
+            msg = f"{name} has no tap {unknown}; it has: {', '.join(named)}, or a module's name"
             raise ValueError(msg)
         self.network = network
         self.seen: dict[str, Tensor] = {}
         for tap in taps:
-            module, side = network.taps.get(tap, (tap, "output"))
+            module, side = named.get(tap, (tap, "output"))
             network.get_submodule(module).register_forward_hook(self._observer(tap, side))
 
     def _observer(self, tap: str, side: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:

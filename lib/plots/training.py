@@ -1,5 +1,6 @@
 """Accuracy over the epochs: the teacher, the pruning phase, then the distillation phase of each distiller."""
 
+import itertools
 from collections.abc import Mapping
 
 import pandas as pd
@@ -26,7 +27,7 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
     if not shown:
         return drawing.message("No training log is there yet: run dvc repro")
     colours = drawing.colours(_in_order((DENSE, *benchmark.methods)))
-    networks = dict(zip(dict.fromkeys((suite.teacher, benchmark.network)), drawing.GREYS, strict=False))
+    networks = dict(zip(sorted(benchmark.trained, key=benchmark.network.__eq__), itertools.cycle(drawing.GREYS), strict=False))
     dashes = drawing.dashes(sorted({DENSE_KEEP_RATIO, *benchmark.keep_ratios}, reverse=True))
     rows = -(-len(shown) // COLUMNS)
     with drawing.look():

@@ -8,8 +8,8 @@ from typing import Any
 
 from lib import plugins
 from lib.checkpoint import load, save
+from lib.distillation import guidance
 from lib.distillation.combination import distilled
-from lib.distillation.guidance import check_teacher
 from lib.distillation.objective import Objective
 from lib.networks import build
 from lib.params import read
@@ -33,7 +33,7 @@ class Cell:
 
 
 def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, setting: Setting, out: Path) -> str:
-    """Prune the network of checkpoint `teacher`; `guide` is the checkpoint of the network that guides, if one is asked for.
+    """Prune the network of checkpoint `teacher`; `guide` is the checkpoint, or the folder of several, of who guides.
 
     Writes the masked network and its masks to `out`, the log beside it (.csv). Returns the method's remark for the user.
     """
@@ -59,9 +59,7 @@ def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, s
     method = module.method(network, params, request)
     objective = Objective(network, training.label_smoothing)
     if params.guide:
-        guiding = load(guide)
-        check_teacher(guiding, guide, setting)
-        model = guiding.network.to(setting.device)
+        model = guidance.load(guide, setting)
         terms = document["distill"]["terms"]
         objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"

@@ -1,0 +1,25 @@
+"""Gather the distillers' teacher of one seed: a network of the suite, a checkpoint from elsewhere, or several.
+
+Reads the folder of the suite's teachers and the data folder; writes a folder of checkpoints, or fails when one of them hardly
+beats guessing.
+"""
+
+from pathlib import Path
+
+from lib.distillation.guidance import assemble
+from lib.params import parse, read
+from lib.runs import setting
+from lib.suite import Teachers
+from stages.command import arguments, run
+
+
+def main() -> None:
+    """Section distill.teachers."""
+    given = arguments(__doc__, seed=int, teachers=Path, data=Path, out=Path)
+    document = parse(given.params.read_text())
+    teachers = read(document, "distill.teachers", Teachers)
+    assemble(teachers, given.teachers, setting(document, given.data, given.seed, given.out), given.out)
+
+
+if __name__ == "__main__":
+    run(main)
