@@ -78,7 +78,7 @@ REFERENCES: dict[str, tuple[Change, str]] = {
         "benchmark.network: has 'resnet21', which is not there; allowed: resnet8, resnet20",
     ),
     "unknown network to train": (
-        lambda d: d["benchmark"].update(trained=["resnet8", "resnet20", "resnet21"]),
+        lambda d: d["benchmark"].update(trained=["resnet8", "resnet20", "resnet22"]),
         "benchmark.trained: has 'resnet21', which is not there; allowed: resnet8, resnet14",
     ),
     "unknown teacher": (
