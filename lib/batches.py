@@ -51,10 +51,15 @@ class Batches:
 
     def epoch(self, sizes: Sequence[int], generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass in random order, augmented: (images (B, C, H, W), labels (B,)) for each B of `sizes`."""
+        for _, images, labels in self.numbered(sizes, generator):
+            yield images, labels
+
+    def numbered(self, sizes: Sequence[int], generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The same with the images' places in the split before them, (B,) on the CPU."""
         order = torch.randperm(len(self), generator=generator)
         drawn = self._draw(generator)
         for index in order[: sum(sizes)].split(list(sizes)):
-            yield self._take(index, *(draw[index] for draw in drawn))
+            yield index, *self._take(index, *(draw[index] for draw in drawn))
 
     def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """All images in order, without augmentation."""

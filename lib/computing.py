@@ -31,6 +31,11 @@ def prepare(compute: Compute) -> torch.device:
     return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def autocast(compute: Compute, device: torch.device) -> torch.autocast:
+    """bfloat16 where the settings want it, or a context that does nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=compute.precision == "bfloat16")
+
+
 def device_name(device: torch.device) -> str:
     """What the device is called, e.g. the name of the GPU, or cpu."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -10,7 +10,7 @@ from lib.batches import Augmentation
 from lib.computing import Compute
 from lib.datasets import Params as Data
 from lib.distillation import terms
-from lib.distillation.distilling import Distiller
+from lib.distillation.distilling import Distiller, Room
 from lib.latency import Params as Latency
 from lib.networks import NETWORKS
 from lib.params import ParamsError
@@ -30,6 +30,7 @@ FIXED: Mapping[str, Any] = {
     "prune.training": Training,
     "prune.layers": Layers,
     "distill.teachers": Teachers,
+    "distill.cache_gib": Room,
     "distill.training": Training,
     "latency": Latency,
 }
@@ -44,9 +45,18 @@ def check(document: Mapping[str, Any]) -> None:
     found += _unknown(document, sections)
     if not found:
         found = _axes(document["benchmark"])
+        found += _cache(document)
     found += _references(document)
     if found:
         raise ParamsError("\n".join(found))
+
+
+def _cache(document: Mapping[str, Any]) -> list[str]:
+    """The teacher's outputs can be kept for images that are the same in every epoch."""
+    moving = document["augmentation"]["flip"] or document["augmentation"]["crop_padding"]
+    if document["distill"]["cache_gib"] is None or not moving:
+        return []
+    return ["distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip false and crop_padding 0"]
 
 
 def _keys(document: Mapping[str, Any], name: str) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from lib.batches import Batches
-from lib.computing import Compute
+from lib.computing import Compute, autocast
 from lib.distillation.objective import Objective
 from lib.evaluation import evaluate
 from lib.networks.network import Network
@@ -51,8 +51,8 @@ class Fit:
 
     @property
     def precision(self) -> torch.autocast:
-        """bfloat16 autocast, or a context that does nothing."""
-        return torch.autocast(self.train.device.type, torch.bfloat16, enabled=self.compute.precision == "bfloat16")
+        """What every step and every validation runs in."""
+        return autocast(self.compute, self.train.device)
 
     def sizes(self, epoch: int) -> list[int]:
         """The mini-batch sizes of an epoch: the method's own schedule where it has one."""
@@ -89,12 +89,12 @@ def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[
     task.network.train()
     step = sum(len(before) for before in sizes[:epoch])
     tally = Tally()
-    for index, (images, labels) in enumerate(_images(task, epoch, sizes[epoch])):
+    for index, (which, images, labels) in enumerate(_images(task, epoch, sizes[epoch])):
         rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes[epoch]), task.epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
         with task.precision:
-            losses = task.objective(images, labels)
+            losses = task.objective(images, labels, which)
             parts, total = dict(losses.parts), losses.total
             if task.method.penalty is not None:
                 parts["penalty"] = task.method.penalty()
@@ -110,8 +110,8 @@ def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[
     return {"epoch": float(epoch + 1), "steps": float(len(sizes[epoch])), "lr": rate, **tally.row()}
 
 
-def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    return task.train.epoch(sizes, stream(task.seed, "batches", epoch))
+def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    return task.train.numbered(sizes, stream(task.seed, "batches", epoch))
 
 
 def _validation(task: Fit, epoch: int) -> Row:

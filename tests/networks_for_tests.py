@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lib.networks import NETWORKS, build
+from lib.networks import NETWORKS, WIDER_RESNETS, build
 from lib.networks.imagenet_resnet import BLOCKS
 from lib.networks.network import Architecture, Network
 from lib.pruning.masks import Masks
@@ -11,7 +11,7 @@ from lib.pruning.selection import Selection
 from lib.randomness import stream
 
 IMAGENET = tuple(f"resnet{depth}" for depth in BLOCKS)
-HEAVY = ("resnet34", "resnet101", "resnet152")  # more of the same blocks; tests/networks/test_imagenet_resnet.py has them
+HEAVY = ("resnet34", "resnet101", "resnet152", *(f"resnet{n}x{k}" for n, k in WIDER_RESNETS))  # of blocks that others have
 ALL = tuple(name for name in NETWORKS if name not in HEAVY)
 
 

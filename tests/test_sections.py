@@ -79,7 +79,7 @@ REFERENCES: dict[str, tuple[Change, str]] = {
     ),
     "unknown network to train": (
         lambda d: d["benchmark"].update(trained=["resnet8", "resnet20", "resnet22"]),
-        "benchmark.trained: has 'resnet21', which is not there; allowed: resnet8, resnet14",
+        "benchmark.trained: has 'resnet22', which is not there; allowed: resnet8, resnet14",
     ),
     "unknown teacher": (
         lambda d: d["distill"].update(teachers=["resnet1000"]),

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lib.checkpoint import load, save
+from lib.computing import autocast
 from lib.distillation import guidance
 from lib.distillation.combination import distilled
+from lib.distillation.memory import remember
 from lib.distillation.objective import Objective
 from lib.distillation.sharing import share_classifier_
 from lib.params import read, section
@@ -17,6 +19,8 @@ from lib.pruning.method import held
 from lib.pruning.sparsity import Zeros
 from lib.runs import Run, Setting, train, write_log
 from lib.training import Training
+
+Room: Any = Annotated[float, Field(gt=0.0)] | None
 
 
 @section
@@ -37,6 +41,7 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     """
     distiller = read(document, f"distill.distillers.{name}", Distiller)
     training = read(document, "distill.training", Training)
+    room: float | None = read(document, "distill.cache_gib", Room)
     start = load(pruned)
     student = start.network.to(setting.device)
     if start.masks is None:
@@ -48,12 +53,13 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
         if distiller.share_classifier:
             share_classifier_(student, teacher)
         objective = distilled(student, teacher, distiller.terms, terms, training.label_smoothing, setting.example())
+        if room is not None and objective.teacher is not None and distiller.terms:
+            images, precision = setting.batches("train", setting.augmentation), autocast(setting.compute, setting.device)
+            objective.memory = remember(objective.teacher, images, precision, room)
     method = held(student, start.masks, start.sparsity)
     label = f"{pruned.stem} {name}"
-    rows = train(
-        Run(label, student, method, objective, training, training.epochs, {"distiller": distiller, "terms": terms}),
-        setting,
-    )
+    decides = {"distiller": distiller, "terms": terms, "room": room}
+    rows = train(Run(label, student, method, objective, training, training.epochs, decides), setting)
     apply_(student, start.masks)
     Zeros(student).hold_(start.sparsity or {})
     notes = {

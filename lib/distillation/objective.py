@@ -1,13 +1,13 @@
 """What a training minimises: cross entropy plus a weighted sum of distillation terms."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.distillation.term import Tapped, Taps, Weighted
+from lib.distillation.term import Outputs, Tapped, Taps, Weighted
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 
@@ -39,6 +39,7 @@ class Objective:
         self.label_smoothing = label_smoothing
         self.built = built or {}
         self.student = Tapped(student, taps[0])
+        self.memory: Callable[[Tensor], Outputs] | None = None
         self.teacher = Tapped(teacher.eval().requires_grad_(requires_grad=False), taps[1]) if teacher else None
 
     @property
@@ -46,14 +47,20 @@ class Objective:
         """The terms' own parameters, to be trained with the student's."""
         return tuple(parameter for part in self.built.values() for parameter in part.term.parameters)
 
-    def __call__(self, images: Tensor, labels: Tensor) -> Losses:
-        """Normalised images (B, C, H, W), labels (B,)."""
+    def __call__(self, images: Tensor, labels: Tensor, which: Tensor | None = None) -> Losses:
+        """Normalised images (B, C, H, W), labels (B,); which: their places in the training split, (B,).
+
+        `which` is used where the teacher's outputs are remembered.
+        """
         student = self.student(images)
         parts = {"cross_entropy": functional.cross_entropy(student.logits, labels, label_smoothing=self.label_smoothing)}
         total = parts["cross_entropy"]
         if self.teacher is not None and self.built:
-            with torch.no_grad():
-                teacher = self.teacher(images)
+            if self.memory is not None and which is not None:
+                teacher = self.memory(which)
+            else:
+                with torch.no_grad():
+                    teacher = self.teacher(images)
             for name, part in self.built.items():
                 mine, theirs = part.taps
                 parts[name] = part.term.loss(student.only(mine), teacher.only(theirs), labels)

@@ -11,9 +11,11 @@ from lib.networks.resnet import ResNet
 from lib.networks.vgg import STAGES, VGG
 
 RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
+WIDER_RESNETS = ((8, 2), (20, 2), (20, 4), (32, 2))  # depth, times the width
 
 NETWORKS: Mapping[str, Callable[[Architecture], ResNet | ImageNetResNet | VGG]] = {
     **{f"resnet{depth}": partial(ResNet, depth) for depth in RESNET_DEPTHS},
+    **{f"resnet{depth}x{factor}": partial(ResNet, depth, widened=factor) for depth, factor in WIDER_RESNETS},
     **{f"resnet{depth}": partial(ImageNetResNet, depth) for depth in BLOCKS},
     **{name: partial(VGG, stages) for name, stages in STAGES.items()},
 }

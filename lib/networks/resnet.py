@@ -51,14 +51,14 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(Network):
-    """ResNet of depth 6n + 2: a 3x3 stem and three stages of n basic blocks."""
+    """ResNet of depth 6n + 2: a 3x3 stem and three stages of n basic blocks; every layer may be some times as wide."""
 
-    def __init__(self, depth: int, architecture: Architecture) -> None:
+    def __init__(self, depth: int, architecture: Architecture, widened: int = 1) -> None:
         super().__init__()
         blocks = (depth - 2) // 6
         self.architecture = architecture
         self.wires, self.carries = _wires(blocks)
-        self.widths = _space_widths(self.wires, architecture.in_channels)
+        self.widths = _space_widths(self.wires, architecture.in_channels, widened)
         plan = architecture.plan or full_plan(self.wires, self.widths)
         self.conv1 = nn.Conv2d(architecture.in_channels, len(plan.filters["conv1"]), 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(len(plan.filters["conv1"]))
@@ -98,6 +98,6 @@ def _wires(blocks: int) -> tuple[tuple[Wire, ...], tuple[Carry, ...]]:
     return tuple(wires), (Carry("layer1", "layer2"), Carry("layer2", "layer3"))
 
 
-def _space_widths(wires: tuple[Wire, ...], in_channels: int) -> dict[str, int]:
+def _space_widths(wires: tuple[Wire, ...], in_channels: int, widened: int) -> dict[str, int]:
     stage_of = {wire.writes: int(wire.writes[len("layer")]) for wire in wires}
-    return {"input": in_channels} | {space: WIDTHS[stage - 1] for space, stage in stage_of.items()}
+    return {"input": in_channels} | {space: widened * WIDTHS[stage - 1] for space, stage in stage_of.items()}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lib.cost import count
-from lib.networks import build
+from lib.networks import WIDER_RESNETS, build
 from lib.networks.network import Architecture
 from lib.networks.resnet import Shortcut
 from lib.randomness import stream
@@ -53,6 +53,16 @@ def _parameters(name: str, num_classes: int) -> int:
 @pytest.mark.parametrize("name", ALL)
 def test_parameters_are_those_of_the_literature(name: str) -> None:
     assert _parameters(name, 10) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize(("depth", "factor"), WIDER_RESNETS)
+def test_a_wider_resnet_has_every_layer_so_much_wider(depth: int, factor: int) -> None:
+    plain, wider = (build(Architecture(name, 10, 3)) for name in (f"resnet{depth}", f"resnet{depth}x{factor}"))
+    assert {k: factor * len(v) for k, v in plain.filters().items()} == {k: len(v) for k, v in wider.filters().items()}
+    stem, linear = 3 * 9 * 16 * 32 * 32, 64 * 10
+    inside = count(plain, (3, 32, 32)).total_macs - stem - linear
+    assert count(wider, (3, 32, 32)).total_macs == factor**2 * inside + factor * (stem + linear)
+    assert wider(torch.zeros(1, 3, 8, 8)).shape == (1, 10)
 
 
 @pytest.mark.parametrize("name", [name for name in RESNETS if name not in IMAGENET])

@@ -1,0 +1,83 @@
+"""A teacher's remembered outputs are those that it gives, of the right images, and only of images that stay the same."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib.batches import Augmentation, Batches
+from lib.computing import Compute, autocast
+from lib.distillation import memory
+from lib.distillation.combination import distilled
+from lib.distillation.memory import remember
+from lib.distillation.objective import Objective
+from lib.params import ParamsError
+from lib.randomness import stream
+from lib.sections import check
+from tests import interrupted, tiny
+from tests.networks_for_tests import lived_in
+
+CPU = torch.device("cpu")
+PRECISION = autocast(Compute(device="cpu", threads=1, precision="float32"), CPU)
+COUNT = 23
+TERMS = {"kd": {"temperature": 4.0}, "at": {}, "feature": {"where": "penultimate", "distance": "mse"}}
+
+
+def batches(*, flip: bool = False, crop_padding: int = 0) -> Batches:
+    images = torch.randint(0, 256, (COUNT, 3, 8, 8), generator=stream(0, "images"), dtype=torch.uint8)
+    return Batches(images, torch.arange(COUNT) % 10, (0.5,) * 3, (0.2,) * 3, Augmentation(flip, crop_padding), CPU)
+
+
+def objective() -> Objective:
+    student, teacher = lived_in("resnet8", 0), lived_in("resnet20", 1)
+    return distilled(student, teacher, dict.fromkeys(TERMS, 1.0), TERMS, 0.0, torch.zeros(2, 3, 8, 8))
+
+
+def test_remembered_losses_are_the_computed_ones_and_the_teacher_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "BATCH", 5)  # so that the last one is smaller
+    data, computed, recalled = batches(), objective(), objective()
+    assert recalled.teacher is not None
+    recalled.memory = remember(recalled.teacher, data, PRECISION, 1.0)
+    recalled.teacher.network.register_forward_pre_hook(lambda *_: pytest.fail("the teacher ran"))
+    for which, images, labels in data.numbered([8, 15], stream(0, "order")):
+        assert sorted(which.tolist()) != which.tolist()
+        expected, found = computed(images, labels), recalled(images, labels, which)
+        for name, loss in expected.parts.items():
+            assert torch.allclose(found.parts[name], loss, rtol=1e-4)
+
+
+def test_too_little_room_is_told_with_what_is_needed() -> None:
+    teacher = objective().teacher
+    assert teacher is not None
+    floats = 10 + 64 + 16 * 8 * 8 + 32 * 4 * 4 + 64 * 2 * 2
+    needed = COUNT * floats * 4 / 2**30
+    remember(teacher, batches(), PRECISION, needed * 1.001)
+    with pytest.raises(ValueError, match=f"outputs for {COUNT} images need {needed:.2f} GiB, allowed are"):
+        remember(teacher, batches(), PRECISION, needed * 0.999)
+
+
+@pytest.mark.parametrize("augmentation", [{"flip": True}, {"crop_padding": 1}])
+def test_augmented_images_are_refused(augmentation: dict[str, int]) -> None:
+    teacher = objective().teacher
+    assert teacher is not None
+    with pytest.raises(ValueError, match=r"distill.cache_gib: outputs can be kept only for images that stay the same"):
+        remember(teacher, batches(**augmentation), PRECISION, 1.0)
+
+
+def test_a_distillation_with_a_memory_ends_where_one_without_does(tmp_path: Path) -> None:
+    interrupted.prepare(tmp_path)
+    runs = []
+    for room in (None, 1.0):
+        given = interrupted.document(distill__cache_gib=room)
+        given["augmentation"] = {"flip": False, "crop_padding": 0}
+        out = interrupted.train("distill", tmp_path, tmp_path / f"room-{room}", given)
+        runs.append(out.with_suffix(".csv").read_text().splitlines())
+    for plain, remembered in zip(*runs, strict=True):
+        for a, b in zip(plain.split(","), remembered.split(","), strict=True):
+            assert a == b or float(a) == pytest.approx(float(b), rel=1e-3)
+
+
+def test_a_suite_that_keeps_outputs_of_augmented_images_is_refused_before_any_work() -> None:
+    document = tiny.document(distill__cache_gib=2.0, augmentation__flip=True)
+    with pytest.raises(ParamsError, match=r"distill.cache_gib: "):
+        check(document)
