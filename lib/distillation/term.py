@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from lib.distillation.similarity import exact
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """logits: (B, num_classes), float32. features: what the taps saw, float32, by tap name."""
+    """logits: (B, num_classes), float32 at least. features: what the taps saw, by tap name, in the network's precision."""
 
     logits: Tensor
     features: Mapping[str, Tensor]
@@ -106,4 +107,4 @@ class Tapped:
     def __call__(self, images: Tensor) -> Outputs:
         """Run the network on normalised images (B, C, H, W)."""
         logits = self.network(images)
-        return Outputs(logits.float(), {tap: seen.float() for tap, seen in self.seen.items()})
+        return Outputs(exact(logits), dict(self.seen))

@@ -4,8 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
-from lib.distillation.similarity import attended, attention, same_size, similarity
+from lib.distillation.similarity import attended, attention, energy, same_size, similarity
 from lib.distillation.terms import afd, at, hap, lsp2, mat, sp
 
 
@@ -61,7 +62,7 @@ def test_attention_and_similarity_of_nothing_are_finite() -> None:
 def test_afd_of_one_identical_map_is_zero_and_shares_sum_to_one() -> None:
     mine = features(0, 6, 4, 5).float()
     made = afd.Attention([4], [4], 8)
-    assert float(made([mine], [mine]).detach()) == pytest.approx(0.0, abs=1e-9)
+    assert float(made([mine], [mine]).detach()) == pytest.approx(0.0, abs=1e-7)
     several = afd.Attention([4, 4], [4], 8).logits([mine, features(1, 6, 4, 3).float()], [mine])
     assert torch.softmax(several, dim=2).sum(2).detach() == pytest.approx(1.0)
 
@@ -87,3 +88,26 @@ def test_mat_counts_the_block_that_agrees_most_and_its_weights_carry_no_gradient
     (got,) = torch.autograd.grad(mat.matching(student, [near, far]), student)
     parts = [torch.autograd.grad(mat.matching(student, [one]), student)[0] for one in (near, far)]
     assert torch.allclose(got, (shares[0] * parts[0] + shares[1] * parts[1]) / 2)
+
+
+def test_energy_has_the_values_and_the_gradient_of_the_mean_square() -> None:
+    mine = features(0, 3, 4, 5).requires_grad_()
+    assert torch.allclose(energy(mine), mine.square().mean(1))
+    assert torch.autograd.gradcheck(energy, (mine,))
+    low = mine.detach().bfloat16().requires_grad_()
+    assert energy(low).dtype is torch.float32
+    assert torch.allclose(energy(low), low.float().square().mean(1), rtol=1e-5)
+    energy(low).sum().backward()
+    assert low.grad is not None
+    assert torch.allclose(low.grad.float(), low.detach().float() * 2 / 4, rtol=2e-2)
+
+
+def test_afd_compares_as_pair_by_pair() -> None:
+    mine = [features(seed, 3, 4, size) for seed, size in ((0, 4), (1, 2))]
+    theirs = [features(seed, 3, 5, size) for seed, size in ((2, 2), (3, 4), (4, 2))]
+    found = afd.apart(mine, theirs)
+    for t, goal in enumerate(theirs):
+        for s, feature in enumerate(mine):
+            pooled = functional.adaptive_avg_pool2d(feature.square().mean(1, keepdim=True), goal.shape[2:]).flatten(1)
+            expected = (functional.normalize(pooled, dim=1) - attention(goal)).square().mean(1)
+            assert torch.allclose(found[:, t, s], expected)

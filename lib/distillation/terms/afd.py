@@ -21,7 +21,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.distillation.similarity import attention, resized
+from lib.distillation.similarity import attention, energy, exact, resized
 from lib.distillation.term import Outputs, Term, blocks
 from lib.params import section
 
@@ -57,8 +57,8 @@ class Attention(nn.Module):
 
     def logits(self, student: list[Tensor], teacher: list[Tensor]) -> Tensor:
         """Features (B, C, H, W) of S and T blocks -> (B, T, S)."""
-        queries = torch.stack([project(f.mean((2, 3))) for project, f in zip(self.queries, teacher, strict=True)], 1)
-        keys = [functional.relu(project(f.mean((2, 3)))) for project, f in zip(self.keys, student, strict=True)]
+        queries = torch.stack([project(_pooled(f)) for project, f in zip(self.queries, teacher, strict=True)], 1)
+        keys = [functional.relu(project(_pooled(f))) for project, f in zip(self.keys, student, strict=True)]
         stacked = torch.stack(keys, 1)  # (B, S, d)
         images, count, _ = stacked.shape
         crossed = self.bilinear(stacked.flatten(0, 1)).view(images, count, len(teacher), self.dim)  # (B, S, T, d)
@@ -68,17 +68,31 @@ class Attention(nn.Module):
     def forward(self, student: list[Tensor], teacher: list[Tensor]) -> Tensor:
         """The loss -> scalar."""
         share = torch.softmax(self.logits(student, teacher), dim=2)  # (B, T, S)
-        return torch.stack([(share[:, t] * apart(student, goal)).sum(1).mean() for t, goal in enumerate(teacher)]).sum()
+        return (share * apart(student, teacher)).sum((1, 2)).mean()
 
 
-def apart(student: list[Tensor], goal: Tensor) -> Tensor:
-    """How far each student block attends from where `goal` (B, C, H, W) does: (B, S)."""
-    target = attention(goal)
-    parts = []
-    for feature in student:
-        energy = resized(feature.square().mean(1, keepdim=True), goal).flatten(1)
-        parts.append((functional.normalize(energy, dim=1) - target).square().mean(1))
-    return torch.stack(parts, dim=1)
+def apart(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+    """How far each of S student blocks attends from where each of T teacher blocks does, (B, T, S).
+
+    The mean square of a - b is taken as (a a + b b - 2 a b) / (H W): all pairs of one size in one product of matrices.
+    """
+    energies = [energy(feature)[:, None] for feature in student]
+    found: dict[int, Tensor] = {}
+    for size in dict.fromkeys(feature.shape[2:] for feature in teacher):
+        numbers = [number for number, feature in enumerate(teacher) if feature.shape[2:] == size]
+        goals = torch.stack([attention(teacher[number]) for number in numbers], 1)  # (B, t, H W)
+        pooled = [resized(one, teacher[numbers[0]]).flatten(1) for one in energies]
+        mine = functional.normalize(torch.stack(pooled, 1), dim=2)  # (B, S, H W)
+        with torch.autocast(goals.device.type, enabled=False):
+            crossed = goals @ mine.mT  # (B, t, S)
+        squares = goals.square().sum(2)[:, :, None] + mine.square().sum(2)[:, None]
+        found |= dict(zip(numbers, ((squares - 2 * crossed) / goals.shape[2]).unbind(1), strict=True))
+    return torch.stack([found[number] for number in range(len(teacher))], 1)
+
+
+def _pooled(features: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C), float32 at least."""
+    return features.mean((2, 3), dtype=exact(features[:0]).dtype)
 
 
 def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
@@ -87,7 +101,7 @@ def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         matching = Attention(mine, theirs, params.dim)
-    matching.to(student.maps[0].device)
+    matching.to(student.maps[0].device, exact(student.maps[0][:0]).dtype)
 
     def loss(student: Outputs, teacher: Outputs, _: Tensor) -> Tensor:
         made: Tensor = matching(student.maps, teacher.maps)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.distillation.similarity import paired, same_size
+from lib.distillation.similarity import exact, paired, same_size
 from lib.distillation.term import Outputs, Taps, Term, penultimate, stages
 from lib.networks.network import Network
 from lib.params import section
@@ -49,7 +49,7 @@ def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
         parts = []
         for adapter, mine, theirs in zip(adapters, student.maps, teacher.maps, strict=True):
             a, b = same_size(mine, theirs) if mine.dim() == 4 else (mine, theirs)
-            parts.append(distance(adapter(a), b))
+            parts.append(distance(exact(adapter(a)), exact(b)))
         return torch.stack(parts).sum()
 
     return Term(loss, tuple(parameter for adapter in adapters for parameter in adapter.parameters()))

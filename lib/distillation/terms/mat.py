@@ -34,10 +34,9 @@ class Params:
 
 def matching(student: Tensor, teachers: list[Tensor]) -> Tensor:
     """One student feature (B, C, H, W) against the teacher's features in its window -> scalar."""
-    apart = []
-    for theirs in teachers:
-        apart.append((attention(resized(student, theirs)) - attention(theirs)).square().mean())
-    values = torch.stack(apart)
+    sizes = {theirs.shape[2:]: theirs for theirs in teachers}
+    mine = {size: attention(resized(student, theirs)) for size, theirs in sizes.items()}
+    values = torch.stack([(mine[theirs.shape[2:]] - attention(theirs)).square().mean() for theirs in teachers])
     fixed = values.detach()
     weights = torch.softmax(-fixed / fixed.mean().clamp_min(TINY), dim=0)
     return (weights * values).mean()

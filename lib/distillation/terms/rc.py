@@ -12,7 +12,7 @@ The mean over positions makes the weight depend on the resolution, as in the sou
 import torch
 from torch import Tensor, nn
 
-from lib.distillation.similarity import attention, paired
+from lib.distillation.similarity import attention, exact, paired
 from lib.distillation.term import Outputs, Term, stages
 from lib.params import section
 
@@ -47,7 +47,7 @@ def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: A
 
 
 def _decoder(features: Tensor) -> nn.Conv2d:
-    decoder = nn.Conv2d(features.shape[1], features.shape[1], 1, device=features.device, dtype=features.dtype)
+    decoder = nn.Conv2d(features.shape[1], features.shape[1], 1, device=features.device, dtype=exact(features[:0]).dtype)
     nn.init.dirac_(decoder.weight)
     nn.init.zeros_(decoder.bias)  # type: ignore[arg-type]
     return decoder

@@ -1,0 +1,102 @@
+"""A distilled training step against a plain one, for each term: ResNet-56 follows a ResNet-56 at batch 128.
+
+    python -m bench.distilled_step [--precision bfloat16] [--threads 1] [--turns 9]
+
+A step is forward, loss, backward and SGD; the teacher's forward counts. The terms, each added to kd as in the sources, take
+turns step by step; medians over all turns. `remembered` is kd with the teacher's outputs kept (distill.cache_gib).
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+from typing import Any
+
+import torch
+
+from lib import plugins
+from lib.computing import Compute, autocast, prepare
+from lib.distillation import terms
+from lib.distillation.combination import distilled
+from lib.distillation.objective import Objective
+from lib.distillation.term import Outputs
+from lib.networks import build
+from lib.networks.network import Architecture, Network
+from lib.pruning.method import Sgd, sgd
+
+BATCH, WARM_UP = 128, 2
+SGD = Sgd(lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4)
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "afd": {"dim": 128},
+    "asp": {},
+    "at": {},
+    "feature": {"where": "penultimate", "distance": "mse"},
+    "hap": {"teacher_blocks": 3},
+    "kd": {"temperature": 4.0},
+    "lsp": {"teacher_maps": 4},
+    "lsp2": {"window": 4},
+    "mat": {"window": 3},
+    "rc": {},
+    "sp": {"stages": 1},
+}
+
+
+def network(seed: int) -> Network:
+    made = build(Architecture("resnet56", 10, 3), torch.Generator().manual_seed(seed))
+    return made.to(memory_format=torch.channels_last)
+
+
+def objective(names: tuple[str, ...], example: torch.Tensor) -> Objective:
+    student = network(0).train()
+    if not names:
+        return Objective(student, 0.0)
+    return distilled(student, network(1), dict.fromkeys(names, 1.0), SETTINGS, 0.0, example)
+
+
+def stepper(made: Objective, images: torch.Tensor, labels: torch.Tensor, precision: torch.autocast) -> Callable[[], None]:
+    """One training step with an objective, as lib.training does it."""
+    optimizer = sgd([*made.student.network.parameters(), *made.parameters], SGD)
+    which = torch.arange(len(labels))
+
+    def step() -> None:
+        with precision:
+            total = made(images, labels, which).total
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--precision", default="bfloat16", choices=["bfloat16", "float32"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=9)
+    given = parser.parse_args()
+    compute = Compute(device="cpu", threads=given.threads, precision=given.precision)
+    precision = autocast(compute, prepare(compute))
+    images = torch.randn(BATCH, 3, 32, 32).to(memory_format=torch.channels_last)
+    labels = torch.arange(BATCH) % 10
+    combinations = {"plain": (), "kd": ("kd",)}
+    combinations |= {f"kd + {name}": ("kd", name) for name in plugins.names(terms) if name != "kd"}
+    steps = {name: stepper(objective(some, images[:2]), images, labels, precision) for name, some in combinations.items()}
+    recalling, logits = objective(("kd",), images[:2]), torch.zeros(BATCH, 10)
+    recalling.memory = lambda which: Outputs(logits[which], {})
+    steps["kd, remembered"] = stepper(recalling, images, labels, precision)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(WARM_UP + given.turns):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if turn >= WARM_UP:
+                times[name].append(time.perf_counter() - start)
+    middle = {name: median(values) for name, values in times.items()}
+    for name, seconds in middle.items():
+        print(
+            f"{name:<16} {1e3 * seconds:7.0f} ms   {seconds / middle['plain']:.2f} x plain   {seconds / middle['kd']:.2f} x kd"
+        )
+
+
+if __name__ == "__main__":
+    main()
