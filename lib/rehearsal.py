@@ -1,20 +1,24 @@
-"""Building every method of a suite once, without data, so that what it refuses is told before any training."""
+"""Building every method and distiller of a suite once, without data, so that what they refuse is told before any training."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lib import plugins
+from lib.distillation.combination import distilled
+from lib.distillation.sharing import share_classifier_
 from lib.networks import build
+from lib.networks.ensemble import Ensemble
 from lib.networks.network import Architecture
 from lib.params import ParamsError, read
 from lib.pruning import methods
 from lib.pruning.method import Common, Request
 from lib.pruning.selection import Layers
 from lib.randomness import stream
-from lib.suite import Benchmark
+from lib.suite import Benchmark, Teachers
 from lib.training import Training
 
 SHAPE = (3, 32, 32)
@@ -23,15 +27,27 @@ IMAGES = 4
 
 
 def rehearse(document: Mapping[str, Any]) -> None:
-    """Build every method at every keep ratio of a checked parameter file. Raises one ParamsError with all refusals."""
+    """Build every method at every keep ratio, and every distiller, of a checked parameter file.
+
+    Raises one ParamsError with all refusals.
+    """
     benchmark = read(document, "benchmark", Benchmark)
-    found = []
+    jobs: dict[str, Callable[[], object]] = {
+        f"prune.{name} at keep ratio {ratio}": partial(_build, document, benchmark, name, ratio)
+        for name in benchmark.methods
+        for ratio in benchmark.keep_ratios
+    }
     for name in benchmark.methods:
-        for keep_ratio in benchmark.keep_ratios:
-            try:
-                _build(document, benchmark, name, keep_ratio)
-            except ValueError as error:
-                found.append(f"prune.{name} at keep ratio {keep_ratio}: {error}")
+        jobs[f"prune.{name}.guide"] = partial(_distil, document, benchmark, document["prune"][name]["guide"])
+    for name in benchmark.distillers:
+        chosen = document["distill"]["distillers"][name]
+        jobs[f"distill.distillers.{name}"] = partial(_distil, document, benchmark, **chosen)
+    found = []
+    for place, job in jobs.items():
+        try:
+            job()
+        except ValueError as error:
+            found.append(f"{place}: {error}")
     if found:
         raise ParamsError("\n".join(dict.fromkeys(found)))
 
@@ -52,6 +68,21 @@ def _build(document: Mapping[str, Any], benchmark: Benchmark, name: str, keep_ra
         sample=_sample,
     )
     module.method(network, params, request)
+
+
+def _distil(
+    document: Mapping[str, Any], benchmark: Benchmark, terms: Mapping[str, float], share_classifier: bool = False
+) -> None:
+    """Pair the student with its teacher. One from elsewhere is seen when its file is read."""
+    names = read(document, "distill.teachers", Teachers)
+    trained = [name for name in names if isinstance(name, str)]
+    if not (terms or share_classifier) or len(trained) < len(names):
+        return
+    student, *teachers = (build(Architecture(name, CLASSES, SHAPE[0])) for name in (benchmark.network, *trained))
+    teacher = teachers[0] if len(teachers) == 1 else Ensemble(teachers)
+    if share_classifier:
+        share_classifier_(student, teacher)
+    distilled(student, teacher, terms, document["distill"]["terms"], 0.0, torch.zeros(2, *SHAPE))
 
 
 def _sample(count: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:

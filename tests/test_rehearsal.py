@@ -48,3 +48,39 @@ def test_all_refusals_are_told_together() -> None:
     lines = str(caught.value).splitlines()
     assert len(lines) == 4  # two methods at two keep ratios
     assert {line.split(" ")[0] for line in lines} == {"prune.fpgm", "prune.sfp"}
+
+
+DISTILLERS: dict[str, tuple[str, list[str], str]] = {
+    "other stages": (
+        "kd_at",
+        ["vgg11"],
+        r"distill\.distillers\.kd_at: at pairs stages one by one, got 3 of the student .* 5 of",
+    ),
+    "inside an ensemble": (
+        "kd_hap",
+        ["resnet8", "resnet20"],
+        r"distill\.distillers\.kd_hap: hap looks inside the teacher, and",
+    ),
+    "several classifiers": ("shared", ["resnet8", "resnet20"], r"distill\.distillers\.shared: share_classifier copies one"),
+}
+
+
+@pytest.mark.parametrize("name", DISTILLERS)
+def test_a_distiller_that_does_not_fit_the_teachers_is_told_before_any_training(name: str) -> None:
+    distiller, teachers, said = DISTILLERS[name]
+    found = document("distill.distillers.shared", {"terms": {}, "share_classifier": True})
+    found["distill"]["teachers"] = teachers
+    found["benchmark"] |= {"methods": ["l1"], "distillers": ["kd", distiller]}
+    if name == "other stages":
+        rehearse(found | {"distill": found["distill"] | {"teachers": ["resnet20"]}})
+    with pytest.raises(ParamsError, match=said) as caught:
+        rehearse(found)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_guide_that_does_not_fit_the_teacher_is_told_too() -> None:
+    found = document("prune.l1.guide", {"at": 1.0})
+    found["distill"]["teachers"] = ["vgg11"]
+    found["benchmark"]["methods"] = ["l1"]
+    with pytest.raises(ParamsError, match=r"prune\.l1\.guide: at pairs stages one by one"):
+        rehearse(found)

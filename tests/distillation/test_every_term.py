@@ -30,15 +30,28 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "sp": {"stages": 1},
 }
 NAMES = plugins.names(terms)
-PAIRS = [("resnet8", "resnet8"), ("resnet8", "resnet20"), ("resnet20", "resnet56"), ("resnet8", "vgg11"), ("vgg11", "resnet8")]
-REFUSED = {  # terms that pair stages or positions of networks that have other ones
-    ("at", "resnet8", "vgg11"): "at pairs stages one by one, got 3 of the student",
-    ("at", "vgg11", "resnet8"): "at pairs stages one by one, got 5 of the student",
-    ("feature", "resnet8", "vgg11"): "feature pairs stages one by one",
-    ("feature", "vgg11", "resnet8"): "feature pairs stages one by one",
-    ("rc", "resnet8", "vgg11"): "rc pairs stages one by one",
-    ("rc", "vgg11", "resnet8"): "rc pairs stages one by one",
+PAIRS = [
+    ("resnet8", "resnet8"),
+    ("resnet8", "resnet8x2"),
+    ("resnet8", "resnet20"),
+    ("resnet20", "resnet56"),
+    ("resnet8", "vgg11"),
+    ("resnet20", "vgg16"),
+    ("vgg11", "resnet8"),
+    ("resnet8", "resnet18"),
+    ("resnet18", "resnet8"),
+]
+STAGES = {"resnet8": 3, "resnet20": 3, "resnet18": 4, "vgg11": 5, "vgg16": 5}
+UNLIKE = [pair for pair in PAIRS if STAGES.get(pair[0], 3) != STAGES.get(pair[1], 3)]
+REFUSED = {  # terms that pair stages or blocks of networks that have other ones
+    **{
+        (name, *pair): rf"{name} pairs stages one by one, got {STAGES[pair[0]]} of the student \[\(.* and {STAGES[pair[1]]} of"
+        for name in ("at", "feature", "rc")
+        for pair in UNLIKE
+    },
     ("mat", "vgg11", "resnet8"): "3 teacher blocks do not spread over 8 of the student",
+    ("mat", "resnet18", "resnet8"): "3 teacher blocks do not spread over 8 of the student",
+    ("mat", "resnet20", "vgg16"): "13 teacher blocks do not spread over 9 of the student",
 }
 
 
