@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lib import atomic, logs, published, reports, results, suite, summaries, tables, timings
-from lib.plots import accuracy, latency, ranking, training
+from lib.plots import accuracy, latency, losses, ranking, training
 from lib.suite import Suite
 
 
@@ -81,6 +81,7 @@ def pictures(gathered: Gathered) -> dict[str, bytes]:
         "methods.png": ranking.picture(wanted, summary),
         "latency_macs.png": latency.picture(wanted, gathered.timings, gathered.cells),
         "training.png": training.picture(wanted, gathered.logs),
+        "losses.png": losses.picture(wanted, gathered.logs),
     }
 
 

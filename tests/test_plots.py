@@ -10,7 +10,7 @@ import pytest
 from matplotlib import image
 
 from lib import summaries
-from lib.plots import accuracy, drawing, latency, training
+from lib.plots import accuracy, drawing, latency, losses, training
 from lib.suite import Benchmark, Suite
 
 SUITE = Suite(
@@ -51,11 +51,13 @@ def _logs(*stages: str) -> pd.DataFrame:
         "distilled": {"method": "fpgm", "keep_ratio": "0.7", "distiller": "kd"},
     }
     rows: list[dict[str, Any]] = [
-        {"stage": stage, "seed": "0", "epoch": str(epoch), "validation_top1": top1} | labels[stage]
+        {"stage": stage, "seed": "0", "epoch": str(epoch), "validation_top1": top1, "loss_kd": top1} | labels[stage]
         for stage in stages
         for epoch, top1 in enumerate(("40.0", "", "60.0"))
     ]
-    return pd.DataFrame(rows, columns=["stage", "seed", "epoch", "validation_top1", "method", "keep_ratio", "distiller"])
+    return pd.DataFrame(
+        rows, columns=["stage", "seed", "epoch", "validation_top1", "method", "keep_ratio", "distiller", "loss_kd"]
+    )
 
 
 def _pixels(picture: bytes) -> np.ndarray:
@@ -68,6 +70,7 @@ def _draw_all(published: pd.DataFrame) -> list[bytes]:
         accuracy.picture(SUITE, summaries.summarise(cells), published),
         latency.picture(SUITE, _timings(1, 128), cells),
         training.picture(SUITE, _logs("teacher", "pruned", "distilled")),
+        losses.picture(SUITE, _logs("teacher", "pruned", "distilled")),
     ]
 
 
@@ -116,6 +119,15 @@ def test_any_number_of_timed_batch_sizes_is_drawn(batches: tuple[int, ...]) -> N
 @pytest.mark.parametrize("stages", [(), ("distilled",), ("teacher", "pruned")])
 def test_phases_without_logs_are_left_out(stages: tuple[str, ...]) -> None:
     assert _pixels(training.picture(SUITE, _logs(*stages))).std() > 0.01
+    assert _pixels(losses.picture(SUITE, _logs(*stages))).std() > 0.01
+
+
+def test_every_term_of_a_distillation_has_a_panel_of_its_own() -> None:
+    logs = _logs("distilled")
+    one = _pixels(losses.picture(SUITE, logs))
+    three = logs.assign(loss_cross_entropy="0.5", loss_hap=["0.2", "", "0.1"])
+    assert _pixels(losses.picture(SUITE, three)).shape[0] > one.shape[0]
+    assert losses.picture(SUITE, three) != losses.picture(SUITE, three.assign(loss_hap=["0.2", "", "0.3"]))
 
 
 def test_long_legends_make_the_picture_higher() -> None:

@@ -164,6 +164,6 @@ def test_stage_writes_every_output_and_says_what_is_missing(
     monkeypatch.setattr("sys.argv", ["tabulate", *arguments])
     tabulate.main()
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
-    pictures_there = {"accuracy_macs.png", "methods.png", "latency_macs.png", "training.png"}
+    pictures_there = {"accuracy_macs.png", "methods.png", "latency_macs.png", "training.png", "losses.png"}
     assert {path.name for path in (folder / "out").iterdir()} == tables_there | pictures_there
     assert capsys.readouterr().err == "missing cells (1): fpgm-0.5-kd-1\n"

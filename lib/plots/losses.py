@@ -1,0 +1,41 @@
+"""Every term of every distiller by itself: its unweighted value over the epochs of distillation."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lib.plots import drawing
+from lib.suite import Suite
+
+COLUMNS = 2
+PREFIX = "loss_"
+FIRST = "loss_cross_entropy"
+
+
+def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
+    """A panel a term, a colour a distiller: the mean over methods, keep ratios and seeds; the band reaches to all of them."""
+    distilled = logs[logs["stage"] == "distilled"]
+    terms = sorted((name for name in logs.columns if name.startswith(PREFIX)), key=lambda name: (name != FIRST, name))
+    figures = {name: pd.to_numeric(distilled[name]) for name in ("epoch", *terms)}
+    curves = pd.DataFrame(figures).assign(distiller=distilled["distiller"])
+    shown = [name for name in terms if curves[name].notna().any()]
+    if not shown:
+        return drawing.message("No training log of a distillation is there yet: run dvc repro")
+    colours = drawing.colours(suite.benchmark.distillers)
+    rows = -(-len(shown) // COLUMNS)
+    with drawing.look():
+        figure = Figure(figsize=(8, 0.8 + 2.2 * rows), layout="constrained")
+        grid = figure.subplots(rows, COLUMNS, squeeze=False).flat
+        for axes, name in zip(grid, shown, strict=False):
+            spread = curves.dropna(subset=[name]).groupby(["distiller", "epoch"])[name].agg(["mean", "min", "max"])
+            for distiller, values in spread.groupby(level="distiller"):
+                epochs = values.index.get_level_values("epoch")
+                axes.fill_between(epochs, values["min"], values["max"], color=colours[distiller], alpha=0.15, linewidth=0)
+                axes.plot(epochs, values["mean"], color=colours[distiller], marker="o", markersize=4)
+            axes.set(title=name.removeprefix(PREFIX).replace("_", " "), xlabel="epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        for axes in figure.axes[len(shown) :]:
+            axes.remove()
+        figure.suptitle(f"{suite.name}: terms of the distillation, before their weights", x=0.02, ha="left", fontsize=11)
+        figure.supylabel("Mean over the training images", fontsize=10.5)
+        drawing.legend(figure, drawing.colour_entries("Distiller", colours))
+        return drawing.png(figure)
