@@ -50,8 +50,9 @@ def layer(module: str) -> int:
             ),
             *("lib.pruning.budget", "lib.cost", "lib.batches", "lib.optim"),
         ),
-        ("lib.pruning.method", "lib.pruning.gradual", "lib.pruning.thresholding", "lib.distillation.term"),
-        ("lib.pruning.methods", "lib.distillation.terms", "lib.distillation.similarity"),
+        ("lib.pruning.method", "lib.pruning.gradual", "lib.pruning.thresholding"),
+        ("lib.distillation.term", "lib.distillation.similarity"),
+        ("lib.pruning.methods", "lib.distillation.terms"),
     )
     for level, names in enumerate(order):
         if any(module == name or module.startswith(f"{name}.") for name in names):
