@@ -8,10 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-
-def exact(values: Tensor) -> Tensor:
-    """The same in float32 at least."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+from lib.distillation.term import exact
 
 
 class _Energy(torch.autograd.Function):
@@ -73,11 +70,25 @@ def paired(student: Sequence[Tensor], teacher: Sequence[Tensor], name: str) -> N
 
 
 def resized(features: Tensor, like: Tensor) -> Tensor:
-    """Features (B, C, H, W) averaged to the height and width of others; larger ones repeat what they have."""
+    """Features (B, C, H, W) averaged to the height and width of others; larger ones repeat what they have.
+
+    As adaptive average pooling, but with products of matrices, whose gradient is deterministic on every device.
+    """
     height, width = like.shape[2:]
     if features.shape[2:] == (height, width):
         return features
-    return functional.adaptive_avg_pool2d(features, (height, width))
+    with torch.autocast(features.device.type, enabled=False):
+        fine = exact(features)
+        return _averages(fine.shape[2], height, fine) @ fine @ _averages(fine.shape[3], width, fine).T
+
+
+def _averages(inputs: int, outputs: int, like: Tensor) -> Tensor:
+    """(outputs, inputs): row i averages the inputs from floor(i inputs / outputs) to ceil((i + 1) inputs / outputs)."""
+    matrix = torch.zeros(outputs, inputs, dtype=like.dtype)
+    for row in range(outputs):
+        start, end = row * inputs // outputs, -(-(row + 1) * inputs // outputs)
+        matrix[row, start:end] = 1 / (end - start)
+    return matrix.to(like.device)
 
 
 def same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,4 +16,5 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) -> logits (B, num_classes)."""
-        return torch.stack([member(images) for member in self.members]).mean(0)
+        logits = torch.stack([member(images) for member in self.members])
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)).mean(0)

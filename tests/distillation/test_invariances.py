@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from lib.distillation.similarity import attended, attention, energy, same_size, similarity
+from lib.distillation.similarity import attended, attention, energy, resized, same_size, similarity
 from lib.distillation.terms import afd, at, hap, lsp2, mat, sp
 
 
@@ -62,7 +62,7 @@ def test_attention_and_similarity_of_nothing_are_finite() -> None:
 def test_afd_of_one_identical_map_is_zero_and_shares_sum_to_one() -> None:
     mine = features(0, 6, 4, 5).float()
     made = afd.Attention([4], [4], 8)
-    assert float(made([mine], [mine]).detach()) == pytest.approx(0.0, abs=1e-7)
+    assert float(made([mine], [mine]).detach()) == pytest.approx(0.0, abs=1e-8)
     several = afd.Attention([4, 4], [4], 8).logits([mine, features(1, 6, 4, 3).float()], [mine])
     assert torch.softmax(several, dim=2).sum(2).detach() == pytest.approx(1.0)
 
@@ -111,3 +111,10 @@ def test_afd_compares_as_pair_by_pair() -> None:
             pooled = functional.adaptive_avg_pool2d(feature.square().mean(1, keepdim=True), goal.shape[2:]).flatten(1)
             expected = (functional.normalize(pooled, dim=1) - attention(goal)).square().mean(1)
             assert torch.allclose(found[:, t, s], expected)
+
+
+@pytest.mark.parametrize(("size", "wanted"), [(8, 4), (7, 3), (3, 7), (5, 4), (4, 4), (1, 3)])
+def test_resizing_is_adaptive_average_pooling(size: int, wanted: int) -> None:
+    mine, like = features(0, 2, 3, size), torch.zeros(1, 1, wanted, wanted)
+    assert torch.allclose(resized(mine, like), functional.adaptive_avg_pool2d(mine, wanted))
+    assert resized(mine.bfloat16(), torch.zeros(1, 1, 9, 9)).dtype is torch.float32

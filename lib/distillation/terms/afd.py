@@ -21,8 +21,8 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.distillation.similarity import attention, energy, exact, resized
-from lib.distillation.term import Outputs, Term, blocks
+from lib.distillation.similarity import attention, energy, resized
+from lib.distillation.term import Outputs, Term, blocks, exact
 from lib.params import section
 
 taps = blocks
@@ -86,7 +86,7 @@ def apart(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
         with torch.autocast(goals.device.type, enabled=False):
             crossed = goals @ mine.mT  # (B, t, S)
         squares = goals.square().sum(2)[:, :, None] + mine.square().sum(2)[:, None]
-        found |= dict(zip(numbers, ((squares - 2 * crossed) / goals.shape[2]).unbind(1), strict=True))
+        found |= dict(zip(numbers, ((squares - 2 * crossed).clamp_min(0.0) / goals.shape[2]).unbind(1), strict=True))
     return torch.stack([found[number] for number in range(len(teacher))], 1)
 
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.distillation.similarity import exact, paired, same_size
-from lib.distillation.term import Outputs, Taps, Term, penultimate, stages
+from lib.distillation.similarity import paired, same_size
+from lib.distillation.term import Outputs, Taps, Term, exact, penultimate, stages
 from lib.networks.network import Network
 from lib.params import section
 

@@ -12,8 +12,8 @@ The mean over positions makes the weight depend on the resolution, as in the sou
 import torch
 from torch import Tensor, nn
 
-from lib.distillation.similarity import attention, exact, paired
-from lib.distillation.term import Outputs, Term, stages
+from lib.distillation.similarity import attention, paired
+from lib.distillation.term import Outputs, Term, exact, stages
 from lib.params import section
 
 taps = stages
