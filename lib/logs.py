@@ -16,11 +16,11 @@ COLUMNS = ("run", "stage", "seed", *LOGGED, "method", "keep_ratio", "distiller")
 def read(folders: Mapping[str, Path], suite: Suite) -> Found:
     """All epochs of all runs, every value as the text that was logged, so that nothing is rounded twice.
 
-    folders: one for each of STAGES, holding <run>.csv. `method` of a teacher is its network.
+    folders: one for each of STAGES, holding <run>.csv, of teachers <seed>/<network>.csv. `method` of a teacher is its network.
     Raises ValueError for a log that is no CSV or lacks one of LOGGED.
     """
     runs = {(stage, labels["run"]): labels for stage, labels in _runs(suite)}
-    paths = {key: folders[key[0]] / f"{key[1]}.csv" for key in runs}
+    paths = {key: folders[key[0]] / _file(key[0], labels) for key, labels in runs.items()}
     logs = [_log(path, runs[key], key[0]) for key, path in paths.items() if path.is_file()]
     rows = pd.concat(logs, ignore_index=True) if logs else pd.DataFrame(columns=list(COLUMNS), dtype="str")
     extra = sorted(set(rows.columns) - set(COLUMNS))
@@ -38,6 +38,10 @@ def _runs(suite: Suite) -> Iterable[tuple[str, dict[str, str]]]:
         yield "pruned", _labels(cell.pruned_key, cell.seed, cell.method, str(cell.keep_ratio), "")
     for cell in suite.cells:
         yield "distilled", _labels(cell.key, cell.seed, cell.method, str(cell.keep_ratio), cell.distiller)
+
+
+def _file(stage: str, labels: Mapping[str, str]) -> str:
+    return f"{labels['seed']}/{labels['method']}.csv" if stage == "teacher" else f"{labels['run']}.csv"
 
 
 def _labels(run: str, seed: int, method: str, keep_ratio: str, distiller: str) -> dict[str, str]:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from lib import plugins
+from lib.checkpoint import load
 from lib.distillation.combination import distilled
+from lib.distillation.guidance import verified
 from lib.distillation.sharing import share_classifier_
 from lib.networks import build
 from lib.networks.ensemble import Ensemble
@@ -18,7 +20,7 @@ from lib.pruning import methods
 from lib.pruning.method import Common, Request
 from lib.pruning.selection import Layers
 from lib.randomness import stream
-from lib.suite import Benchmark, Teachers
+from lib.suite import DENSE, Benchmark, Given, Teachers
 from lib.training import Training
 
 SHAPE = (3, 32, 32)
@@ -37,7 +39,7 @@ def rehearse(document: Mapping[str, Any]) -> None:
         for name in benchmark.methods
         for ratio in benchmark.keep_ratios
     }
-    for name in benchmark.methods:
+    for name in (DENSE, *benchmark.methods):
         jobs[f"prune.{name}.guide"] = partial(_distil, document, benchmark, document["prune"][name]["guide"])
     for name in benchmark.distillers:
         chosen = document["distill"]["distillers"][name]
@@ -73,16 +75,21 @@ def _build(document: Mapping[str, Any], benchmark: Benchmark, name: str, keep_ra
 def _distil(
     document: Mapping[str, Any], benchmark: Benchmark, terms: Mapping[str, float], share_classifier: bool = False
 ) -> None:
-    """Pair the student with its teacher. One from elsewhere is seen when its file is read."""
-    names = read(document, "distill.teachers", Teachers)
-    trained = [name for name in names if isinstance(name, str)]
-    if not (terms or share_classifier) or len(trained) < len(names):
+    """Pair the student with its teachers; those from elsewhere decide what images look like."""
+    if not (terms or share_classifier):
         return
-    student, *teachers = (build(Architecture(name, CLASSES, SHAPE[0])) for name in (benchmark.network, *trained))
+    chosen = read(document, "distill.teachers", Teachers)
+    given = [load(verified(teacher)) for teacher in chosen if isinstance(teacher, Given)]
+    shape, classes = SHAPE, CLASSES
+    for checkpoint in given:
+        shape, classes = checkpoint.shape, checkpoint.network.architecture.num_classes
+    names = (benchmark.network, *(teacher for teacher in chosen if isinstance(teacher, str)))
+    student, *teachers = (build(Architecture(name, classes, shape[0])) for name in names)
+    teachers += [checkpoint.network for checkpoint in given]
     teacher = teachers[0] if len(teachers) == 1 else Ensemble(teachers)
     if share_classifier:
         share_classifier_(student, teacher)
-    distilled(student, teacher, terms, document["distill"]["terms"], 0.0, torch.zeros(2, *SHAPE))
+    distilled(student, teacher, terms, document["distill"]["terms"], 0.0, torch.zeros(2, *shape))
 
 
 def _sample(count: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:

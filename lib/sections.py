@@ -34,6 +34,7 @@ FIXED: Mapping[str, Any] = {
     "distill.training": Training,
     "latency": Latency,
 }
+HINTS = dict.fromkeys(("benchmark.network", "distill.teachers"), " (others: add them to benchmark.trained)")
 OPEN = ("prune", "distill.terms", "distill.distillers")  # hold sections named by the user's files and choices
 
 
@@ -44,11 +45,24 @@ def check(document: Mapping[str, Any]) -> None:
     found = [line for name, kind in sections.items() for line in params.problems(document, name, kind)]
     found += _unknown(document, sections)
     if not found:
-        found = _axes(document["benchmark"])
-        found += _cache(document)
+        found = [*_axes(document["benchmark"]), *_cache(document)]
     found += _references(document)
+    found = found or _idle(document)
     if found:
         raise ParamsError("\n".join(found))
+
+
+def _idle(document: Mapping[str, Any]) -> list[str]:
+    """Every network that is trained is pruned or teaches, and every teacher teaches once."""
+    teachers = _names(document, "distill.teachers")
+    used = {document["benchmark"]["network"], *teachers}
+    found = [
+        f"benchmark.trained: has {name!r}, which is neither benchmark.network nor one of distill.teachers; remove it"
+        for name in document["benchmark"]["trained"]
+        if name not in used and name in NETWORKS
+    ]
+    twice = sorted({name for name in teachers if teachers.count(name) > 1})
+    return found + [f"distill.teachers: has {name!r} more than once; write it once" for name in twice]
 
 
 def _cache(document: Mapping[str, Any]) -> list[str]:
@@ -124,7 +138,7 @@ def _references(document: Mapping[str, Any]) -> list[str]:
         *((name, used, _keys(document, "distill.terms")) for name, used in {**guides, **weights}.items()),
     ]
     return [
-        f"{name}: has {value!r}, which is not there; allowed: {', '.join(allowed)}"
+        f"{name}: has {value!r}, which is not there; allowed: {', '.join(allowed)}{HINTS.get(name, '')}"
         for name, used, allowed in uses
         for value in used
         if value not in allowed

@@ -26,7 +26,7 @@ class Given:
 
     def __str__(self) -> str:
         """Its name in tables."""
-        return Path(self.file).stem
+        return f"{Path(self.file).stem}@{self.sha256[:8]}"
 
 
 Teachers = Annotated[tuple[str | Given, ...], Field(min_length=1)]

@@ -18,7 +18,8 @@ def main() -> None:
     given = arguments(__doc__, seed=int, teachers=Path, data=Path, out=Path)
     document = parse(given.params.read_text())
     teachers = read(document, "distill.teachers", Teachers)
-    assemble(teachers, given.teachers, setting(document, given.data, given.seed, given.out), given.out)
+    here = setting(document, given.data, given.seed, scratch_root=Path())  # nothing is trained
+    assemble(teachers, given.teachers, here, given.out)
 
 
 if __name__ == "__main__":

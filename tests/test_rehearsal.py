@@ -1,14 +1,18 @@
 """What a method refuses only once it is built is told before any training, all of it at once."""
 
 import functools
+import hashlib
 import operator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lib.checkpoint import Checkpoint, save
 from lib.params import ParamsError
 from lib.rehearsal import rehearse
 from tests import tiny
+from tests.networks_for_tests import lived_in
 
 REFUSALS: dict[str, tuple[str, Any, str]] = {
     "norm stage": ("prune.fpgm.norm_remove", 0.9, r"prune\.fpgm at keep ratio 0\.5: .*norm_remove must be at most"),
@@ -83,4 +87,25 @@ def test_a_guide_that_does_not_fit_the_teacher_is_told_too() -> None:
     found["distill"]["teachers"] = ["vgg11"]
     found["benchmark"]["methods"] = ["l1"]
     with pytest.raises(ParamsError, match=r"prune\.l1\.guide: at pairs stages one by one"):
+        rehearse(found)
+
+
+def test_the_guide_of_the_dense_control_is_built_too() -> None:
+    found = document("prune.dense.guide", {"at": 1.0})
+    found["distill"]["teachers"] = ["vgg11"]
+    found["benchmark"] |= {"methods": ["l1"], "distillers": ["kd"]}
+    with pytest.raises(ParamsError, match=r"prune\.dense\.guide: at pairs stages one by one"):
+        rehearse(found)
+
+
+def test_a_teacher_from_elsewhere_is_opened_and_paired(tmp_path: Path) -> None:
+    path = tmp_path / "far.safetensors"
+    found = document()
+    found["benchmark"] |= {"methods": ["l1"], "distillers": ["kd", "kd_at"]}
+    found["distill"]["teachers"] = [{"file": str(path), "sha256": "0" * 64}]
+    with pytest.raises(ParamsError, match=r"distill\.distillers\.kd: distill\.teachers: .*far\.safetensors is not there"):
+        rehearse(found)
+    save(path, Checkpoint(lived_in("vgg11", in_channels=1), None, (1, 32, 32), (0.5,), (0.5,), {}))
+    found["distill"]["teachers"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(ParamsError, match=r"^distill\.distillers\.kd_at: at pairs stages one by one, got 3 .* and 5"):
         rehearse(found)

@@ -99,10 +99,21 @@ REFERENCES: dict[str, tuple[Change, str]] = {
     ),
 }
 
+IDLE: dict[str, tuple[Change, str]] = {
+    "idle network": (
+        lambda d: d["benchmark"].update(trained=["resnet8", "resnet20", "resnet44"]),
+        "benchmark.trained: has 'resnet44', which is neither benchmark.network nor one of distill.teachers; remove it",
+    ),
+    "teacher twice": (
+        lambda d: d["distill"].update(teachers=["resnet20", "resnet20"]),
+        "distill.teachers: has 'resnet20' more than once; write it once",
+    ),
+}
 
-@pytest.mark.parametrize("name", [*SHAPES, *REFERENCES])
+
+@pytest.mark.parametrize("name", [*SHAPES, *REFERENCES, *IDLE])
 def test_a_broken_file_is_told_where_and_what_is_allowed(name: str) -> None:
-    change, said = (SHAPES | REFERENCES)[name]
+    change, said = (SHAPES | REFERENCES | IDLE)[name]
     (line,) = _complaints(change)
     assert line.startswith(said)
 

@@ -67,12 +67,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "params.yaml").write_text(yaml.safe_dump(_document()))
     data, networks = folder / "data", folder / "models"
     training = {"seed": 0, "data": data, "scratch": folder / "scratch"}
-    teacher, guide = (networks / f"teacher/{name}-0.safetensors" for name in ("resnet8", "resnet14"))
+    teacher, guide = (networks / f"teacher/0/{name}.safetensors" for name in ("resnet8", "resnet14"))
     _stage("check", folder, out=folder / "checked.txt")
     _stage("download", folder, cache=folder / "cache", out=data)
     for path in (teacher, guide):
-        _stage("train_teacher", folder, network=path.stem[:-2], out=path, **training)
-    _stage("guide", folder, seed=0, teachers=networks / "teacher", data=data, out=networks / "guide/0")
+        _stage("train_teacher", folder, network=path.stem, out=path, **training)
+    _stage("guide", folder, seed=0, teachers=networks / "teacher/0", data=data, out=networks / "guide/0")
     guide = networks / "guide/0"
     from_here = {"teacher": teacher, "guide": guide, **training}
     for key, method, keep in ((PRUNED, "ahsg_ht", 0.5), ("dense-1.0-0", "dense", 1.0)):
@@ -103,7 +103,7 @@ def test_every_training_leaves_a_checkpoint_and_its_log_and_no_scratch(folder: P
     made = {path.relative_to(folder / "models").as_posix() for path in (folder / "models").rglob("*.csv")}
     keys = ("ahsg_ht-0.5-kd-0", "ahsg_ht-0.5-feature-0", "dense-1.0-kd-0")
     expected = {f"distilled/{key}.csv" for key in keys} | {f"pruned/{key}.csv" for key in (PRUNED, "dense-1.0-0")}
-    assert made == expected | {"teacher/resnet8-0.csv", "teacher/resnet14-0.csv"}
+    assert made == expected | {"teacher/0/resnet8.csv", "teacher/0/resnet14.csv"}
     assert all((folder / "models" / name).with_suffix(".safetensors").is_file() for name in made)
     assert list((folder / "scratch").iterdir()) == []
 
@@ -173,7 +173,7 @@ def test_a_stage_gives_the_same_bytes_again(folder: Path, tmp_path: Path) -> Non
     data, out = folder / "data", tmp_path / "resnet8-0.safetensors"
     _in_process("train_teacher", folder, network="resnet8", seed=0, data=data, scratch=tmp_path, out=out)
     for ending in (".safetensors", ".csv"):
-        expected = folder / f"models/teacher/resnet8-0{ending}"
+        expected = folder / f"models/teacher/0/resnet8{ending}"
         assert out.with_suffix(ending).read_bytes() == expected.read_bytes()
 
 
@@ -244,7 +244,7 @@ def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) 
     if "params" in changes:
         given["params"] = tmp_path / str(changes["params"])
     if "dense" in changes.values():
-        given |= {key: folder / "models/teacher/resnet8-0.safetensors" for key in ("source", "pruned") if key in changes}
+        given |= {key: folder / "models/teacher/0/resnet8.safetensors" for key in ("source", "pruned") if key in changes}
     with pytest.raises(SystemExit, match=f"^error: .*{said}"):
         _in_process(stage, folder, **given)
     assert not (tmp_path / "out").exists()
@@ -253,7 +253,7 @@ def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) 
 def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
     """Arguments of a stage that are all right, except that folders of earlier results are empty."""
     networks = folder / "models"
-    teacher, pruned = networks / "teacher/resnet14-0.safetensors", networks / f"pruned/{PRUNED}.safetensors"
+    teacher, pruned = networks / "teacher/0/resnet14.safetensors", networks / f"pruned/{PRUNED}.safetensors"
     training = {"seed": 0, "data": folder / "data", "scratch": empty / "scratch"}
     logs = {f"{name}_logs": empty for name in ("teacher", "pruned", "distilled")}
     pruning = {"method": "ahsg_ht", "keep_ratio": 0.5, "compaction": "scatter", "teacher": teacher, "guide": teacher}
@@ -261,7 +261,7 @@ def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
         "check": {},
         "download": {"cache": empty / "cache"},
         "train_teacher": {"network": "resnet8", **training},
-        "guide": {"seed": 0, "teachers": networks / "teacher", "data": folder / "data"},
+        "guide": {"seed": 0, "teachers": networks / "teacher/0", "data": folder / "data"},
         "prune": {**pruning, **training},
         "distill": {"distiller": "kd", "pruned": pruned, "guide": teacher, **training},
         "compact": {"source": pruned, "data": folder / "data", "compaction": "scatter"},

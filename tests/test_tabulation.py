@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
     for network in ("resnet8", "resnet14"):
         for seed in (0, 1):
-            _log(tmp_path / f"teacher/{network}-{seed}.csv")
+            _log(tmp_path / f"teacher/{seed}/{network}.csv")
     for method, keep in (("dense", 1.0), ("scratch", 0.7), ("scratch", 0.5), ("fpgm", 0.7), ("fpgm", 0.5)):
         timings = {"masked": {"1": TIMING}, "compact": {"1": TIMING, "128": TIMING}, "repeats": 9}
         (tmp_path / f"latency/{method}-{keep}-0.json").write_text(json.dumps(timings))
@@ -57,6 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _log(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
     path.write_text("epoch,lr,loss,train_top1,validation_top1,mask_changes\n1,0.10,2.50,40.0,41.0,3\n2,0.05,1.50,60.0,,0\n")
 
 

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from lib.checkpoint import Checkpoint
 from lib.checkpoint import load as load_checkpoint
@@ -19,18 +18,20 @@ TIMES_CHANCE = 1.5
 
 
 def assemble(teachers: tuple[str | Given, ...], trained: Path, setting: Setting, out: Path) -> None:
-    """Copy the checkpoints of the named teachers into folder `out`, where `load` finds them.
+    """Copy the checkpoints of the named teachers into folder `out`, where `load` finds them; others that it held go.
 
-    trained: the folder of the suite's own teachers, <network>-<seed>.safetensors. Raises ValueError for a file that is not
-    there or is another one, and for teachers that do not fit the data or know nothing about it.
+    trained: the folder of the suite's own teachers, <network>.safetensors. Raises ValueError for a file that is not there or
+    is another one, and for teachers that do not fit the data or know nothing about it.
     """
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for old in out.glob("*.safetensors"):
+        old.unlink()
     for number, teacher in enumerate(teachers):
-        path = Path(teacher.file) if isinstance(teacher, Given) else trained / f"{teacher}-{setting.seed}.safetensors"
-        if isinstance(teacher, Given):
-            _verify(path, teacher.sha256)
-        shutil.copy(path, out / f"{number}-{path.name}")
+        path = verified(teacher) if isinstance(teacher, Given) else trained / f"{teacher}.safetensors"
+        if not path.is_file():
+            msg = f"{path} is not there; train {teacher} first (it must be in benchmark.trained)"
+            raise ValueError(msg)
+        shutil.copy(path, out / f"{number:02}-{path.name}")
     load(out, setting)
 
 
@@ -47,14 +48,17 @@ def load(path: Path, setting: Setting) -> Network | Ensemble:
     return members[0] if len(members) == 1 else Ensemble(members)
 
 
-def _verify(path: Path, expected: str) -> None:
+def verified(teacher: Given) -> Path:
+    """The file of a teacher from elsewhere. Raises ValueError when it is not there or not the one that was described."""
+    path = Path(teacher.file)
     if not path.is_file():
         msg = f"distill.teachers: {path} is not there; give the path of a checkpoint"
         raise ValueError(msg)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != expected:
-        msg = f"distill.teachers: {path} has sha256 {found}, not {expected}; correct the one or the other"
+    if found != teacher.sha256:
+        msg = f"distill.teachers: {path} has sha256 {found}, not {teacher.sha256}; correct the one or the other"
         raise ValueError(msg)
+    return path
 
 
 def _member(path: Path, setting: Setting) -> Network:
@@ -68,7 +72,7 @@ def _member(path: Path, setting: Setting) -> Network:
     network = teacher.network.to(setting.device)
     at_home = (teacher.mean, teacher.std) == (tuple(data.mean), tuple(data.std))
     if not at_home:
-        network.register_forward_pre_hook(_Renormalised(teacher, setting))
+        _renormalise(network, teacher, setting)
     chance = 100.0 / len(data.classes)
     noted = teacher.notes.get("validation_top1") if at_home else None
     top1 = evaluate(network, setting.batches("validation", STILL)).top1 if noted is None else noted
@@ -79,15 +83,14 @@ def _member(path: Path, setting: Setting) -> Network:
     return network
 
 
-class _Renormalised:
-    """Turns images normalised for this data set into what a teacher from elsewhere was trained on."""
+def _renormalise(network: Network, teacher: Checkpoint, setting: Setting) -> None:
+    """Let the network turn images normalised for this data set into what it was trained on.
 
-    def __init__(self, teacher: Checkpoint, setting: Setting) -> None:
-        values = (teacher.mean, teacher.std, setting.dataset.mean, setting.dataset.std)
-        theirs, their_spread, ours, our_spread = (
-            torch.tensor(value, device=setting.device).view(1, -1, 1, 1) for value in values
-        )
-        self.scale, self.shift = our_spread / their_spread, (ours - theirs) / their_spread
-
-    def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (inputs[0] * self.scale + self.shift,)
+    Scale and shift become part of its state, so that an unfinished training knows its teacher by them too.
+    """
+    values = (teacher.mean, teacher.std, setting.dataset.mean, setting.dataset.std)
+    theirs, their_spread, ours, our_spread = (torch.tensor(value, device=setting.device).view(1, -1, 1, 1) for value in values)
+    scale, shift = our_spread / their_spread, (ours - theirs) / their_spread
+    network.register_buffer("input_scale", scale)
+    network.register_buffer("input_shift", shift)
+    network.register_forward_pre_hook(lambda _, inputs: (inputs[0] * scale + shift,))

@@ -27,7 +27,8 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
     if not shown:
         return drawing.message("No training log is there yet: run dvc repro")
     colours = drawing.colours(_in_order((DENSE, *benchmark.methods)))
-    networks = dict(zip(sorted(benchmark.trained, key=benchmark.network.__eq__), itertools.cycle(drawing.GREYS), strict=False))
+    teachers = [name for name in benchmark.trained if name != benchmark.network]
+    networks = dict(zip((*teachers, benchmark.network), itertools.cycle(drawing.GREYS), strict=False))
     dashes = drawing.dashes(sorted({DENSE_KEEP_RATIO, *benchmark.keep_ratios}, reverse=True))
     rows = -(-len(shown) // COLUMNS)
     with drawing.look():

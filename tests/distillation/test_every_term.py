@@ -24,7 +24,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "hap": {"teacher_blocks": 2},
     "kd": {"temperature": 4.0},
     "lsp": {"teacher_maps": 3},
-    "lsp2": {"window": None},
+    "lsp2": {"window": 4},
     "mat": {"window": 2},
     "rc": {},
     "sp": {"stages": 1},
@@ -49,6 +49,8 @@ REFUSED = {  # terms that pair stages or blocks of networks that have other ones
         for name in ("at", "feature", "rc")
         for pair in UNLIKE
     },
+    ("lsp2", "vgg11", "resnet8"): "the student has 8 blocks and the teacher 3; window: null follows all",
+    ("lsp2", "resnet18", "resnet8"): "the student has 8 blocks and the teacher 3; window: null follows all",
     ("mat", "vgg11", "resnet8"): "3 teacher blocks do not spread over 8 of the student",
     ("mat", "resnet18", "resnet8"): "3 teacher blocks do not spread over 8 of the student",
     ("mat", "resnet20", "vgg16"): "13 teacher blocks do not spread over 9 of the student",

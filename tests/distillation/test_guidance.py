@@ -59,7 +59,7 @@ def test_a_note_about_other_data_is_not_believed(setting: Setting, tmp_path: Pat
 
 
 def test_one_teacher_is_its_network(setting: Setting, tmp_path: Path) -> None:
-    path = teacher(tmp_path / "resnet8-0.safetensors", setting)
+    path = teacher(tmp_path / "resnet8.safetensors", setting)
     assemble(("resnet8",), tmp_path, setting, tmp_path / "guide")
     for source in (path, tmp_path / "guide"):
         found = load(source, setting)
@@ -68,8 +68,8 @@ def test_one_teacher_is_its_network(setting: Setting, tmp_path: Path) -> None:
 
 
 def test_the_logits_of_several_are_averaged_and_another_assembly_replaces_them(setting: Setting, tmp_path: Path) -> None:
-    teacher(tmp_path / "resnet8-0.safetensors", setting, 1)
-    teacher(tmp_path / "resnet20-0.safetensors", setting, 2, "resnet20")
+    teacher(tmp_path / "resnet8.safetensors", setting, 1)
+    teacher(tmp_path / "resnet20.safetensors", setting, 2, "resnet20")
     given = teacher(tmp_path / "far/given.safetensors", setting, 3, "resnet14")
     teachers = ("resnet20", "resnet8", Given(str(given), sha256(given)))
     assemble(teachers, tmp_path, setting, tmp_path / "guide")
@@ -92,6 +92,17 @@ def test_another_file_than_described_is_refused(setting: Setting, tmp_path: Path
         assemble((Given("gone.safetensors", "0" * 64),), tmp_path, setting, tmp_path / "guide")
     with pytest.raises(ValueError, match="guide holds no teacher; run the guide stage"):
         load(tmp_path / "guide", setting)
+    with pytest.raises(ValueError, match=r"resnet44.safetensors is not there; train resnet44 first"):
+        assemble(("resnet44",), tmp_path, setting, tmp_path / "guide")
+
+
+def test_assembling_removes_checkpoints_only(setting: Setting, tmp_path: Path) -> None:
+    teacher(tmp_path / "resnet8.safetensors", setting)
+    (tmp_path / "guide").mkdir()
+    for name in ("old.safetensors", "thesis.txt"):
+        (tmp_path / "guide" / name).touch()
+    assemble(("resnet8",), tmp_path, setting, tmp_path / "guide")
+    assert sorted(path.name for path in (tmp_path / "guide").iterdir()) == ["00-resnet8.safetensors", "thesis.txt"]
 
 
 def test_a_teacher_of_other_images_is_refused(setting: Setting, tmp_path: Path) -> None:
@@ -111,6 +122,7 @@ def test_a_teacher_from_elsewhere_sees_images_as_it_was_trained(
     pixels = ours * data.std[0] + data.mean[0]
     expected = lived_in("resnet8", 0, in_channels=1)((pixels - 0.2) / 0.7)
     found = load(path, setting)
+    assert {"input_scale", "input_shift"} <= found.state_dict().keys()  # what a resumed training knows its teacher by
     with torch.no_grad():
         assert torch.allclose(found(ours), expected, atol=1e-5)
         assert not torch.allclose(lived_in("resnet8", 0, in_channels=1)(ours), expected, atol=1e-2)

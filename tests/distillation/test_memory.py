@@ -1,6 +1,7 @@
 """A teacher's remembered outputs are those that it gives, of the right images, and only of images that stay the same."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,15 +67,20 @@ def test_augmented_images_are_refused(augmentation: dict[str, int]) -> None:
 
 def test_a_distillation_with_a_memory_ends_where_one_without_does(tmp_path: Path) -> None:
     interrupted.prepare(tmp_path)
+    with pytest.raises(ValueError, match="the teacher's outputs for 24 images need"):
+        interrupted.train("distill", tmp_path, tmp_path / "no-room", _still(1e-9))
     runs = []
     for room in (None, 1.0):
-        given = interrupted.document(distill__cache_gib=room)
-        given["augmentation"] = {"flip": False, "crop_padding": 0}
-        out = interrupted.train("distill", tmp_path, tmp_path / f"room-{room}", given)
+        out = interrupted.train("distill", tmp_path, tmp_path / f"room-{room}", _still(room))
         runs.append(out.with_suffix(".csv").read_text().splitlines())
     for plain, remembered in zip(*runs, strict=True):
         for a, b in zip(plain.split(","), remembered.split(","), strict=True):
             assert a == b or float(a) == pytest.approx(float(b), rel=1e-3)
+
+
+def _still(room: float | None) -> dict[str, Any]:
+    given = interrupted.document(distill__cache_gib=room)
+    return given | {"augmentation": {"flip": False, "crop_padding": 0}}
 
 
 def test_a_suite_that_keeps_outputs_of_augmented_images_is_refused_before_any_work() -> None:
