@@ -20,19 +20,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, required=True, metavar="N", help="how many at once")
     jobs = parser.parse_args().jobs
+    _dvc("check")  # and the code manifests before it: what they say decides what else is stale
     with Repo() as repo:
         graph = {stage.addressing: frozenset(n.addressing for n in needs) for stage, needs in repo.index.graph.adj.items()}
         stale = repo.status()
     todo = batched(chains(graph, affected(graph, stale) - ALONE), jobs)
-    try:
-        run_all(todo, _repro, jobs)
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"error: {' '.join(error.cmd)} failed, see above; mend the cause and run the same command again")
+    run_all(todo, _repro, jobs)
 
 
 def _repro(chain: Chain) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--single-item", *chain], check=True)
+    _dvc("--single-item", *chain)
+
+
+def _dvc(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *words], check=True)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {' '.join(error.cmd)} failed, see above; mend the cause and run the same command again")

@@ -14,8 +14,8 @@ from lib.networks.network import Architecture
 from lib.params import parse
 from lib.params import read as read_section
 from lib.pruning.masks import apply_
-from tests.closure import ROOT
 from tests.networks_for_tests import random_masks
+from tests.tiny import ROOT
 
 DESCRIPTION = read_section({"d": parse((ROOT / "suites/foreign-ahsg-ht-resnet20.yaml").read_text())}, "d", Description)
 CHECKPOINT = os.environ.get("FOREIGN_CHECKPOINT")

@@ -21,7 +21,19 @@ from stages.command import run as run_stage
 from tests import tiny
 
 SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "stages").glob("*.py") if path.stem not in ("__init__", "command"))
-GRAPH = ("check", "download", "train_teacher", "guide", "prune", "distill", "compact", "measure", "latency", "tabulate")
+GRAPH = (
+    "code",
+    "check",
+    "download",
+    "train_teacher",
+    "guide",
+    "prune",
+    "distill",
+    "compact",
+    "measure",
+    "latency",
+    "tabulate",
+)
 PRUNED = "ahsg_ht-0.5-0"
 
 
@@ -68,6 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data, networks = folder / "data", folder / "models"
     training = {"seed": 0, "data": data, "scratch": folder / "scratch"}
     teacher, guide = (networks / f"teacher/0/{name}.safetensors" for name in ("resnet8", "resnet14"))
+    _stage("code", folder, out=folder / "code")
     _stage("check", folder, out=folder / "checked.txt")
     _stage("download", folder, cache=folder / "cache", out=data)
     for path in (teacher, guide):
@@ -259,6 +272,7 @@ def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
     pruning = {"method": "ahsg_ht", "keep_ratio": 0.5, "compaction": "scatter", "teacher": teacher, "guide": teacher}
     arguments: dict[str, dict[str, object]] = {
         "check": {},
+        "code": {},
         "download": {"cache": empty / "cache"},
         "train_teacher": {"network": "resnet8", **training},
         "guide": {"seed": 0, "teachers": networks / "teacher/0", "data": folder / "data"},
