@@ -184,9 +184,11 @@ def test_editing_one_method_makes_its_cells_stale_and_no_others(project: Path) -
     text = method.read_text()
     method.write_text(text + "\n# an edit\n")
     try:
-        stale = subprocess.run(dvc("status", "--json"), cwd=project, capture_output=True, text=True, check=False).stdout
+        run(project, *dvc("repro", "--quiet", "code"))
+        stale = run(project, *dvc("status", "--json"))
     finally:
         method.write_text(text)
+        run(project, *dvc("repro", "--quiet", "code"))
     names = set(yaml.safe_load(stale))
     assert "prune@l1-0.5-0" in names
     assert names == {"check", "prune@l1-0.5-0"}  # check re-reads every method's settings and gives the same output
