@@ -5,7 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 Graph = Mapping[str, frozenset[str]]  # node -> the nodes it needs first
 Chain = tuple[str, ...]
-BATCHES = 5
+BATCHES = 3
 
 
 def affected(graph: Graph, stale: Iterable[str]) -> set[str]:
