@@ -7,6 +7,7 @@ The two take turns call by call; medians over all turns. A projection filter by 
 
 import time
 from collections.abc import Callable
+from itertools import count
 from statistics import median
 
 import torch
@@ -60,9 +61,15 @@ def main() -> None:
     method = ahsg_ht.method(pruned, params, request)
     optimizer = method.optimizer(list(pruned.parameters()), SETTINGS)
     theirs = sgd(list(original.parameters()), SETTINGS)
+    steps_done = count()
+
+    def ours() -> None:
+        optimizer.step()
+        method.after_step(Moment(0, next(steps_done), optimizer))
+
     calls: dict[str, Callable[[], object]] = {
         **steps,
-        "AHSG-HT": lambda: (optimizer.step(), method.after_step(Moment(0, 0, optimizer))),
+        "AHSG-HT": ours,
         "SGD and a projection filter by filter": lambda: (theirs.step(), filter_by_filter(original)),
     }
     times: dict[str, list[float]] = {name: [] for name in calls}
