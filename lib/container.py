@@ -1,0 +1,200 @@
+"""A compact network in one file as small as it gets, which a reader either gives back bit for bit or refuses.
+
+    magic FPBNET | version u16 | length of the file u64 | sha256 of all that follows | length u32 and header (zlib, JSON)
+    | kept channels as bitmaps, a layer and a space after the other | tensors in the order of the network's state
+
+Little endian. A tensor is what is smaller: its raw bytes, or the table of its distinct values and a coded stream of indices
+into it (lib.huffman), which serves shared weights without knowing of them. Names, shapes and types follow from the
+architecture.
+"""
+
+import hashlib
+import json
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lib import huffman
+from lib.checkpoint import Checkpoint, load
+from lib.huffman import Coder, Message
+from lib.networks import build
+from lib.networks.network import Architecture, Network, Plan
+
+MAGIC, VERSION, SUFFIX = b"FPBNET", 1, ".bin"
+FRONT = struct.Struct("<6sHQ32s")
+COUNT = struct.Struct("<I")
+STREAM = struct.Struct("<II")  # distinct values, words
+KINDS: tuple[Coder | None, ...] = (None, "huffman", "ans")  # None: raw
+BITS: Mapping[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+MODEL: Mapping[str, np.dtype[Any]] = {"huffman": np.dtype("<u1"), "ans": np.dtype("<u4")}
+
+
+@dataclass
+class Sizes:
+    """Bytes by part (conv, linear, batch_norm, codebook, index, header), and of the coded streams: bits and least bits."""
+
+    parts: Counter[str] = field(default_factory=Counter)
+    stream_bits: int = 0
+    entropy_bits: float = 0.0
+
+
+class Packed(NamedTuple):
+    """A file's content and where its bytes go."""
+
+    content: bytes
+    sizes: Sizes
+
+
+def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
+    """A compact (or dense) network as a container. Raises ValueError for one with masks, or with NaN anywhere."""
+    if checkpoint.masks is not None:
+        msg = "only a network without masks is packed; give the checkpoint of the compact stage"
+        raise ValueError(msg)
+    network, sizes = checkpoint.network, Sizes()
+    broken = [name for name, tensor in network.state_dict().items() if tensor.isnan().any()]
+    if broken:
+        msg = f"NaN in {', '.join(broken)}: such a network is good for nothing; train it again"
+        raise ValueError(msg)
+    architecture = network.architecture
+    header = {
+        "architecture": [architecture.name, architecture.num_classes, architecture.in_channels, list(architecture.hidden)],
+        "dense": architecture.plan is None,
+        "shape": checkpoint.shape,
+        "mean": checkpoint.mean,
+        "std": checkpoint.std,
+        "notes": dict(checkpoint.notes),
+    }
+    text = zlib.compress(json.dumps(header, sort_keys=True).encode(), 9)
+    index = b"" if architecture.plan is None else _bitmaps(architecture)
+    tensors = [_packed(tensor, coder, _part(network, name), sizes) for name, tensor in network.state_dict().items()]
+    body = b"".join([COUNT.pack(len(text)), text, index, *tensors])
+    sizes.parts["index"] = len(index)
+    sizes.parts["header"] = FRONT.size + COUNT.size + len(text)
+    length = FRONT.size + len(body)
+    digest = hashlib.sha256(struct.pack("<HQ", VERSION, length) + body).digest()
+    return Packed(FRONT.pack(MAGIC, VERSION, length, digest) + body, sizes)
+
+
+def unpack(content: bytes) -> Checkpoint:
+    """The network of a container. Raises ValueError that says what is wrong: another kind of file, version, or damage."""
+    if len(content) < FRONT.size or content[: len(MAGIC)] != MAGIC:
+        msg = "this is no packed network of this project; make one with: python -m stages.encode"
+        raise ValueError(msg)
+    _, version, length, digest = FRONT.unpack_from(content)
+    if version != VERSION:
+        msg = f"this packed network has version {version}, this reader knows {VERSION}; read it with the version that wrote it"
+        raise ValueError(msg)
+    body = content[FRONT.size :]
+    if length != len(content) or hashlib.sha256(struct.pack("<HQ", version, length) + body).digest() != digest:
+        msg = f"this packed network is damaged: {len(content)} bytes of {length}, or changed ones; get it anew"
+        raise ValueError(msg)
+    reader = _Reader(body)
+    header = json.loads(zlib.decompress(reader.take(*COUNT.unpack(reader.take(COUNT.size)))))
+    name, num_classes, in_channels, hidden = header["architecture"]
+    architecture = Architecture(name, num_classes, in_channels, tuple(hidden))
+    if not header["dense"]:
+        architecture = Architecture(name, num_classes, in_channels, tuple(hidden), _plan(architecture, reader))
+    network = build(architecture)
+    network.load_state_dict({key: _unpacked(reader, tensor) for key, tensor in network.state_dict().items()})
+    shape, mean, std = (tuple(header[key]) for key in ("shape", "mean", "std"))
+    return Checkpoint(network.eval(), None, shape, mean, std, header["notes"])
+
+
+def opened(path: Path) -> Checkpoint:
+    """A network from a file, packed or a checkpoint. Raises ValueError that names the file and says what is wrong."""
+    with path.open("rb") as file:
+        packed = file.read(len(MAGIC)) == MAGIC
+    if not packed and path.suffix != SUFFIX:
+        return load(path)
+    try:
+        return unpack(path.read_bytes())
+    except ValueError as error:
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
+
+
+class _Reader:
+    def __init__(self, content: bytes) -> None:
+        self.content, self.place = content, 0
+
+    def take(self, length: int) -> bytes:
+        start = self.place
+        self.place += length
+        return self.content[start : self.place]
+
+    def array(self, kind: np.dtype[Any], count: int) -> NDArray[Any]:
+        return np.frombuffer(self.take(kind.itemsize * count), kind)
+
+
+def _sets(architecture: Architecture) -> Iterator[tuple[str, str, int]]:
+    """Every set of a plan: filters or spaces, its name, and how many there are when nothing is pruned."""
+    dense = build(Architecture(architecture.name, architecture.num_classes, architecture.in_channels, architecture.hidden))
+    yield from (("filters", name, len(weight)) for name, weight in dense.filters().items())
+    yield from (("spaces", name, width) for name, width in dense.widths.items())
+
+
+def _bitmaps(architecture: Architecture) -> bytes:
+    maps = []
+    for part, name, width in _sets(architecture):
+        kept = np.zeros(width, bool)
+        kept[list(getattr(architecture.plan, part)[name])] = True
+        maps.append(np.packbits(kept).tobytes())
+    return b"".join(maps)
+
+
+def _plan(architecture: Architecture, reader: _Reader) -> Plan:
+    found: dict[str, dict[str, tuple[int, ...]]] = {"filters": {}, "spaces": {}}
+    for part, name, width in _sets(architecture):
+        bits = np.unpackbits(reader.array(np.dtype("u1"), -(-width // 8)), count=width)
+        found[part][name] = tuple(np.flatnonzero(bits).tolist())
+    return Plan(**found)
+
+
+def _packed(tensor: Tensor, coder: Coder, part: str, sizes: Sizes) -> bytes:
+    """One tensor, in whichever form is smaller."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    patterns = flat.view(BITS[flat.element_size()]).numpy()
+    raw: bytes = patterns.tobytes()
+    table, symbols = np.unique(patterns, return_inverse=True)
+    if len(table) and len(table) <= len(patterns) // 2 + 1:
+        message = huffman.encode(symbols.astype(np.int32), len(table), coder)
+        model, words = message.model.astype(MODEL[coder]).tobytes(), message.words.astype("<u4").tobytes()
+        codebook = STREAM.pack(len(table), len(message.words)) + table.tobytes() + model
+        if len(codebook) + len(words) < len(raw):
+            sizes.parts["codebook"] += len(codebook)
+            sizes.parts[part] += 1 + len(words)
+            sizes.stream_bits += 8 * len(words)
+            sizes.entropy_bits += huffman.entropy(np.bincount(symbols))
+            coded: bytes = bytes([KINDS.index(coder)]) + codebook + words
+            return coded
+    sizes.parts[part] += 1 + len(raw)
+    return bytes([KINDS.index(None)]) + raw
+
+
+def _unpacked(reader: _Reader, like: Tensor) -> Tensor:
+    """The next tensor, of the shape and type of `like`."""
+    coder = KINDS[reader.take(1)[0]]
+    kind = np.dtype(f"<i{like.element_size()}") if like.element_size() > 1 else np.dtype("u1")
+    if coder is None:
+        patterns = reader.array(kind, like.numel())
+    else:
+        values, words = STREAM.unpack(reader.take(STREAM.size))
+        table, model = reader.array(kind, values), reader.array(MODEL[coder], values)
+        message = Message(coder, model.astype(np.uint32), reader.array(np.dtype("<u4"), words))
+        patterns = table[huffman.decode(message, like.numel())]
+    return torch.from_numpy(patterns.copy()).view(like.dtype).reshape(like.shape)
+
+
+def _part(network: Network, tensor: str) -> str:
+    module = network.get_submodule(tensor.rpartition(".")[0])
+    kinds = {nn.Conv2d: "conv", nn.Linear: "linear", nn.BatchNorm2d: "batch_norm"}
+    return next(name for kind, name in kinds.items() if isinstance(module, kind))
