@@ -26,7 +26,9 @@ NOTED = (
 
 
 def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, compute: Compute) -> dict[str, float]:
-    """Numbers of compact checkpoint `source`; keep_ratio and layers: as asked for. This is the only look at the test labels.
+    """Numbers of compact checkpoint `source`; keep_ratio and layers: as asked for.
+
+    Only here, and where compact and encode prove that nothing changed, are the test labels looked at.
 
     top1, top5 (with more than 5 classes), masked_top1 and validation_top1 in percent; params, macs and bytes are counts;
     sparsity is the share of zeros among the small network's weights, which its dense kernels multiply all the same;

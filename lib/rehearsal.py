@@ -12,6 +12,7 @@ from lib.checkpoint import load
 from lib.distillation.combination import distilled
 from lib.distillation.guidance import verified
 from lib.distillation.sharing import share_classifier_
+from lib.encoding import Params as Encoding
 from lib.networks import build
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Architecture
@@ -19,6 +20,7 @@ from lib.params import ParamsError, read
 from lib.pruning import methods
 from lib.pruning.method import Common, Request
 from lib.pruning.selection import Layers
+from lib.quantization import bits_by_layer
 from lib.randomness import stream
 from lib.suite import DENSE, Benchmark, Given, Teachers
 from lib.training import Training
@@ -44,6 +46,8 @@ def rehearse(document: Mapping[str, Any]) -> None:
     for name in benchmark.distillers:
         chosen = document["distill"]["distillers"][name]
         jobs[f"distill.distillers.{name}"] = partial(_distil, document, benchmark, **chosen)
+    network = build(Architecture(benchmark.network, CLASSES, SHAPE[0]))
+    jobs["encode.bits"] = partial(bits_by_layer, network, read(document, "encode", Encoding).patterns)
     found = []
     for place, job in jobs.items():
         try:

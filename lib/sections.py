@@ -11,6 +11,7 @@ from lib.computing import Compute
 from lib.datasets import Params as Data
 from lib.distillation import terms
 from lib.distillation.distilling import Distiller, Room
+from lib.encoding import Params as Encoding
 from lib.latency import Params as Latency
 from lib.networks import NETWORKS
 from lib.params import ParamsError
@@ -32,6 +33,7 @@ FIXED: Mapping[str, Any] = {
     "distill.teachers": Teachers,
     "distill.cache_gib": Room,
     "distill.training": Training,
+    "encode": Encoding,
     "latency": Latency,
 }
 HINTS = dict.fromkeys(("benchmark.network", "distill.teachers"), " (others: add them to benchmark.trained)")

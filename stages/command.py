@@ -1,26 +1,33 @@
-"""The command line that all stages share: every argument is required, errors are one message without a traceback."""
+"""The command line that all stages share: what may not be None is required, errors are one message without a traceback."""
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 HELP = {Path: "PATH", int: "N", float: "X", str: "NAME"}
 
 
 def arguments(description: str | None, **kinds: Any) -> argparse.Namespace:
-    """Parse `--name VALUE` for each keyword, and `--params FILE`: a keyword `keep_ratio=float` is `--keep-ratio X`."""
+    """Parse `--name VALUE` for each keyword, and `--params FILE`: a keyword `keep_ratio=float` is `--keep-ratio X`.
+
+    A Literal allows its values only; `Path | None` may be left out.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: params.yaml")
     for name, kind in kinds.items():
-        choices = get_args(kind)  # of a Literal
+        options = get_args(kind)
+        optional = NoneType in options
+        plain = options[0] if optional else kind
+        choices = options if options and not optional else None
         parser.add_argument(
             f"--{name.replace('_', '-')}",
-            type=str if choices else kind,
-            choices=choices or None,
-            required=True,
-            metavar=None if choices else HELP[kind],
+            type=str if choices else plain,
+            choices=choices,
+            required=not optional,
+            metavar=None if choices else HELP[plain],
         )
     return parser.parse_args()
 

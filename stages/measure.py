@@ -1,6 +1,7 @@
 """Measure a compact network: accuracy on the test split, parameters, MACs, bytes.
 
-Reads a compact checkpoint and the data folder; writes flat numeric JSON.
+Reads a compact checkpoint, the numbers of its packed form (the .json of stage encode; may be left out) and the data folder;
+writes flat numeric JSON.
 """
 
 import json
@@ -17,10 +18,12 @@ from stages.command import arguments, run
 
 def main() -> None:
     """One cell."""
-    given = arguments(__doc__, source=Path, data=Path, keep_ratio=float, out=Path)
+    given = arguments(__doc__, source=Path, encoded=Path | None, data=Path, keep_ratio=float, out=Path)
     document = parse(given.params.read_text())
     compute, layers = read(document, "compute", Compute), read(document, "prune.layers", Layers)
     numbers = measure(given.source, load(given.data), given.keep_ratio, layers, compute)
+    if given.encoded is not None:
+        numbers |= json.loads(given.encoded.read_text())
     write_text(given.out, json.dumps(numbers, indent=2, sort_keys=True) + "\n")
 
 

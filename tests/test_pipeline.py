@@ -42,6 +42,7 @@ def test_every_stage_of_the_design_is_in_the_graph() -> None:
         "prune",
         "distill",
         "compact",
+        "encode",
         "measure",
         "latency",
         "tabulate",
@@ -121,7 +122,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "distillers": ["kd"],
     }
     params["distill"]["teachers"] = ["resnet8"]
-    for training in (params["teacher"], params["prune"]["training"], params["distill"]["training"]):
+    for training in (
+        params["teacher"],
+        params["prune"]["training"],
+        params["distill"]["training"],
+        params["encode"]["training"],
+    ):
         training["epochs"] = 2
     params["prune"]["scratch_epochs"] = 2
     params["latency"] |= {"warmup": 1, "repeats": 3}
@@ -158,7 +164,7 @@ def run(folder: Path, *words: str) -> str:
 
 def test_run_from_nothing_writes_the_table_and_the_pictures(project: Path) -> None:
     written = {path.name for path in (project / "metrics/digits").iterdir()}
-    assert {"table.csv", "table.md", "summary.csv", "summary.json", "accuracy_macs.png", "training.png"} <= written
+    assert {"table.csv", "table.md", "summary.csv", "summary.json", "accuracy_macs.png", "accuracy_bytes.png"} <= written
     table = (project / "metrics/digits/table.csv").read_text().splitlines()
     assert sum(line.startswith("ours,") for line in table) == 3  # two methods and dense
 

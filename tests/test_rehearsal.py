@@ -109,3 +109,9 @@ def test_a_teacher_from_elsewhere_is_opened_and_paired(tmp_path: Path) -> None:
     found["distill"]["teachers"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(ParamsError, match=r"^distill\.distillers\.kd_at: at pairs stages one by one, got 3 .* and 5"):
         rehearse(found)
+
+
+def test_bits_for_layers_that_are_not_there_are_told() -> None:
+    found = document("encode.bits", {"*": 5, "layer9.*": 4})
+    with pytest.raises(ParamsError, match=r"^encode\.bits: layer9\.\* fits no layer of resnet8; it has: conv1, "):
+        rehearse(found)

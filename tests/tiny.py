@@ -23,7 +23,7 @@ def document(**changes: Any) -> dict[str, Any]:
     """suites/digits.yaml made tiny; `teacher__lr=1.0` changes teacher.lr."""
     found = parse((ROOT / "suites/digits.yaml").read_text())
     short = {"epochs": 2, "batches": {"kind": "constant", "size": 256, "last": "merge"}}
-    for training in (found["teacher"], found["prune"]["training"], found["distill"]["training"]):
+    for training in (found["teacher"], found["prune"]["training"], found["distill"]["training"], found["encode"]["training"]):
         training.update(copy.deepcopy(short))
     found["prune"]["ahsg_ht"] |= {"guide": {"feature": 1.0}, "warmup_epochs": 0, "batches": None}
     found["prune"]["kdfs"]["finetune_epochs"] = 1
