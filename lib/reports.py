@@ -20,7 +20,9 @@ NOTES = (
     "network without distillation (none), to the same with logit distillation only (kd).",
     "dense, scratch (the small shape of uniform pruning, trained from its initialisation) and random (random filters) are "
     "controls.",
-    "File is the compact network's, as it can be taken away (k, M: powers of 1000).",
+    "File is the compact network's in float32, as it can be taken away (k, M: powers of 1000).",
+    "Encoded is its file with shared weights, coded without loss; in brackets how many times smaller than all numbers of the "
+    "dense network in float32. Its top-1 is that of the network read back from the file, in brackets the change.",
     "Zeros are the share of zeros among the weights of the compact network. Its dense kernels multiply them like any other "
     "number, so they save neither time nor MACs.",
     "Epochs are all that a row's network has behind it, its teacher's included.",
@@ -82,6 +84,8 @@ def _columns() -> list[Column]:
         ("FLOPs (MACs)", _macs),
         ("Zeros", lambda row: "" if _number(row["sparsity"], ".3f") in ("", "0.000") else f"{row['sparsity']:.1%}"),
         ("File", lambda row: _number(row["bytes"], "") and f"{scaled(row['bytes'])}B"),
+        ("Encoded", lambda row: "" if pd.isna(row["encoded_bytes"]) else _encoded(row)),
+        ("Top-1 % encoded", _encoded_top1),
         ("Epochs", lambda row: _number(row["epochs"], ".0f")),
     ]
 
@@ -132,6 +136,16 @@ def _paired(row: Row) -> str:
 
 def _fewer(value: float, ratio: float) -> str:
     return scaled(value) + ("" if pd.isna(ratio) else f" ({1 / ratio:.2f}×)")  # noqa: RUF001
+
+
+def _encoded_top1(row: Row) -> str:
+    """And in brackets what encoding changed."""
+    change = _number(row["encoded_top1"] - row["top1_mean"], "+z.2f")
+    return change and f"{row['encoded_top1']:.2f} ({change})"
+
+
+def _encoded(row: Row) -> str:
+    return f"{scaled(row['encoded_bytes'])}B ({row['encoded_ratio']:.1f}×)"  # noqa: RUF001
 
 
 def _macs(row: Row) -> str:

@@ -9,7 +9,10 @@ from lib.suite import DENSE, Suite
 GROUP = ["dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction"]
 CONTROLS = (DENSE, "scratch", "random")
 REFERENCES = ("none", "kd")
-MEANS = ("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio", "sparsity")
+MEANS = (
+    *("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio", "sparsity"),
+    *("encoded_top1", "encoded_bytes", "encoded_ratio"),
+)
 COLUMNS = ["top1_mean", "top1_std", "n", "params", "macs", "macs_ratio", "bytes", "delta_to_dense", "delta_n"]
 
 
@@ -54,12 +57,15 @@ def headline(summary: pd.DataFrame, suite: Suite) -> dict[str, Any]:
     """The few numbers to compare between commits, nested by method, keep ratio in percent, distiller."""
     top1: dict[str, Any] = {}
     macs_ratio: dict[str, Any] = {}
+    encoded: dict[str, Any] = {}
     for row in summary.to_dict("records"):
         size = f"keep_{100 * row['keep_ratio']:g}"
         top1.setdefault(row["method"], {}).setdefault(size, {})[row["distiller"]] = round(row["top1_mean"], 4)
         macs_ratio.setdefault(row["method"], {})[size] = round(row["macs_ratio"], 6)
+        if not pd.isna(row["encoded_ratio"]):
+            encoded.setdefault(row["method"], {}).setdefault(size, {})[row["distiller"]] = round(row["encoded_ratio"], 4)
     counts = {"expected": len(suite.cells), "found": int(summary["n"].sum())}
-    return {"cells": counts, "macs_ratio": macs_ratio, "top1": top1}
+    return {"cells": counts, "macs_ratio": macs_ratio, "top1": top1} | ({"encoded_ratio": encoded} if encoded else {})
 
 
 def dense_macs(summary: pd.DataFrame) -> float:

@@ -8,13 +8,16 @@ import pandas as pd
 from lib import summaries
 from lib.results import IDENTITY
 
-MEASURED = ("epochs", "top1", "top5", "params", "macs", "macs_ratio", "sparsity", "bytes", "max_abs_logit_difference")
+MEASURED = (
+    *("epochs", "top1", "top5", "params", "macs", "macs_ratio", "sparsity", "bytes", "max_abs_logit_difference"),
+    *("encoded_top1", "encoded_bytes", "encoded_ratio"),
+)
 DETAILS = ("keep_ratio_achieved", "params_ratio", "macs_fractional", "masked_top1", "validation_top1", "classes")
 PUBLISHED = ("start", "top1_std", "n", "baseline_top1", "counting", "source", "url")
 TEXT_COLUMNS = 3
 
-_COUNTS = ("seed", "epochs", "params", "macs", "bytes", "classes", "n", "delta_n", "batch")
-_PERCENTS = ("top1", "top5", "masked_top1", "validation_top1", "baseline_top1", "top1_mean", "top1_std")
+_COUNTS = ("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n", "batch")
+_PERCENTS = ("top1", "top5", "masked_top1", "validation_top1", "baseline_top1", "top1_mean", "top1_std", "encoded_top1")
 _DELTAS = ("delta_to_dense", *(f"delta_to_{name}" for name in summaries.REFERENCES))
 _FORMATS: Mapping[str, str] = {
     **dict.fromkeys(_COUNTS, ".0f"),

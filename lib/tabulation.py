@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lib import atomic, logs, published, reports, results, suite, summaries, tables, timings
-from lib.plots import accuracy, latency, losses, ranking, training
+from lib.plots import accuracy, latency, losses, ranking, sizes, training
 from lib.suite import Suite
 
 
@@ -78,6 +78,7 @@ def pictures(gathered: Gathered) -> dict[str, bytes]:
     wanted, summary = gathered.suite, summaries.summarise(gathered.cells)
     return {
         "accuracy_macs.png": accuracy.picture(wanted, summary, gathered.published),
+        "accuracy_bytes.png": sizes.picture(wanted, summary),
         "methods.png": ranking.picture(wanted, summary),
         "latency_macs.png": latency.picture(wanted, gathered.timings, gathered.cells),
         "training.png": training.picture(wanted, gathered.logs),

@@ -10,7 +10,7 @@ import pytest
 from matplotlib import image
 
 from lib import summaries
-from lib.plots import accuracy, drawing, latency, losses, training
+from lib.plots import accuracy, drawing, latency, losses, sizes, training
 from lib.suite import Benchmark, Suite
 
 SUITE = Suite(
@@ -24,7 +24,9 @@ SUITE = Suite(
 def _cells(suite: Suite) -> pd.DataFrame:
     names = {"dataset": suite.dataset, "network": "resnet20", "teacher": suite.teacher, "compaction": "coupled"}
     rows = [cell._asdict() | {"top1": 90 * cell.keep_ratio + cell.seed, "macs": 1e6 * cell.keep_ratio} for cell in suite.cells]
-    return pd.DataFrame(rows).assign(**names, params=1e3, macs_ratio=lambda cells: cells["keep_ratio"])
+    shares = {"macs_ratio": lambda cells: cells["keep_ratio"], "bytes": lambda cells: 1e5 * cells["keep_ratio"]}
+    packed = {"encoded_bytes": lambda cells: 2e4 * cells["keep_ratio"], "encoded_top1": lambda cells: cells["top1"] - 0.1}
+    return pd.DataFrame(rows).assign(**names, params=1e3, encoded_ratio=20.0, **shares, **packed)
 
 
 def _published(method: str, macs_ratio: float) -> pd.DataFrame:
@@ -71,6 +73,7 @@ def _draw_all(published: pd.DataFrame) -> list[bytes]:
         latency.picture(SUITE, _timings(1, 128), cells),
         training.picture(SUITE, _logs("teacher", "pruned", "distilled")),
         losses.picture(SUITE, _logs("teacher", "pruned", "distilled")),
+        sizes.picture(SUITE, summaries.summarise(cells)),
     ]
 
 
@@ -97,6 +100,14 @@ def test_published_points_change_the_picture() -> None:
     summary = summaries.summarise(_cells(SUITE))
     without = accuracy.picture(SUITE, summary, _published("fpgm", 0.6).head(0))
     assert accuracy.picture(SUITE, summary, _published("fpgm", 0.6)) != without
+
+
+def test_what_ships_is_drawn_once_something_is_encoded() -> None:
+    summary = summaries.summarise(_cells(SUITE))
+    drawn = sizes.picture(SUITE, summary)
+    assert sizes.picture(SUITE, summary.assign(encoded_top1=summary["encoded_top1"] - 5)) != drawn
+    nothing = sizes.picture(SUITE, summary.assign(encoded_bytes=float("nan")))
+    assert _pixels(nothing).shape[0] == 2 * drawing.DPI
 
 
 def test_spread_over_seeds_is_drawn_only_when_there_is_one() -> None:

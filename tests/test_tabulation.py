@@ -78,7 +78,8 @@ def _all(folder: Path) -> dict[str, str | bytes]:
 def test_table_has_the_promised_columns_and_every_cell(folder: Path) -> None:
     lines = _texts(folder)["table.csv"].splitlines()
     promised = "origin,dataset,network,teacher,method,keep_ratio,distiller,compaction,seed,epochs,top1,top5,params,macs,"
-    assert lines[0].startswith(promised + "macs_ratio,sparsity,bytes,max_abs_logit_difference,keep_ratio_achieved,")
+    promised += "macs_ratio,sparsity,bytes,max_abs_logit_difference,encoded_top1,encoded_bytes,encoded_ratio,"
+    assert lines[0].startswith(promised + "keep_ratio_achieved,")
     assert lines[1].startswith("ours,digits,resnet8,resnet14,dense,1.0,none,scatter,0,9,90.0000,,1000,10000,1.000000,,,")
     assert len(lines) == 1 + 20
 
@@ -134,6 +135,27 @@ def test_logs_keep_the_text_that_was_logged(folder: Path) -> None:
     assert len(lines) == 1 + 2 * (4 + 10 + 20)
 
 
+def test_encoded_columns_and_headline_are_there_once_something_is_encoded(folder: Path) -> None:
+    before = _texts(folder)
+    assert "Encoded" not in before["table.md"].split("- ")[0]
+    assert "encoded_ratio" not in json.loads(before["summary.json"])
+    for seed, top1 in ((0, 62.75), (1, 65.25)):
+        path = folder / f"cells/fpgm-0.7-none-{seed}.json"
+        packed = {"encoded_top1": top1, "encoded_bytes": 20_000, "encoded_ratio": 17.24, "encoded_bytes_conv": 11}
+        path.write_text(json.dumps(json.loads(path.read_text()) | packed))
+    after = _texts(folder)
+    (row,) = [
+        line for line in after["table.md"].splitlines() if line.startswith("| fpgm ") and "| 0.7 " in line and "none" in line
+    ]
+    assert "20.0 kB (17.2×)" in row  # noqa: RUF001
+    assert "64.00 (+0.00)" in row
+    assert json.loads(after["summary.json"])["encoded_ratio"] == {"fpgm": {"keep_70": {"none": 17.24}}}
+    header, *rows = (line.split(",") for line in after["table.csv"].splitlines())
+    chosen = [row for row in rows if row[header.index("encoded_bytes")]]
+    assert [row[header.index("encoded_top1")] for row in chosen] == ["62.7500", "65.2500"]
+    assert {row[header.index("encoded_bytes_conv")] for row in chosen} == {"11"}
+
+
 def test_headline_is_nested_by_method_size_and_distiller(folder: Path) -> None:
     headline = json.loads(_texts(folder)["summary.json"])
     assert headline["top1"]["fpgm"]["keep_70"] == {"kd": 67.0, "none": 64.0}
@@ -165,6 +187,13 @@ def test_stage_writes_every_output_and_says_what_is_missing(
     monkeypatch.setattr("sys.argv", ["tabulate", *arguments])
     tabulate.main()
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
-    pictures_there = {"accuracy_macs.png", "methods.png", "latency_macs.png", "training.png", "losses.png"}
+    pictures_there = {
+        "accuracy_macs.png",
+        "accuracy_bytes.png",
+        "methods.png",
+        "latency_macs.png",
+        "training.png",
+        "losses.png",
+    }
     assert {path.name for path in (folder / "out").iterdir()} == tables_there | pictures_there
     assert capsys.readouterr().err == "missing cells (1): fpgm-0.5-kd-1\n"
