@@ -30,6 +30,7 @@ GRAPH = (
     "prune",
     "distill",
     "compact",
+    "encode",
     "measure",
     "latency",
     "tabulate",
@@ -39,7 +40,7 @@ PRUNED = "ahsg_ht-0.5-0"
 
 def _document() -> dict[str, Any]:
     """One epoch each; the guide and teacher of resnet8 is a resnet14."""
-    changes = {f"{name}__epochs": 1 for name in ("teacher", "prune__training", "distill__training")}
+    changes = {f"{name}__epochs": 1 for name in ("teacher", "prune__training", "distill__training", "encode__training")}
     small = {"kind": "constant", "size": 32, "last": "merge"}  # or the teacher learns nothing, and is refused
     document = tiny.document(prune__scratch_epochs=1, teacher__batches=small, **changes)
     document["distill"]["teachers"] = ["resnet14"]
@@ -96,7 +97,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         distilled, small = (networks / f"{kind}/{key}.safetensors" for kind in ("distilled", "compact"))
         _stage("distill", folder, distiller=distiller, pruned=pruned, guide=guide, out=distilled, **training)
         _stage("compact", folder, source=distilled, data=data, compaction="scatter", out=small)
-        _stage("measure", folder, source=small, data=data, keep_ratio=keep, out=folder / f"cells/{key}.json")
+        packed = networks / f"encoded/{key}.bin"
+        _stage("encode", folder, source=small, export=packed, **training)
+        given = {"source": small, "encoded": packed.with_suffix(".json"), "data": data, "keep_ratio": keep}
+        _stage("measure", folder, out=folder / f"cells/{key}.json", **given)
     source, coupled = networks / "distilled/ahsg_ht-0.5-kd-0.safetensors", networks / "coupled.safetensors"
     _stage("compact", folder, source=source, data=data, compaction="coupled", out=coupled)
     _stage("latency", folder, masked=networks / "distilled", compact=networks / "compact", out=folder / "latency")
@@ -162,6 +166,54 @@ def test_a_cell_holds_numbers(folder: Path) -> None:
     assert dense["macs_ratio"] == dense["params_ratio"] == 1.0
     assert cell["macs"] < dense["macs"]
     assert 10.0 < cell["top1"] <= 100.0
+
+
+def test_the_packed_network_is_a_fraction_and_its_numbers_are_in_the_cell_and_the_table(folder: Path) -> None:
+    packed = folder / "models/encoded/ahsg_ht-0.5-kd-0.bin"
+    cell = json.loads((folder / "cells/ahsg_ht-0.5-kd-0.json").read_text())
+    assert cell["encoded_bytes"] == packed.stat().st_size
+    assert cell["encoded_ratio"] > 10.0
+    assert cell["encoded_bytes"] < cell["bytes"] / 4
+    table = (folder / "tables/table.md").read_text()
+    assert f"({cell['encoded_ratio']:.1f}×)" in table  # noqa: RUF001
+    assert (folder / "tables/accuracy_bytes.png").stat().st_size > 1000
+
+
+def test_what_is_taken_out_of_the_file_is_a_checkpoint_for_every_other_command(folder: Path, tmp_path: Path) -> None:
+    packed, out = folder / "models/encoded/ahsg_ht-0.5-kd-0.bin", tmp_path / "small.safetensors"
+    _in_process("encode", folder, **{"import": packed, "out": out})
+    _in_process("measure", folder, source=out, data=folder / "data", keep_ratio=0.5, out=tmp_path / "cell.json")
+    again, cell = (json.loads(path.read_text()) for path in (tmp_path / "cell.json", folder / "cells/ahsg_ht-0.5-kd-0.json"))
+    assert again["top1"] == cell["encoded_top1"]
+    assert again["macs"] == cell["macs"]
+    assert again["epochs"] == cell["epochs"]
+
+
+@pytest.mark.filterwarnings("default")  # of the exporter
+def test_a_packed_network_becomes_onnx_files(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = folder / "models/encoded/ahsg_ht-0.5-kd-0.bin"
+    names = {"out": tmp_path / "small.onnx", "int8": tmp_path / "small.int8.onnx"}
+    _in_process("export_onnx", folder, source=packed, data=folder / "data", **names)
+    first, second = capsys.readouterr().err.splitlines()[-2:]
+    cell = json.loads((folder / "cells/ahsg_ht-0.5-kd-0.json").read_text())
+    assert re.search(r"small\.onnx: [\d,]+ bytes, largest difference of logits .*, 0 of 359 predicted classes changed$", first)
+    assert re.search(rf"in float32 {cell['encoded_top1']:.2f} %$", second)
+    assert names["int8"].stat().st_size < names["out"].stat().st_size / 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "one of the arguments --export --import is required"),
+        ({"export": "a", "import": "b"}, "not allowed with argument"),
+        ({"export": "a.bin", "data": "d"}, "--export needs --source, --seed, --scratch too"),
+        ({"import": "a.bin"}, "--import needs --out too"),
+    ],
+)
+def test_encode_says_what_its_way_needs(given: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        _in_process("encode", Path(), **given)
+    assert said in capsys.readouterr().err
 
 
 def test_latencies_are_there_for_every_shape(folder: Path) -> None:
@@ -236,6 +288,7 @@ BAD: dict[str, tuple[str, dict[str, object], str]] = {
     "keep ratio": ("prune", {"keep_ratio": 1.5}, "keep_ratio must be above 0 and at most 1, got 1.5"),
     "unknown distiller": ("distill", {"distiller": "magic"}, "distill.distillers.magic: this section is missing"),
     "no masks": ("distill", {"pruned": "dense"}, "holds no masks; give the checkpoint that the prune stage wrote"),
+    "masks to encode": ("encode", {"source": "pruned"}, "holds masks; give the checkpoint that the compact stage wrote"),
     "masks wanted": ("compact", {"source": "dense"}, "holds no masks; give a checkpoint of the prune or distill stage"),
     "no cells": ("tabulate", {}, "cell"),
     "no checkpoints": ("latency", {}, "dense-1.0-kd-0.safetensors is missing or is not a whole checkpoint"),
@@ -258,6 +311,8 @@ def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) 
         given["params"] = tmp_path / str(changes["params"])
     if "dense" in changes.values():
         given |= {key: folder / "models/teacher/0/resnet8.safetensors" for key in ("source", "pruned") if key in changes}
+    if "pruned" in changes.values():
+        given["source"] = folder / f"models/pruned/{PRUNED}.safetensors"
     with pytest.raises(SystemExit, match=f"^error: .*{said}"):
         _in_process(stage, folder, **given)
     assert not (tmp_path / "out").exists()
@@ -279,10 +334,11 @@ def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
         "prune": {**pruning, **training},
         "distill": {"distiller": "kd", "pruned": pruned, "guide": teacher, **training},
         "compact": {"source": pruned, "data": folder / "data", "compaction": "scatter"},
+        "encode": {"source": pruned, **training},
         "latency": {"masked": empty, "compact": empty},
         "tabulate": {"cells": empty, "latency": empty, **logs, "published": tiny.ROOT / "suites/published.yaml"},
     }
-    return {**arguments[stage], "out": empty / "out"}
+    return {**arguments[stage], ("export" if stage == "encode" else "out"): empty / "out"}
 
 
 def test_a_missing_parameter_file_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
