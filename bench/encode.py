@@ -1,0 +1,59 @@
+"""Sharing the weights of a ResNet-56, packing and unpacking it.
+
+    python -m bench.encode [--bits 5] [--turns 5]
+
+Weights are drawn at random (normal, as layers are), which is the hardest case for both k-means and the codes. Medians.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+
+from lib.checkpoint import Checkpoint
+from lib.container import pack, unpack
+from lib.huffman import Coder
+from lib.networks import build
+from lib.networks.network import Architecture, Network
+from lib.quantization import share_
+from lib.randomness import stream
+
+
+def network() -> Network:
+    return build(Architecture("resnet56", 10, 3), stream(0, "initialisation")).eval()
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    made = work()
+    return time.perf_counter() - start, made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bits", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    share_(build(Architecture("resnet8", 10, 3), stream(0, "initialisation")), {"*": given.bits})  # imports scikit-learn
+    coders: tuple[Coder, ...] = ("huffman", "ans")
+    times: dict[str, list[float]] = {}
+    for _ in range(given.turns):
+        made = network()
+        took, _labels = timed(lambda made=made: share_(made, {"*": given.bits}))
+        times.setdefault("share", []).append(took)
+        for coder in coders:
+            known = Checkpoint(made, None, (3, 32, 32), (0.5,) * 3, (0.25,) * 3)
+            took, packed = timed(lambda known=known, coder=coder: pack(known, coder))
+            times.setdefault(f"pack, {coder}", []).append(took)
+            took, _found = timed(lambda packed=packed: unpack(packed.content))
+            times.setdefault(f"unpack, {coder}", []).append(took)
+    for name, values in times.items():
+        print(f"{name:<16} {median(values):.2f} s")
+
+
+if __name__ == "__main__":
+    main()
