@@ -5,7 +5,7 @@
 
 Little endian. A tensor is what is smaller: its raw bytes, or the table of its distinct values and a coded stream of indices
 into it (lib.huffman), which serves shared weights without knowing of them. Names, shapes and types follow from the
-architecture.
+architecture. The checksum tells damage; what a well-meant file cannot hold is refused too, but the file is not signed.
 """
 
 import hashlib
@@ -14,13 +14,14 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, TypeAdapter
 from torch import Tensor, nn
 
 from lib import huffman
@@ -28,21 +29,45 @@ from lib.checkpoint import Checkpoint, load
 from lib.huffman import Coder, Message
 from lib.networks import build
 from lib.networks.network import Architecture, Network, Plan
+from lib.params import section
 
 MAGIC, VERSION, SUFFIX = b"FPBNET", 1, ".bin"
 FRONT = struct.Struct("<6sHQ32s")
 COUNT = struct.Struct("<I")
 STREAM = struct.Struct("<II")  # distinct values, words
 KINDS: tuple[Coder | None, ...] = (None, "huffman", "ans")  # None: raw
-BITS: Mapping[int, torch.dtype] = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+PATTERNS: Mapping[torch.dtype, torch.dtype] = {torch.float32: torch.int32, torch.int64: torch.int64}
 MODEL: Mapping[str, np.dtype[Any]] = {"huffman": np.dtype("<u1"), "ans": np.dtype("<u4")}
+PARTS = ("conv", "linear", "batch_norm", "codebook", "index", "header")
+WIDEST, LONGEST = 2**16, 2**24  # channels or classes, bytes of a header: far above what any network here has
+
+Width = Annotated[int, Field(ge=1, le=WIDEST)]
+
+
+@section
+class Header:
+    """What a container says of its network besides kept channels and tensors; dense: it keeps all channels."""
+
+    name: str
+    num_classes: Width
+    in_channels: Width
+    hidden: tuple[Width, ...]
+    dense: bool
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    notes: dict[str, Any]
 
 
 @dataclass
 class Sizes:
-    """Bytes by part (conv, linear, batch_norm, codebook, index, header), and of the coded streams: bits and least bits."""
+    """Bytes by part, and of the coded streams: bits and least bits.
 
-    parts: Counter[str] = field(default_factory=Counter)
+    conv, linear: weights (raw, or indices into a codebook) and biases. codebook: the values that are pointed at, and their
+    code. index: which channels were kept.
+    """
+
+    parts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(PARTS, 0)))
     stream_bits: int = 0
     entropy_bits: float = 0.0
 
@@ -55,18 +80,18 @@ class Packed(NamedTuple):
 
 
 def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
-    """A compact (or dense) network as a container. Raises ValueError for one with masks, or with NaN anywhere."""
+    """A compact (or dense) network as a container. Raises ValueError for masks, NaN, and other types than float32."""
     if checkpoint.masks is not None:
         msg = "only a network without masks is packed; give the checkpoint of the compact stage"
         raise ValueError(msg)
     network, sizes = checkpoint.network, Sizes()
-    broken = [name for name, tensor in network.state_dict().items() if tensor.isnan().any()]
-    if broken:
-        msg = f"NaN in {', '.join(broken)}: such a network is good for nothing; train it again"
-        raise ValueError(msg)
+    _check(network)
     architecture = network.architecture
     header = {
-        "architecture": [architecture.name, architecture.num_classes, architecture.in_channels, list(architecture.hidden)],
+        "name": architecture.name,
+        "num_classes": architecture.num_classes,
+        "in_channels": architecture.in_channels,
+        "hidden": architecture.hidden,
         "dense": architecture.plan is None,
         "shape": checkpoint.shape,
         "mean": checkpoint.mean,
@@ -76,12 +101,15 @@ def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
     text = zlib.compress(json.dumps(header, sort_keys=True).encode(), 9)
     index = b"" if architecture.plan is None else _bitmaps(architecture)
     tensors = [_packed(tensor, coder, _part(network, name), sizes) for name, tensor in network.state_dict().items()]
-    body = b"".join([COUNT.pack(len(text)), text, index, *tensors])
     sizes.parts["index"] = len(index)
     sizes.parts["header"] = FRONT.size + COUNT.size + len(text)
+    return Packed(sealed(b"".join([COUNT.pack(len(text)), text, index, *tensors])), sizes)
+
+
+def sealed(body: bytes) -> bytes:
+    """A body with magic, version, length and checksum before it."""
     length = FRONT.size + len(body)
-    digest = hashlib.sha256(struct.pack("<HQ", VERSION, length) + body).digest()
-    return Packed(FRONT.pack(MAGIC, VERSION, length, digest) + body, sizes)
+    return FRONT.pack(MAGIC, VERSION, length, _digest(length, body)) + body
 
 
 def unpack(content: bytes) -> Checkpoint:
@@ -94,32 +122,46 @@ def unpack(content: bytes) -> Checkpoint:
         msg = f"this packed network has version {version}, this reader knows {VERSION}; read it with the version that wrote it"
         raise ValueError(msg)
     body = content[FRONT.size :]
-    if length != len(content) or hashlib.sha256(struct.pack("<HQ", version, length) + body).digest() != digest:
+    if length != len(content) or _digest(length, body) != digest:
         msg = f"this packed network is damaged: {len(content)} bytes of {length}, or changed ones; get it anew"
         raise ValueError(msg)
-    reader = _Reader(body)
-    header = json.loads(zlib.decompress(reader.take(*COUNT.unpack(reader.take(COUNT.size)))))
-    name, num_classes, in_channels, hidden = header["architecture"]
-    architecture = Architecture(name, num_classes, in_channels, tuple(hidden))
-    if not header["dense"]:
-        architecture = Architecture(name, num_classes, in_channels, tuple(hidden), _plan(architecture, reader))
-    network = build(architecture)
-    network.load_state_dict({key: _unpacked(reader, tensor) for key, tensor in network.state_dict().items()})
-    shape, mean, std = (tuple(header[key]) for key in ("shape", "mean", "std"))
-    return Checkpoint(network.eval(), None, shape, mean, std, header["notes"])
+    try:
+        return _read(_Reader(body))
+    except (ValueError, KeyError, RuntimeError, zlib.error) as error:
+        msg = f"this packed network is damaged, though its checksum is right: {error}"
+        raise ValueError(msg) from error
 
 
 def opened(path: Path) -> Checkpoint:
     """A network from a file, packed or a checkpoint. Raises ValueError that names the file and says what is wrong."""
     with path.open("rb") as file:
         packed = file.read(len(MAGIC)) == MAGIC
-    if not packed and path.suffix != SUFFIX:
-        return load(path)
+    return unpacked(path) if packed or path.suffix == SUFFIX else load(path)
+
+
+def unpacked(path: Path) -> Checkpoint:
+    """The network of a container file. Raises ValueError that names the file and says what is wrong."""
     try:
         return unpack(path.read_bytes())
     except ValueError as error:
         msg = f"{path}: {error}"
         raise ValueError(msg) from error
+
+
+def _digest(length: int, body: bytes) -> bytes:
+    return hashlib.sha256(struct.pack("<HQ", VERSION, length) + body).digest()
+
+
+def _check(network: Network) -> None:
+    state = network.state_dict()
+    other = [f"{name} ({tensor.dtype})" for name, tensor in state.items() if tensor.dtype not in PATTERNS]
+    if other:
+        msg = f"only float32 networks are packed, got {', '.join(other)}; convert it with .float()"
+        raise ValueError(msg)
+    broken = [name for name, tensor in state.items() if tensor.isnan().any()]
+    if broken:
+        msg = f"NaN in {', '.join(broken)}: such a network is good for nothing; train it again"
+        raise ValueError(msg)
 
 
 class _Reader:
@@ -129,15 +171,36 @@ class _Reader:
     def take(self, length: int) -> bytes:
         start = self.place
         self.place += length
+        if self.place > len(self.content):
+            msg = f"{length} bytes are wanted, {len(self.content) - start} are left"
+            raise ValueError(msg)
         return self.content[start : self.place]
 
     def array(self, kind: np.dtype[Any], count: int) -> NDArray[Any]:
         return np.frombuffer(self.take(kind.itemsize * count), kind)
 
+    def end(self) -> None:
+        if self.place < len(self.content):
+            msg = f"{len(self.content) - self.place} bytes are left over"
+            raise ValueError(msg)
+
+
+def _read(reader: _Reader) -> Checkpoint:
+    inflater = zlib.decompressobj()
+    text = inflater.decompress(reader.take(*COUNT.unpack(reader.take(COUNT.size))), LONGEST)
+    header = TypeAdapter(Header).validate_json(text)
+    architecture = Architecture(header.name, header.num_classes, header.in_channels, header.hidden)
+    if not header.dense:
+        architecture = replace(architecture, plan=_plan(architecture, reader))
+    network = build(architecture)
+    network.load_state_dict({key: _unpacked(reader, tensor) for key, tensor in network.state_dict().items()})
+    reader.end()
+    return Checkpoint(network.eval(), None, header.shape, header.mean, header.std, header.notes)
+
 
 def _sets(architecture: Architecture) -> Iterator[tuple[str, str, int]]:
     """Every set of a plan: filters or spaces, its name, and how many there are when nothing is pruned."""
-    dense = build(Architecture(architecture.name, architecture.num_classes, architecture.in_channels, architecture.hidden))
+    dense = build(replace(architecture, plan=None))
     yield from (("filters", name, len(weight)) for name, weight in dense.filters().items())
     yield from (("spaces", name, width) for name, width in dense.widths.items())
 
@@ -156,13 +219,20 @@ def _plan(architecture: Architecture, reader: _Reader) -> Plan:
     for part, name, width in _sets(architecture):
         bits = np.unpackbits(reader.array(np.dtype("u1"), -(-width // 8)), count=width)
         found[part][name] = tuple(np.flatnonzero(bits).tolist())
+        if not found[part][name]:
+            msg = f"{name} keeps no channel"
+            raise ValueError(msg)
     return Plan(**found)
+
+
+def _kind(dtype: torch.dtype) -> np.dtype[Any]:
+    return np.dtype(f"<i{PATTERNS[dtype].itemsize}")
 
 
 def _packed(tensor: Tensor, coder: Coder, part: str, sizes: Sizes) -> bytes:
     """One tensor, in whichever form is smaller."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    patterns = flat.view(BITS[flat.element_size()]).numpy()
+    patterns = flat.view(PATTERNS[flat.dtype]).numpy().astype(_kind(flat.dtype))
     raw: bytes = patterns.tobytes()
     table, symbols = np.unique(patterns, return_inverse=True)
     if len(table) and len(table) <= len(patterns) // 2 + 1:
@@ -182,8 +252,11 @@ def _packed(tensor: Tensor, coder: Coder, part: str, sizes: Sizes) -> bytes:
 
 def _unpacked(reader: _Reader, like: Tensor) -> Tensor:
     """The next tensor, of the shape and type of `like`."""
-    coder = KINDS[reader.take(1)[0]]
-    kind = np.dtype(f"<i{like.element_size()}") if like.element_size() > 1 else np.dtype("u1")
+    (number,) = reader.take(1)
+    if number >= len(KINDS):
+        msg = f"a tensor is coded in way {number}, there are {len(KINDS)}"
+        raise ValueError(msg)
+    coder, kind = KINDS[number], _kind(like.dtype)
     if coder is None:
         patterns = reader.array(kind, like.numel())
     else:
@@ -191,7 +264,7 @@ def _unpacked(reader: _Reader, like: Tensor) -> Tensor:
         table, model = reader.array(kind, values), reader.array(MODEL[coder], values)
         message = Message(coder, model.astype(np.uint32), reader.array(np.dtype("<u4"), words))
         patterns = table[huffman.decode(message, like.numel())]
-    return torch.from_numpy(patterns.copy()).view(like.dtype).reshape(like.shape)
+    return torch.from_numpy(patterns.astype(kind.newbyteorder("="))).view(like.dtype).reshape(like.shape)
 
 
 def _part(network: Network, tensor: str) -> str:

@@ -15,7 +15,7 @@ from lib.atomic import replacing
 from lib.batches import Batches
 from lib.checkpoint import Checkpoint
 from lib.compaction import FLOAT32_LIMIT
-from lib.datasets import Split
+from lib.datasets import Dataset
 from lib.networks.network import Network
 from lib.runs import STILL
 
@@ -50,13 +50,25 @@ class Agreement:
         return f"largest difference of logits {self.max_abs:.1e}, {self.changed} of {self.images:,} predicted classes changed"
 
 
-def export(checkpoint: Checkpoint, out: Path) -> None:
-    """Write a network as ONNX in one file. shape, mean and std of its images go into the file's metadata, as JSON."""
+def export(checkpoint: Checkpoint, images: Tensor, out: Path) -> Agreement:
+    """Write a network as ONNX in one file, after comparing the two on normalised images (B, C, H, W) in uneven batches.
+
+    shape, mean and std of its images go into the file's metadata, as JSON. Raises ValueError, and writes nothing, unless
+    they agree as a compact network and its masked one must.
+    """
+    network = checkpoint.network.cpu().eval()
+    with replacing(out) as temporary:
+        temporary.write_bytes(_onnx(checkpoint))
+        found = agreement(network, Session(temporary), uneven(images))
+        verify(found)
+    return found
+
+
+def _onnx(checkpoint: Checkpoint) -> bytes:
     import onnx
 
-    network = checkpoint.network.cpu().eval()
     program = torch.onnx.export(
-        network,
+        checkpoint.network,
         (torch.zeros(2, *checkpoint.shape),),
         input_names=[INPUT],
         output_names=[OUTPUT],
@@ -66,13 +78,13 @@ def export(checkpoint: Checkpoint, out: Path) -> None:
     )
     assert program is not None
     model = program.model_proto
-    known = {"shape": checkpoint.shape, "mean": checkpoint.mean, "std": checkpoint.std}
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
         part.ClearField("metadata_props")  # where in the code it came from: paths of this machine, half of a small file
         part.ClearField("doc_string")
+    known = {"shape": checkpoint.shape, "mean": checkpoint.mean, "std": checkpoint.std}
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in known.items()})
-    with replacing(out) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 @torch.no_grad()
@@ -95,11 +107,18 @@ def verify(found: Agreement) -> None:
         raise ValueError(msg)
 
 
-def evenly(split: Split, count: int | None, checkpoint: Checkpoint) -> Batches:
-    """At most so many images of a split, evenly spaced (None: all), normalised for a checkpoint's network."""
-    step = 1 if count is None else max(1, len(split.labels) // count)
-    images, labels = split.images[::step][:count], split.labels[::step][:count]
-    return Batches(images, labels, checkpoint.mean, checkpoint.std, STILL, torch.device("cpu"))
+def evenly(dataset: Dataset, split: str, count: int | None, checkpoint: Checkpoint) -> Batches:
+    """At most so many images of a split, evenly spaced (None: all), normalised for a checkpoint's network.
+
+    Raises ValueError for images of another shape than the network's.
+    """
+    if checkpoint.shape != dataset.shape:
+        msg = f"the network takes images of {checkpoint.shape}, {dataset.name} has {dataset.shape}; give its own data"
+        raise ValueError(msg)
+    part = dataset.splits[split]
+    total = len(part.labels)
+    chosen = torch.arange(total) if count is None or count >= total else torch.arange(count) * total // count
+    return Batches(part.images[chosen], part.labels[chosen], checkpoint.mean, checkpoint.std, STILL, torch.device("cpu"))
 
 
 def uneven(images: Tensor) -> Sequence[Tensor]:

@@ -43,26 +43,25 @@ def code_lengths(counts: NDArray[np.integer]) -> NDArray[np.uint32]:
 def encode(symbols: Symbols, count: int, coder: Coder) -> Message:
     """Code symbols in 0..count - 1, each of which occurs at least once."""
     counts = np.bincount(symbols, minlength=count)
-    if coder == "ans":
-        return Message(coder, counts.astype(np.uint32), _ans(symbols, counts))
-    lengths = code_lengths(counts)
-    if count == 1:
-        return Message(coder, lengths, np.zeros(0, np.uint32))
-    tree, queue = EncoderHuffmanTree(_dyadic(lengths)), QueueEncoder()
-    for value in symbols.tolist():
-        queue.encode_symbol(value, tree)
-    return Message(coder, lengths, queue.get_compressed_and_bitrate()[0])
+    model = counts.astype(np.uint32) if coder == "ans" else code_lengths(counts)
+    return Message(coder, model, _words(symbols, model, coder))
 
 
 def decode(message: Message, length: int) -> Symbols:
-    """The `length` symbols of a message."""
+    """The `length` symbols of a message. Raises ValueError for a message that `encode` does not make."""
+    _check(message, length)
     if len(message.model) == 1:
-        return np.zeros(length, np.int32)
-    if message.coder == "ans":
-        symbols: Symbols = AnsCoder(message.words).decode(_model(message.model), length)
-        return symbols
-    tree, queue = DecoderHuffmanTree(_dyadic(message.model)), QueueDecoder(message.words)
-    return np.fromiter((queue.decode_symbol(tree) for _ in range(length)), np.int32, length)
+        symbols = np.zeros(length, np.int32)
+    elif message.coder == "ans":
+        symbols = AnsCoder(message.words).decode(_model(message.model), length)
+    else:
+        tree, queue = DecoderHuffmanTree(_dyadic(message.model)), QueueDecoder(message.words)
+        symbols = np.fromiter((queue.decode_symbol(tree) for _ in range(length)), np.int32, length)
+    counted = message.coder == "huffman" or np.array_equal(np.bincount(symbols, minlength=len(message.model)), message.model)
+    if not (counted and np.array_equal(_words(symbols, message.model, message.coder), message.words)):
+        msg = "a stream does not hold what its code says"
+        raise ValueError(msg)
+    return symbols
 
 
 def entropy(counts: NDArray[np.integer]) -> float:
@@ -85,10 +84,28 @@ def _model(counts: NDArray[np.integer]) -> Any:
     return Categorical(counts / counts.sum(), perfect=False)
 
 
-def _ans(symbols: Symbols, counts: NDArray[np.integer]) -> Words:
-    if len(counts) == 1:
+def _words(symbols: Symbols, model: NDArray[np.uint32], coder: Coder) -> Words:
+    if len(model) == 1:
         return np.zeros(0, np.uint32)
-    coder = AnsCoder()
-    coder.encode_reverse(symbols, _model(counts))
-    words: Words = coder.get_compressed()
-    return words
+    if coder == "ans":
+        ans = AnsCoder()
+        ans.encode_reverse(symbols, _model(model))
+        words: Words = ans.get_compressed()
+        return words
+    tree, queue = EncoderHuffmanTree(_dyadic(model)), QueueEncoder()
+    for value in symbols.tolist():
+        queue.encode_symbol(value, tree)
+    coded: Words = queue.get_compressed_and_bitrate()[0]
+    return coded
+
+
+def _check(message: Message, length: int) -> None:
+    """Lengths must be those of a whole prefix code, counts those of as many symbols."""
+    model = message.model
+    if message.coder == "ans":
+        right = len(model) > 0 and model.min() > 0 and int(model.sum(dtype=np.uint64)) == length
+    else:
+        right = len(model) == 1 or (len(model) > 1 and float(_dyadic(model).sum()) == 1.0)
+    if not right:
+        msg = f"a stream of {length} symbols has no proper code for its {len(model)} values"
+        raise ValueError(msg)

@@ -36,5 +36,14 @@ def steps(label: str) -> Callable[[int, int], Bar]:
 
 def images(names: Iterable[str], label: str) -> Iterable[str]:
     """The same names, with a bar over them."""
-    shown: Iterable[str] = tqdm(names, **_style(label, "image"))
+    return _over(names, label, "image")
+
+
+def layers(names: Iterable[str], label: str) -> Iterable[str]:
+    """The same names, with a bar over them."""
+    return _over(names, label, "layer")
+
+
+def _over(names: Iterable[str], label: str, unit: str) -> Iterable[str]:
+    shown: Iterable[str] = tqdm(names, **_style(label, unit))
     return shown

@@ -7,15 +7,16 @@ Reference: uuuChen/Filter-Pruning-with-Attention-Preserving-Self-Distillation, h
 
 k-means of the non-zero weights of a layer, K = 2^bits centroids that start evenly spaced from the smallest to the largest;
 zeros stay zero. Fine-tuning gives each centroid the sum of its weights' gradients; SGD with momentum and decay then moves all
-of them alike. Departs: the sums are taken on the device by index, in one pass; what was zero is held by its label, which does
-not change when a weight passes zero.
+of them alike. Departs: a layer of fewer distinct weights has those as its centroids, where the reference leaves it out and
+fine-tuning would part them again; the sums are taken on the device by index, in one pass; what was zero is held by its label,
+which does not change when a weight passes zero.
 
 8-bit integers: onnxruntime's static quantisation (https://onnxruntime.ai), after training and without any more of it.
 """
 
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,20 +24,22 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from lib.atomic import replacing
 from lib.networks.network import Network
+from lib.pruning.sparsity import weights
 
 ZERO = -1
 Bits = Annotated[int, Field(ge=1, le=8)]
 Labels = Mapping[str, Tensor]
 
 
-def share(weight: Tensor, bits: int) -> tuple[Tensor, Tensor] | None:
+def share(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Weights of any shape -> centroids (K,), ascending, float64, and int64 labels of the weights' shape, ZERO for zeros.
 
-    None where sharing would gain nothing: not more distinct non-zero weights than centroids.
+    K is 2^bits, or the number of distinct non-zero weights where those are fewer.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -44,15 +47,17 @@ def share(weight: Tensor, bits: int) -> tuple[Tensor, Tensor] | None:
     flat = weight.detach().double().cpu().flatten().numpy()
     chosen = flat[flat != 0.0]
     count = 2**bits
-    if len(np.unique(chosen)) <= count:
-        return None
+    distinct, places = np.unique(chosen, return_inverse=True)
+    labels = np.full(flat.shape, ZERO)
+    if len(distinct) <= count:
+        labels[flat != 0.0] = places
+        return torch.from_numpy(distinct), torch.from_numpy(labels).view(weight.shape)
     start = np.linspace(chosen.min(), chosen.max(), count)[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # after 300 rounds the clusters are as good as any
         found = KMeans(count, init=start, n_init=1, algorithm="lloyd").fit(chosen[:, None])
     order = np.argsort(found.cluster_centers_[:, 0])
     rank = np.argsort(order)
-    labels = np.full(flat.shape, ZERO)
     labels[flat != 0.0] = rank[found.labels_]
     return torch.from_numpy(found.cluster_centers_[order, 0]), torch.from_numpy(labels).view(weight.shape)
 
@@ -62,7 +67,7 @@ def bits_by_layer(network: Network, bits: Mapping[str, int]) -> dict[str, int]:
 
     A layer that none fits is not in it. Raises ValueError for a pattern that fits no layer.
     """
-    layers = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    layers = weights(network)
     unused = [pattern for pattern in bits if not any(fnmatchcase(name, pattern) for name in layers)]
     if unused:
         msg = f"{', '.join(unused)} fits no layer of {network.architecture.name}; it has: {', '.join(layers)}"
@@ -72,24 +77,26 @@ def bits_by_layer(network: Network, bits: Mapping[str, int]) -> dict[str, int]:
 
 
 @torch.no_grad()
-def share_(network: Network, bits: Mapping[str, int]) -> dict[str, Tensor]:
+def share_(
+    network: Network, bits: Mapping[str, int], watched: Callable[[Iterable[str]], Iterable[str]] = iter
+) -> dict[str, Tensor]:
     """Share the weights of layers in place, as `bits_by_layer` says. Returns labels by layer.
 
-    Layers with few distinct weights stay as they are. Raises ValueError for weights that are no numbers.
+    watched: draws progress over the names of the layers. One thread, whatever the machine has: k-means on several adds up
+    in another order each time. Raises ValueError for weights that are no finite numbers.
     """
-    wanted = bits_by_layer(network, bits)
-    layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
-    broken = [name for name, layer in layers.items() if not layer.weight.isfinite().all()]
+    wanted, layers = bits_by_layer(network, bits), weights(network)
+    broken = [name for name, weight in layers.items() if not weight.isfinite().all()]
     if broken:
         msg = f"{network.architecture.name} has weights that are no finite numbers in {', '.join(broken)}; train it again"
         raise ValueError(msg)
     found = {}
-    for name, number in wanted.items():
-        layer, shared = layers[name], share(layers[name].weight, number)
-        if shared is not None:
-            centroids, labels = (tensor.to(layer.weight.device) for tensor in shared)
-            values = torch.cat([centroids, centroids.new_zeros(1)]).to(layer.weight.dtype)
-            layer.weight.copy_(values[labels])  # ZERO picks the last
+    with threadpool_limits(1, "openmp"):
+        for name in watched(wanted):
+            weight = layers[name]
+            centroids, labels = (tensor.to(weight.device) for tensor in share(weight, wanted[name]))
+            values = torch.cat([centroids, centroids.new_zeros(1)]).to(weight.dtype)
+            weight.copy_(values[labels])  # ZERO picks the last
             found[name] = labels
     return found
 

@@ -11,7 +11,7 @@ CONTROLS = (DENSE, "scratch", "random")
 REFERENCES = ("none", "kd")
 MEANS = (
     *("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio", "sparsity"),
-    *("encoded_top1", "encoded_bytes", "encoded_ratio"),
+    *("encoded_top1", "encoded_bytes", "encoded_ratio", "encoded_change"),
 )
 COLUMNS = ["top1_mean", "top1_std", "n", "params", "macs", "macs_ratio", "bytes", "delta_to_dense", "delta_n"]
 
@@ -39,6 +39,8 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
     for name in REFERENCES:
         partners = cells[cells["distiller"] == name]
         deltas[f"delta_to_{name}"] = _difference(cells, partners, ["method", "keep_ratio", "seed"])
+    if "encoded_top1" in cells:
+        cells = cells.assign(encoded_change=cells["encoded_top1"] - cells["top1"])
     absent = [name for name in MEANS if name not in cells.columns]
     groups = cells.reindex(columns=[*cells.columns, *absent]).assign(**deltas).groupby(GROUP)
     aggregations: dict[str, Any] = {

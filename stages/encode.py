@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from lib.checkpoint import Checkpoint, load, save
-from lib.container import opened
+from lib.container import unpacked
 from stages.command import run
 
 NEEDS = {"export": ("source", "data", "seed", "scratch"), "import": ("out",)}
@@ -22,7 +22,7 @@ def main() -> None:
     """One network, in or out."""
     given = _arguments()
     if given.export is None:
-        save(given.out, opened(getattr(given, "import")))
+        save(given.out, unpacked(getattr(given, "import")))
         return
     from lib.encoding import encode
     from lib.params import parse
@@ -36,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: params.yaml")
     way = parser.add_mutually_exclusive_group(required=True)
-    way.add_argument("--export", type=Path, metavar="FILE", help="the packed network to write")
+    way.add_argument("--export", type=Path, metavar="FILE", help="the packed network to write (.bin)")
     way.add_argument("--import", type=Path, metavar="FILE", help="the packed network to read")
     parser.add_argument("--source", type=Path, metavar="PATH", help="the compact checkpoint")
     parser.add_argument("--data", type=Path, metavar="PATH", help="the folder of the data")

@@ -11,7 +11,7 @@ from pathlib import Path
 from lib.computing import Compute, prepare
 from lib.container import opened
 from lib.datasets import load
-from lib.exporting import Session, agreement, evenly, export, top1, uneven, verify
+from lib.exporting import Session, evenly, export, top1
 from lib.params import parse, read
 from lib.quantization import to_int8
 from stages.command import run
@@ -24,17 +24,14 @@ def main() -> None:
     given = _arguments()
     prepare(read(parse(given.params.read_text()), "compute", Compute))
     checkpoint, dataset = opened(given.source), load(given.data)
-    export(checkpoint, given.out)
-    session = Session(given.out)
-    images, _ = next(evenly(dataset.splits["test"], COMPARED, checkpoint).plain(COMPARED))
-    found = agreement(checkpoint.network, session, uneven(images))
-    verify(found)
+    images, _ = next(evenly(dataset, "test", COMPARED, checkpoint).plain(COMPARED))
+    found = export(checkpoint, images, given.out)
     sys.stderr.write(f"{_told(given.out)}, {found}\n")
     if given.int8 is not None:
-        calibration = evenly(dataset.splits["train"], CALIBRATION, checkpoint).plain(BATCH)
+        calibration = evenly(dataset, "train", CALIBRATION, checkpoint).plain(BATCH)
         to_int8(given.out, (batch for batch, _ in calibration), given.int8)
-        test = evenly(dataset.splits["test"], None, checkpoint)
-        before, after = (top1(one, test.plain(BATCH)) for one in (session, Session(given.int8)))
+        test = evenly(dataset, "test", None, checkpoint)
+        before, after = (top1(Session(path), test.plain(BATCH)) for path in (given.out, given.int8))
         sys.stderr.write(f"{_told(given.int8)}; top-1 on {len(test):,} test images {after:.2f} %, in float32 {before:.2f} %\n")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lib.huffman import code_lengths, decode, encode, entropy
+from lib.huffman import Message, code_lengths, decode, encode, entropy
 from tests import tiny
 
 GOLDEN: dict[str, Any] = json.loads((tiny.ROOT / "tests/golden/quant_huffman.json").read_text())["outputs"]
@@ -48,6 +48,9 @@ def test_stream_bits_of_layers_are_those_of_the_original(layer: str) -> None:
     lengths = code_lengths(counts)
     assert counts.tolist() == GOLDEN[layer]["cluster_sizes"]
     assert lengths.tolist() == GOLDEN[layer]["code_lengths"]
+    bits = int((counts * lengths).sum())
+    assert bits == GOLDEN[layer]["data_bits"]
+    assert len(encode(labels[labels >= 0].astype(np.int32), len(counts), "huffman").words) == -(-bits // 32)
 
 
 @given(messages())
@@ -68,6 +71,29 @@ def test_what_is_decoded_is_what_was_coded(message: tuple[Any, int], coder: Any)
     symbols, count = message
     coded = encode(symbols, count, coder)
     assert np.array_equal(decode(coded, len(symbols)), symbols)
+
+
+def _message(coder: Any, model: list[int], words: list[int]) -> Message:
+    return Message(coder, np.array(model, np.uint32), np.array(words, np.uint32))
+
+
+BROKEN: dict[str, tuple[Message, int, str]] = {
+    "no values": (_message("huffman", [], []), 4, "no proper code for its 0 values"),
+    "lengths of no code": (_message("huffman", [1, 1, 1, 1], [5]), 4, "no proper code for its 4 values"),
+    "a length of nothing": (_message("huffman", [0, 0, 0], []), 4, "no proper code for its 3 values"),
+    "other counts": (_message("ans", [3, 2], [5]), 4, "no proper code for its 2 values"),
+    "a count of nothing": (_message("ans", [4, 0], [5]), 4, "no proper code for its 2 values"),
+    "words too many": (_message("huffman", [1, 1], [5, 7]), 4, "does not hold what its code says"),
+    "words for one value": (_message("huffman", [0], [5]), 4, "does not hold what its code says"),
+    "no words": (_message("ans", [2, 2], []), 4, "does not hold what its code says"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_encode_never_makes_is_refused(name: str) -> None:
+    message, length, said = BROKEN[name]
+    with pytest.raises(ValueError, match=said):
+        decode(message, length)
 
 
 def test_ans_reaches_the_entropy() -> None:

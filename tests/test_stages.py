@@ -186,7 +186,8 @@ def test_what_is_taken_out_of_the_file_is_a_checkpoint_for_every_other_command(f
     again, cell = (json.loads(path.read_text()) for path in (tmp_path / "cell.json", folder / "cells/ahsg_ht-0.5-kd-0.json"))
     assert again["top1"] == cell["encoded_top1"]
     assert again["macs"] == cell["macs"]
-    assert again["epochs"] == cell["epochs"]
+    assert again["epochs"] == cell["epochs"] + 1
+    assert "validation_top1" not in again  # that was of other weights
 
 
 @pytest.mark.filterwarnings("default")  # of the exporter
