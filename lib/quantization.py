@@ -37,14 +37,14 @@ Labels = Mapping[str, Tensor]
 
 
 def share(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Weights of any shape -> centroids (K,), ascending, float64, and int64 labels of the weights' shape, ZERO for zeros.
+    """Weights of any shape -> centroids (K,), ascending, of their type, and int64 labels of their shape, ZERO for zeros.
 
     K is 2^bits, or the number of distinct non-zero weights where those are fewer.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    flat = weight.detach().double().cpu().flatten().numpy()
+    flat = weight.detach().cpu().flatten().numpy()
     chosen = flat[flat != 0.0]
     count = 2**bits
     distinct, places = np.unique(chosen, return_inverse=True)
