@@ -1,5 +1,6 @@
 """Where and how precisely to compute."""
 
+import inspect
 import os
 from typing import Literal
 
@@ -25,10 +26,22 @@ def prepare(compute: Compute) -> torch.device:
     torch.set_num_threads(compute.threads)
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler: 2 seconds
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and hides nothing: no kernel here reads it
+    _spare_the_compiler()
     if compute.device == "cuda" and not torch.cuda.is_available():
         msg = "compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"
         raise ValueError(msg)
     return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _spare_the_compiler() -> None:
+    """Let optimizers call their own methods: torch imports its compiler, more than a second, to keep it out of them.
+
+    Nothing is compiled here. Where torch remembers that is private to it: should it change, the import is back, no more.
+    """
+    for method in vars(torch.optim.Optimizer).values():
+        plain = inspect.unwrap(method)
+        if plain is not method:
+            plain.__dynamo_disable = plain
 
 
 def autocast(compute: Compute, device: torch.device) -> torch.autocast:

@@ -19,9 +19,11 @@ def affected(graph: Graph, stale: Iterable[str]) -> set[str]:
 def chains(graph: Graph, wanted: set[str]) -> dict[Chain, frozenset[str]]:
     """The wanted nodes as chains to run in one go, each with the wanted nodes it needs first.
 
-    A node joins the chain before it when it needs nothing else and nothing else needs that chain's end.
+    A node joins the chain before it when it needs nothing else and nothing else needs that chain's end. What is needed on
+    the way to another need goes without saying: a measurement of A and of B, which is made from A, joins B.
     """
-    needs = {node: graph[node] & wanted for node in wanted}
+    direct = {node: graph[node] & wanted for node in wanted}
+    needs = {node: direct[node] - frozenset[str]().union(*(_before(direct, need) for need in direct[node])) for node in wanted}
     users: dict[str, set[str]] = {node: {other for other in wanted if node in needs[other]} for node in wanted}
 
     def follows(node: str) -> str | None:
@@ -38,6 +40,16 @@ def chains(graph: Graph, wanted: set[str]) -> dict[Chain, frozenset[str]]:
         while chain[-1] in following:
             chain.append(following[chain[-1]])
         found[tuple(chain)] = frozenset(needs[start])
+    return found
+
+
+def _before(needs: Mapping[str, frozenset[str]], node: str) -> set[str]:
+    """All that a node needs, directly or not."""
+    found, waiting = set[str](), [node]
+    while waiting:
+        more = needs[waiting.pop()] - found
+        found |= more
+        waiting += more
     return found
 
 

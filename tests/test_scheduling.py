@@ -29,6 +29,17 @@ def test_what_only_continues_one_other_joins_its_chain() -> None:
     assert sorted(node for chain in found for node in chain) == sorted(GRAPH)
 
 
+def test_what_is_needed_on_the_way_breaks_no_chain() -> None:
+    graph = {"data": frozenset[str](), "compact": frozenset({"data"}), "encode": frozenset({"data", "compact"})}
+    graph |= {"measure": frozenset({"data", "compact", "encode"}), "other": frozenset({"data"})}
+    found = chains(graph, set(graph))
+    assert found == {
+        ("data",): frozenset(),
+        ("compact", "encode", "measure"): frozenset({"data"}),
+        ("other",): frozenset({"data"}),
+    }
+
+
 def test_chains_need_only_what_is_wanted() -> None:
     assert chains(GRAPH, {"distill-a", "compact-a"}) == {("distill-a", "compact-a"): frozenset()}
 

@@ -4,6 +4,7 @@ A method is one file in `lib/pruning/methods/` with a parameter section `Params`
 `method(network, params, request) -> Method`. Only `masks` must be given; everything else has a neutral default.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -76,9 +77,19 @@ class Moment:
     optimizer: torch.optim.Optimizer
 
 
+class _EagerSGD(torch.optim.SGD):
+    """torch's SGD whose first step does not import torch's compiler (a second of every process) only to keep it out."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step; returns the closure's loss where a closure is given."""
+        loss: float | None = inspect.unwrap(torch.optim.SGD.step)(self, closure)
+        return loss
+
+
 def sgd(parameters: list[nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:
     """torch's SGD with fused (foreach) steps."""
-    return torch.optim.SGD(
+    return _EagerSGD(
         parameters,
         lr=settings.lr,
         momentum=settings.momentum,
