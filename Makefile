@@ -1,5 +1,7 @@
 PYTHON ?= python3
-JOBS ?= $(shell nproc)
+CORES := $(shell nproc)
+# One more than cores: a worker waits while another one holds the lock of DVC.
+JOBS ?= $(shell expr $(CORES) + 1)
 BIN := .venv/bin
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -18,7 +20,7 @@ test: $(READY)  ## Set up if needed, then lint, check types, parameters and grap
 	ruff format --check .
 	mypy
 	$(MAKE) --no-print-directory check
-	pytest -n $(JOBS)
+	pytest -n $(CORES)
 
 check: $(READY)  ## Check params.yaml, all problems at once, and the graph
 	python -m stages.check --out data/checked.txt

@@ -2,7 +2,7 @@
 
     python -m bench.encode [--bits 5] [--turns 5]
 
-Weights are drawn at random (normal, as layers are), which is the hardest case for both k-means and the codes. Medians.
+Weights are drawn from normal distributions. Medians.
 """
 
 import argparse

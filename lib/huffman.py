@@ -1,4 +1,4 @@
-"""Lossless coding of small alphabets: Huffman codes, or asymmetric numeral systems (ANS), which reach the entropy.
+"""Lossless coding of small alphabets: Huffman codes, or asymmetric numeral systems (ANS), which come nearer to the entropy.
 
 Huffman, "A method for the construction of minimum-redundancy codes", 1952; Duda, "Asymmetric numeral systems", 2013,
 https://arxiv.org/abs/1311.2540; both as the library constriction does them. A Huffman code is stored by its code lengths
