@@ -1,7 +1,5 @@
 PYTHON ?= python3
-CORES := $(shell nproc)
-# One more than cores: a worker waits while another one holds the lock of DVC.
-JOBS ?= $(shell expr $(CORES) + 1)
+JOBS ?= $(shell nproc)
 BIN := .venv/bin
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -20,7 +18,7 @@ test: $(READY)  ## Set up if needed, then lint, check types, parameters and grap
 	ruff format --check .
 	mypy
 	$(MAKE) --no-print-directory check
-	pytest -n $(CORES)
+	pytest -n $(JOBS)
 
 check: $(READY)  ## Check params.yaml, all problems at once, and the graph
 	python -m stages.check --out data/checked.txt
