@@ -15,6 +15,20 @@ from lib.params import parse, read
 from lib.runs import Setting, setting
 
 ROOT = Path(__file__).parent.parent
+STAGES = (
+    "code",
+    "check",
+    "download",
+    "train_teacher",
+    "guide",
+    "prune",
+    "distill",
+    "compact",
+    "encode",
+    "measure",
+    "latency",
+    "tabulate",
+)  # of the graph, in order
 CLASSES = ("cat", "dog", "emu")
 COUNTS = {"train": 4, "test": 2}  # images of each class
 
