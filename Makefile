@@ -10,13 +10,14 @@ help:  ## Show this help
 
 repro: $(READY)  ## Set up if needed, then run everything that is out of date, JOBS=N cells at once, and write the table
 	python -m stages.check --out data/checked.txt
-	python -m stages.workers --jobs $(JOBS)
+	python -m tools.workers --jobs $(JOBS)
 	dvc repro
 
 test: $(READY)  ## Set up if needed, then lint, check types, parameters and graph, and run the tests
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	$(MAKE) --no-print-directory check
 	pytest -n $(JOBS)
 

@@ -12,12 +12,15 @@ from statistics import median
 
 import torch
 
+from lib.masks.filters import kept_count
 from lib.networks import build
-from lib.networks.network import Architecture, Network
-from lib.pruning.masks import kept_count
-from lib.pruning.method import Moment, Request, Sgd, sgd
+from lib.networks.description import Architecture
+from lib.networks.network import Network
+from lib.pruning.layers import EVERYWHERE
+from lib.pruning.method import Request
 from lib.pruning.methods import ahsg_ht
-from lib.pruning.selection import EVERYWHERE
+from lib.training.hooks import Moment
+from lib.training.sgd import Sgd, sgd
 
 KEEP_RATIO, TURNS, WARM_UP = 0.7, 300, 20
 SETTINGS = Sgd(lr=1e-6, momentum=0.9, nesterov=True, weight_decay=5e-4)

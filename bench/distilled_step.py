@@ -15,14 +15,15 @@ from typing import Any
 import torch
 
 from lib import plugins
-from lib.computing import Compute, autocast, prepare
 from lib.distillation import terms
-from lib.distillation.combination import distilled
-from lib.distillation.objective import Objective
-from lib.distillation.term import Outputs
+from lib.distillation.building import distilled
 from lib.networks import build
-from lib.networks.network import Architecture, Network
-from lib.pruning.method import Sgd, sgd
+from lib.networks.description import Architecture
+from lib.networks.network import Network
+from lib.training.device import Compute, autocast, prepare
+from lib.training.objective import Objective
+from lib.training.sgd import Sgd, sgd
+from lib.training.taps import Outputs
 
 BATCH, WARM_UP = 128, 2
 SGD = Sgd(lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -54,7 +55,7 @@ def objective(names: tuple[str, ...], example: torch.Tensor) -> Objective:
 
 
 def stepper(made: Objective, images: torch.Tensor, labels: torch.Tensor, precision: torch.autocast) -> Callable[[], None]:
-    """One training step with an objective, as lib.training does it."""
+    """One training step with an objective, as lib.training.loop does it."""
     optimizer = sgd([*made.student.network.parameters(), *made.parameters], SGD)
     which = torch.arange(len(labels))
 

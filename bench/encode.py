@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 
-from lib.checkpoint import Checkpoint
-from lib.container import pack, unpack
-from lib.huffman import Coder
+from lib.formats.checkpoint import Checkpoint
+from lib.formats.codes import Coder
+from lib.formats.packed import pack, unpack
 from lib.networks import build
-from lib.networks.network import Architecture, Network
-from lib.quantization import share_
+from lib.networks.description import Architecture
+from lib.networks.network import Network
+from lib.quantization.sharing import share_
 from lib.randomness import stream
 
 

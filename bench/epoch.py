@@ -17,17 +17,19 @@ from statistics import median
 import torch
 from torch.nn import functional
 
-from lib.batches import Augmentation, Batches
-from lib.computing import Compute, prepare
-from lib.distillation.objective import Objective
+from lib.images.batches import Augmentation, Batches
+from lib.masks.filters import full
 from lib.networks import build
-from lib.networks.network import Architecture, Network
+from lib.networks.description import Architecture
+from lib.networks.network import Network
 from lib.progress import Bar
-from lib.pruning.masks import full
-from lib.pruning.method import Method, sgd
-from lib.resume import Scratch
-from lib.schedules import Constant, Cosine
-from lib.training import Fit, Training, fit
+from lib.training.device import Compute, prepare
+from lib.training.hooks import Method
+from lib.training.loop import Fit, Training, fit
+from lib.training.objective import Objective
+from lib.training.resume import Scratch
+from lib.training.schedules import Constant, Cosine
+from lib.training.sgd import sgd
 
 BATCH, STEPS, BLOCKS = 128, 30, 5
 TRAINING = Training(

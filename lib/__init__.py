@@ -1,6 +1,7 @@
 """The shared library of the benchmark.
 
-Data flows one way: datasets -> batches -> training (with a pruning method and distillation terms) -> compaction -> cost,
-latency -> tables, plots. Everything passes through `pruning.masks`: which filters of which convolution stay.
-Imports go down only; no module here opens params.yaml, parses arguments, prints or spells a path.
+Four small tools everybody may use (atomic, plugins, progress, randomness) and one package a room. Data flows one way: images
+-> training (with hooks of a pruning method and terms of a distiller) -> masks -> compaction -> formats, cost -> tables, plots;
+`steps` holds the body of every stage. Imports go down only (see the contracts in pyproject.toml). No module here opens
+params.yaml, parses arguments, prints or spells a path.
 """

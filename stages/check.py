@@ -6,9 +6,9 @@ Writes a file that says so, always the same, so that a change of parameters re-r
 from pathlib import Path
 
 from lib.atomic import write_text
-from lib.params import parse
-from lib.rehearsal import rehearse
-from lib.sections import check
+from lib.params.section import parse
+from lib.steps.check import rehearse
+from lib.steps.document import check
 from stages.command import arguments, run
 
 

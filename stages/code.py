@@ -5,7 +5,7 @@ Writes a folder of manifests. Runs when anything in lib/ or stages/ changed; onl
 
 from pathlib import Path
 
-from lib.provenance import write_manifests
+from lib.graph.manifests import write_manifests
 from stages.command import arguments, run
 
 

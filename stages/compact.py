@@ -7,10 +7,10 @@ Fails when the two networks are not equal.
 from pathlib import Path
 from typing import Literal
 
-from lib.computing import Compute
-from lib.datasets import load
-from lib.params import parse, read
-from lib.shrinking import shrink
+from lib.images.dataset import load
+from lib.params.section import parse, read
+from lib.steps.compact import shrink
+from lib.training.device import Compute
 from stages.command import arguments, run
 
 

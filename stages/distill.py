@@ -6,9 +6,9 @@ log (.csv beside it).
 
 from pathlib import Path
 
-from lib.distillation.distilling import distill
-from lib.params import parse
-from lib.runs import setting
+from lib.params.section import parse
+from lib.steps.distill import distill
+from lib.training.run import setting
 from stages.command import arguments, run
 
 

@@ -5,9 +5,10 @@ Reads section `data` of the parameter file.
 
 from pathlib import Path
 
-from lib.datasets import Params, make
-from lib.params import parse, read
+from lib.images.sources import Params
+from lib.params.section import parse, read
 from lib.progress import images
+from lib.steps.download import make
 from stages.command import arguments, run
 
 

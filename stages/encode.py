@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lib.checkpoint import Checkpoint, load, save
-from lib.container import unpacked
+from lib.formats.checkpoint import Checkpoint, load, save
+from lib.formats.packed import unpacked
 from stages.command import run
 
 NEEDS = {"export": ("source", "data", "seed", "scratch"), "import": ("out",)}
@@ -24,9 +24,9 @@ def main() -> None:
     if given.export is None:
         save(given.out, unpacked(getattr(given, "import")))
         return
-    from lib.encoding import encode
-    from lib.params import parse
-    from lib.runs import setting
+    from lib.params.section import parse
+    from lib.steps.encode import encode
+    from lib.training.run import setting
 
     document = parse(given.params.read_text())
     encode(document, given.source, setting(document, given.data, given.seed, given.scratch), given.export, _elsewhere)

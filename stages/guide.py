@@ -6,10 +6,10 @@ beats guessing.
 
 from pathlib import Path
 
-from lib.distillation.guidance import assemble
-from lib.params import parse, read
-from lib.runs import setting
-from lib.suite import Teachers
+from lib.params.section import parse, read
+from lib.params.suite import Teachers
+from lib.steps.guide import assemble
+from lib.training.run import setting
 from stages.command import arguments, run
 
 

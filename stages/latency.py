@@ -5,11 +5,11 @@ Reads the folders of distilled and compact checkpoints; writes one JSON a shape,
 
 from pathlib import Path
 
-from lib.computing import Compute
-from lib.latency import Params
-from lib.params import parse, read
-from lib.stopwatch import clock
-from lib.suite import read as read_suite
+from lib.cost.latency import Params
+from lib.params.section import parse, read
+from lib.params.suite import read as read_suite
+from lib.steps.latency import clock
+from lib.training.device import Compute
 from stages.command import arguments, run
 
 

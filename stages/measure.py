@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 
 from lib.atomic import write_text
-from lib.computing import Compute
-from lib.datasets import load
-from lib.measuring import measure
-from lib.params import parse, read
-from lib.pruning.selection import Layers
+from lib.images.dataset import load
+from lib.params.section import parse, read
+from lib.pruning.layers import Layers
+from lib.steps.measure import measure
+from lib.training.device import Compute
 from stages.command import arguments, run
 
 

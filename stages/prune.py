@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from lib.params import parse
-from lib.pruning.pruning import Cell, prune
-from lib.runs import setting
+from lib.params.section import parse
+from lib.steps.prune import Cell, prune
+from lib.training.run import setting
 from stages.command import arguments, run
 
 

@@ -6,8 +6,9 @@ What the parameter file asks for and is not there yet is named, in the tables an
 import sys
 from pathlib import Path
 
-from lib import logs, tabulation
-from lib.params import parse
+from lib.params.section import parse
+from lib.steps import tabulate
+from lib.tables import logs
 from stages.command import arguments, run
 
 
@@ -15,14 +16,14 @@ def main() -> None:
     """All tables and pictures of one suite."""
     folders = {f"{stage}_logs": Path for stage in logs.STAGES}
     given = arguments(__doc__, cells=Path, latency=Path, **folders, published=Path, out=Path)
-    gathered = tabulation.gather(
+    gathered = tabulate.gather(
         document=parse(given.params.read_text()),
         cells=given.cells,
         latencies=given.latency,
         log_folders={stage: getattr(given, f"{stage}_logs") for stage in logs.STAGES},
         published_document=parse(given.published.read_text()),
     )
-    tabulation.write(gathered, given.out)
+    tabulate.write(gathered, given.out)
     sys.stderr.write(gathered.complaints)
 
 

@@ -5,9 +5,9 @@ Reads the data folder; writes a checkpoint and its log (.csv beside it).
 
 from pathlib import Path
 
-from lib.params import parse
-from lib.runs import setting
-from lib.teaching import teach
+from lib.params.section import parse
+from lib.steps.train_teacher import teach
+from lib.training.run import setting
 from stages.command import arguments, run
 
 

@@ -14,22 +14,22 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from lib import datasets
-from lib.checkpoint import Checkpoint, save
-from lib.datasets import load
-from lib.distillation.distilling import distill
+from lib.formats.checkpoint import Checkpoint, save
+from lib.images import dataset, sources
+from lib.images.dataset import load
+from lib.masks.filters import apply_
 from lib.networks import build
-from lib.networks.network import Architecture
-from lib.params import read
-from lib.pruning.masks import apply_
-from lib.pruning.pruning import Cell, prune
+from lib.networks.description import Architecture
+from lib.params.section import read
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.randomness import stream
-from lib.resume import Scratch
-from lib.runs import setting
-from lib.tally import Tally
-from lib.teaching import teach
+from lib.steps.distill import distill
+from lib.steps.prune import Cell, prune
+from lib.steps.train_teacher import teach
+from lib.training.resume import Scratch
+from lib.training.run import setting
+from lib.training.tally import Tally
 from tests import tiny
 
 EPOCHS, STEPS = 3, 3
@@ -49,14 +49,14 @@ def document(**changes: Any) -> dict[str, Any]:
 
 def prepare(folder: Path) -> None:
     """The data set, a wider teacher, a network and the same one pruned, in a folder."""
-    params = read(tiny.document(), "data", datasets.Params)
-    classes, source = datasets._digits(params, folder, tiny.unwatched)
+    params = read(tiny.document(), "data", sources.Params)
+    classes, source = sources._digits(params, folder, tiny.unwatched)
     tensors = {}
     for name, (first, count) in {"train": (0, 24), "validation": (24, 10), "test": (34, 10)}.items():
         images, labels = (tensor[first : first + count] for tensor in source["train"])
         tensors[f"{name}_images"] = functional.interpolate(images, scale_factor=4).contiguous()
         tensors[f"{name}_labels"] = labels.contiguous()
-    datasets._write(folder / "data", params, classes, tensors)
+    dataset.write(folder / "data", params.name, None, classes, tensors)
     data = load(folder / "data")
     for name, file in (("vgg11", "teacher"), ("resnet8", "dense"), ("resnet8", "pruned")):
         network = build(Architecture(name, 10, 1), stream(0, name))

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from lib.masks.filters import Masks
 from lib.networks import NETWORKS, WIDER_RESNETS, build
+from lib.networks.description import Architecture
 from lib.networks.imagenet_resnet import BLOCKS
-from lib.networks.network import Architecture, Network
-from lib.pruning.masks import Masks
+from lib.networks.network import Network
 from lib.pruning.selection import Selection
 from lib.randomness import stream
 

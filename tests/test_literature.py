@@ -4,13 +4,15 @@ from collections.abc import Mapping
 
 import pytest
 
-from lib.cost import count, fractional_macs
+from lib.cost.macs import count, fractional_macs
+from lib.masks.filters import Masks, apply_
+from lib.masks.weights import weights
 from lib.networks import build
-from lib.networks.network import Architecture, Network
-from lib.pruning.masks import Masks, apply_
+from lib.networks.description import Architecture
+from lib.networks.network import Network
+from lib.pruning.layers import Layers
 from lib.pruning.scores import norms
-from lib.pruning.selection import Layers, Selection
-from lib.pruning.sparsity import weights
+from lib.pruning.selection import Selection
 from lib.randomness import stream
 
 CIFAR = (3, 32, 32)

@@ -36,47 +36,6 @@ def test_every_stage_of_the_design_is_in_the_graph() -> None:
     assert set(STAGES) <= GRAPH.keys()
 
 
-def layer(module: str) -> int:
-    """How high a module of lib lies; imports may only go down (or stay among equals)."""
-    order = (
-        ("lib.params", "lib.atomic", "lib.plugins", "lib.randomness", "lib.progress", "lib.schedules", "lib.fetching"),
-        ("lib.networks",),
-        (
-            *(
-                f"lib.pruning.{name}"
-                for name in ("masks", "keeping", "scores", "selection", "sparsity", "gradients", "revival", "sampling")
-            ),
-            *("lib.pruning.budget", "lib.cost", "lib.batches", "lib.optim"),
-        ),
-        ("lib.pruning.method", "lib.pruning.gradual", "lib.pruning.thresholding"),
-        ("lib.distillation.term", "lib.distillation.similarity"),
-        ("lib.pruning.methods", "lib.distillation.terms"),
-    )
-    for level, names in enumerate(order):
-        if any(module == name or module.startswith(f"{name}.") for name in names):
-            return level
-    return len(order)
-
-
-def imported(path: Path) -> set[str]:
-    """The modules of lib and stages that a file imports, by its import statements."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return {name for name in found if name.split(".")[0] in ("lib", "stages")}
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "lib").rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_imports_go_down_only(path: Path) -> None:
-    own = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
-    modules = {name for name in imported(path) if (ROOT / f"{name.replace('.', '/')}.py").exists()}
-    assert not [name for name in modules if name.startswith("stages")]
-    assert not [name for name in modules if layer(name) > layer(own)]
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "lib").rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_library_opens_no_parameter_file_parses_no_arguments_and_prints_nothing(path: Path) -> None:
     tree = ast.parse(path.read_text())
@@ -87,7 +46,7 @@ def test_library_opens_no_parameter_file_parses_no_arguments_and_prints_nothing(
 
 
 def test_git_tracks_the_library() -> None:
-    words = ["git", "check-ignore", "lib/params.py", "stages/prune.py", "suites/digits.yaml"]
+    words = ["git", "check-ignore", "lib/params/section.py", "stages/prune.py", "suites/digits.yaml"]
     ignored = subprocess.run(words, cwd=ROOT, capture_output=True, check=False)
     assert ignored.returncode == 1, ignored.stdout
 
@@ -122,7 +81,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "start")
-    run(folder, sys.executable, "-m", "stages.workers", "--jobs", "2")
+    run(folder, sys.executable, "-m", "tools.workers", "--jobs", "2")
     run(folder, *dvc("repro", "--quiet"))
     return folder
 

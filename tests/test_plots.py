@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib import image
 
-from lib import summaries
+from lib.params.suite import Benchmark, Suite
 from lib.plots import accuracy, drawing, latency, losses, sizes, training
-from lib.suite import Benchmark, Suite
+from lib.tables import summaries
 
 SUITE = Suite(
     name="made-up",

@@ -14,9 +14,9 @@ import pytest
 import torch
 import yaml
 
-from lib import checkpoint
-from lib.datasets import load as load_data
-from lib.pruning.masks import achieved
+from lib.formats import checkpoint
+from lib.images.dataset import load as load_data
+from lib.masks.filters import achieved
 from stages.command import run as run_stage
 from tests import tiny
 

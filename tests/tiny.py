@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lib import datasets
-from lib.params import parse, read
-from lib.runs import Setting, setting
+from lib.images import sources
+from lib.params.section import parse, read
+from lib.steps.download import make
+from lib.training.run import Setting, setting
 
 ROOT = Path(__file__).parent.parent
 STAGES = (
@@ -49,8 +50,8 @@ def document(**changes: Any) -> dict[str, Any]:
 
 def digits(folder: Path) -> Path:
     """The digits data set, made in a folder."""
-    params = read(document(), "data", datasets.Params)
-    datasets.make(params, folder / "cache", unwatched, folder / "digits")
+    params = read(document(), "data", sources.Params)
+    make(params, folder / "cache", unwatched, folder / "digits")
     return folder / "digits"
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lib.batches import Batches
-from lib.distillation.term import Outputs, Tapped
+from lib.images.batches import Batches
+from lib.training.taps import Outputs, Tapped
 
 BATCH = 250
 GIB = 2**30

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from lib.distillation.term import exact
+from lib.training.taps import exact
 
 
 class _Energy(torch.autograd.Function):

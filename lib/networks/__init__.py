@@ -5,8 +5,9 @@ from functools import partial
 
 import torch
 
+from lib.networks.description import Architecture
 from lib.networks.imagenet_resnet import BLOCKS, ImageNetResNet
-from lib.networks.network import Architecture, Network
+from lib.networks.network import Network
 from lib.networks.resnet import ResNet
 from lib.networks.vgg import STAGES, VGG
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.networks.network import Architecture, Network, Plan, Wire, full_plan
+from lib.networks.description import Architecture, Plan, Wire, full_plan
+from lib.networks.network import Network
 from lib.networks.pieces import Place, Spread, linear_head
 
 BLOCKS: Mapping[int, tuple[int, int, int, int]] = {  # by depth, in each of the four stages

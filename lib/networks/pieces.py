@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lib.networks.network import Architecture
+from lib.networks.description import Architecture
 
 
 class Place(nn.Module):

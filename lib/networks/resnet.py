@@ -9,7 +9,8 @@ convolution writes is added into the residual stream at the places the plan name
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.networks.network import Architecture, Carry, Network, Plan, Wire, full_plan
+from lib.networks.description import Architecture, Carry, Plan, Wire, full_plan
+from lib.networks.network import Network
 from lib.networks.pieces import Place, linear_head
 
 WIDTHS = (16, 32, 64)

@@ -9,7 +9,8 @@ Departs: what is left after the five poolings is averaged to 1x1, so larger imag
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.networks.network import Architecture, Network, Plan, Wire, full_plan
+from lib.networks.description import Architecture, Plan, Wire, full_plan
+from lib.networks.network import Network
 
 STAGES = {  # convolutions in each of the five stages
     "vgg11": (1, 1, 2, 2, 2),

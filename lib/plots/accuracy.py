@@ -10,10 +10,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib import summaries
+from lib.params.suite import DENSE, Suite
 from lib.plots import drawing
 from lib.plots.drawing import MACS_LABEL, MILLION
-from lib.suite import DENSE, Suite
+from lib.tables import summaries
 
 FRONT = "#f0d9a8"
 

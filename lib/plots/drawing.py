@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lib.summaries import CONTROLS
+from lib.tables.summaries import CONTROLS
 
 GREYS = ("#000000", "#6b6b6b", "#a8a8a8")  # for CONTROLS, in that order
 # after Paul Tol's "muted" scheme, told apart with any kind of colour vision; pale ones darkened for lines on white

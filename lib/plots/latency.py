@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib import summaries
+from lib.params.suite import DENSE, Suite
 from lib.plots import drawing
 from lib.plots.drawing import MACS_LABEL, MILLION
-from lib.suite import DENSE, Suite
+from lib.tables import summaries
 
 VARIANT = "compact"
 

@@ -3,8 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lib.params.suite import Suite
 from lib.plots import drawing
-from lib.suite import Suite
 
 COLUMNS = 2
 PREFIX = "loss_"

@@ -7,8 +7,8 @@ from matplotlib import colormaps, colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lib.params.suite import DENSE, Suite
 from lib.plots import drawing
-from lib.suite import DENSE, Suite
 
 ROW_HEIGHT = 0.32  # inches
 APART = 0.6  # of a row, that the marks of one method are spread over

@@ -14,9 +14,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from lib.networks.network import Part
+from lib.networks.description import Part
 from lib.plots import drawing
-from lib.sensitivity import UNPRUNED
+from lib.pruning.sensitivity import UNPRUNED
 
 NAMED = 20  # layers that a legend may name; more get a colour bar
 TICKS = 8  # layers named along a colour bar

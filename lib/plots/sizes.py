@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from lib.params.suite import Suite
 from lib.plots import drawing
-from lib.suite import Suite
-from lib.tables import scaled
+from lib.tables.text import scaled
 
 FORMS = {"in float32": ("bytes", "top1_mean"), "encoded": ("encoded_bytes", "encoded_top1")}  # label: x, y
 

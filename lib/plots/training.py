@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib import summaries
+from lib.params.suite import DENSE, DENSE_KEEP_RATIO, Suite
 from lib.plots import drawing
 from lib.plots.drawing import Dashes
-from lib.suite import DENSE, DENSE_KEEP_RATIO, Suite
+from lib.tables import summaries
 
 TITLES: Mapping[str, str] = {"teacher": "Teacher", "pruned": "Pruning", "distilled": "Distillation"}
 COLUMNS = 2

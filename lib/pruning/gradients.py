@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lib.networks.network import Network, normalise_by_batch_
+from lib.networks.batch_norms import normalise_by_batch_
+from lib.networks.network import Network
 
 
 def gradients(network: Network, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:

@@ -13,13 +13,14 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
+from lib.masks.filters import Holder, Masks, changed, full
 from lib.networks.network import Network
-from lib.params import section
-from lib.pruning.keeping import KeepSchedule, keep_at
-from lib.pruning.masks import Holder, Masks, changed, full
-from lib.pruning.method import Common, Method, Moment, Request
+from lib.params.section import section
+from lib.pruning.keep_schedule import KeepSchedule, keep_at
+from lib.pruning.method import Common, Request
 from lib.pruning.revival import Damping, Revival
 from lib.pruning.selection import Goal
+from lib.training.hooks import Method, Moment
 
 
 @section

@@ -4,31 +4,17 @@ A method is one file in `lib/pruning/methods/` with a parameter section `Params`
 `method(network, params, request) -> Method`. Only `masks` must be given; everything else has a neutral default.
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from pydantic import Field
-from torch import Tensor, nn
 
+from lib.images.batches import Sample
 from lib.networks.network import Network
-from lib.params import section
-from lib.pruning.masks import Holder, Masks, check
-from lib.pruning.selection import Layers, Selection
-from lib.pruning.sparsity import Sparsity, Zeros
-from lib.schedules import BatchSize
-
-
-@section
-class Sgd:
-    """Stochastic gradient descent: learning rate at factor 1, momentum, decay of all parameters."""
-
-    lr: Annotated[float, Field(gt=0.0)]
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
-    nesterov: bool
-    weight_decay: Annotated[float, Field(ge=0.0)]
+from lib.params.section import section
+from lib.pruning.layers import Layers
+from lib.pruning.selection import Selection
 
 
 @section
@@ -41,9 +27,6 @@ class Common:
 
     start: Literal["teacher", "scratch"]
     guide: Mapping[str, float]
-
-
-Sample = Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -66,76 +49,3 @@ class Request:
     def selection(self, network: Network) -> Selection:
         """The rule that turns scores into masks."""
         return Selection(network, self.keep_ratio, coupled=self.coupled, layers=self.layers)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where the training stands after a step (or an epoch); both count from 0, step through the whole training."""
-
-    epoch: int
-    step: int
-    optimizer: torch.optim.Optimizer
-
-
-class _EagerSGD(torch.optim.SGD):
-    """torch's SGD whose first step does not import torch's compiler (a second of every process) only to keep it out."""
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step; returns the closure's loss where a closure is given."""
-        loss: float | None = inspect.unwrap(torch.optim.SGD.step)(self, closure)
-        return loss
-
-
-def sgd(parameters: list[nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:
-    """torch's SGD with fused (foreach) steps."""
-    return _EagerSGD(
-        parameters,
-        lr=settings.lr,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-        weight_decay=settings.weight_decay,
-        foreach=True,
-    )
-
-
-@dataclass(frozen=True)
-class Method:
-    """The hooks of a method.
-
-    masks: the final masks, asked for when training ends. sparsity: the final masks of single weights, for a method that
-    prunes those. optimizer: builds it for the parameters. parameters: extra ones to train. after_step: called after every
-    optimizer step. after_epoch: called after an epoch, before its validation; returns numbers for the log. penalty: a scalar
-    to add to the loss. batches: mini-batch sizes of the method's own, instead of the training's. state: tensors that a
-    resumed training must find again, changed in place. remark: what the user should know of the outcome; empty for nothing.
-    """
-
-    masks: Callable[[], Masks]
-    sparsity: Callable[[], Sparsity] | None = None
-    optimizer: Callable[[list[nn.Parameter], Sgd], torch.optim.Optimizer] = sgd
-    parameters: tuple[nn.Parameter, ...] = ()
-    after_step: Callable[[Moment], None] = lambda _: None
-    after_epoch: Callable[[Moment], Mapping[str, float]] = lambda _: {}
-    penalty: Callable[[], Tensor] | None = None
-    batches: BatchSize | None = None
-    state: Mapping[str, Tensor] = field(default_factory=dict)
-    remark: Callable[[], str] = lambda: ""
-
-
-def held(network: Network, masks: Masks, sparsity: Sparsity | None = None) -> Method:
-    """Train with fixed masks held: what is dropped stays zero through every step, momentum included."""
-    check(network, masks)
-    filters, weights = Holder(network), Zeros(network)
-    there = {name: mask.to(filters.filters[name].device) for name, mask in masks.items()}  # once, not at every step
-    kept = {name: mask.to(weights.weights[name].device) for name, mask in (sparsity or {}).items()}
-
-    def hold(optimizer: torch.optim.Optimizer | None) -> None:
-        filters.hold_(there, optimizer)
-        weights.hold_(kept, optimizer)
-
-    hold(None)
-    return Method(
-        masks=lambda: masks,
-        sparsity=(lambda: kept) if sparsity else None,
-        after_step=lambda moment: hold(moment.optimizer),
-    )

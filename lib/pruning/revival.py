@@ -11,8 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lib.networks.network import Network, Wire
-from lib.pruning.masks import Masks
+from lib.masks.filters import Masks
+from lib.networks.description import Wire
+from lib.networks.network import Network
 
 Revival = Literal["damped", "free"]
 TINY = 1e-12

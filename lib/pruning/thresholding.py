@@ -10,14 +10,16 @@ from typing import Annotated
 import torch
 from pydantic import Field, PositiveInt
 
+from lib.masks.filters import Holder, Masks, changed
 from lib.networks.network import Network
-from lib.params import section
-from lib.pruning.masks import Holder, Masks, changed
-from lib.pruning.method import Common, Method, Moment, Request, Sgd
+from lib.params.section import section
+from lib.pruning.method import Common, Request
 from lib.pruning.revival import Damping, Revival
 from lib.pruning.scores import norms
 from lib.pruning.selection import Selection
-from lib.schedules import BatchSize
+from lib.training.hooks import Method, Moment
+from lib.training.schedules import BatchSize
+from lib.training.sgd import Sgd
 
 MEASURE_EVERY = 20  # thresholds; what filters in use look like changes slowly
 

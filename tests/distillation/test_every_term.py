@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from lib import plugins
-from lib.compaction import compact
+from lib.compaction.compact import compact
 from lib.distillation import terms
-from lib.distillation.combination import distilled
-from lib.distillation.objective import Objective
+from lib.distillation.building import distilled
+from lib.masks.filters import apply_
 from lib.networks.network import Network
-from lib.pruning.masks import apply_
+from lib.training.objective import Objective
 from tests.networks_for_tests import images, lived_in, random_masks, side
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.distillation.term import Outputs, Term
 from lib.distillation.terms.feature import Params, taps, term
-from lib.params import ParamsError, read
+from lib.params.section import ParamsError, read
+from lib.training.taps import Outputs, Term
 from tests.networks_for_tests import lived_in
 
 DISTANCES = {"mse": nn.MSELoss(), "l1": nn.L1Loss(), "smooth_l1": nn.SmoothL1Loss(beta=1.0)}

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.distillation.term import Outputs
 from lib.distillation.terms.kd import Params, divergence, term
-from lib.params import ParamsError, read
+from lib.params.section import ParamsError, read
+from lib.training.taps import Outputs
 from tests import goldens
 
 RECORDED = goldens.read("kd")

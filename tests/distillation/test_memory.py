@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from lib.batches import Augmentation, Batches
-from lib.computing import Compute, autocast
 from lib.distillation import memory
-from lib.distillation.combination import distilled
+from lib.distillation.building import distilled
 from lib.distillation.memory import remember
-from lib.distillation.objective import Objective
-from lib.params import ParamsError
+from lib.images.batches import Augmentation, Batches
+from lib.params.section import ParamsError
 from lib.randomness import stream
-from lib.sections import check
+from lib.steps.document import check
+from lib.training.device import Compute, autocast
+from lib.training.objective import Objective
 from tests import interrupted, tiny
 from tests.networks_for_tests import lived_in
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lib.distillation.term import Outputs, Term
 from lib.distillation.terms.kd import divergence
 from lib.distillation.terms.rc import Params, term
+from lib.training.taps import Outputs, Term
 from tests.goldens import read, relative_error
 
 GOLDEN = read("kdfs_losses")

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.compaction import Mode, channel_plan, compact, verify
+from lib.compaction.compact import Mode, channel_plan, compact
+from lib.compaction.proof import verify
+from lib.masks.filters import Masks, apply_, full
 from lib.networks import build
-from lib.networks.network import Architecture, Network
-from lib.pruning.masks import Masks, apply_, full
+from lib.networks.description import Architecture
+from lib.networks.network import Network
 from lib.randomness import stream
 from tests.networks_for_tests import coupled_masks, images, lived_in, random_masks
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from lib.cost import Cost, count, fractional_macs
+from lib.cost.macs import Cost, count, fractional_macs
 from lib.networks import build
-from lib.networks.network import Architecture, Network
+from lib.networks.description import Architecture
+from lib.networks.network import Network
 from tests.networks_for_tests import IMAGENET
 
 IMAGE = (3, 224, 224)

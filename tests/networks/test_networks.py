@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from lib.cost import count
+from lib.cost.macs import count
 from lib.networks import WIDER_RESNETS, build
-from lib.networks.network import Architecture
+from lib.networks.description import Architecture
 from lib.networks.resnet import Shortcut
 from lib.randomness import stream
 from tests.networks_for_tests import ALL, IMAGENET, images, lived_in

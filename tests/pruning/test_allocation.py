@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from lib.masks.filters import Masks, check
 from lib.networks import build
-from lib.networks.network import Architecture, Network
-from lib.pruning.masks import Masks, check
-from lib.pruning.selection import Layers, Selection
+from lib.networks.description import Architecture
+from lib.networks.network import Network
+from lib.pruning.layers import Layers
+from lib.pruning.selection import Selection
 from lib.randomness import stream
 
 Allocation = Literal["uniform", "global", "global_normalised"]

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from lib import plugins
-from lib.compaction import Mode, compact
+from lib.compaction.compact import Mode, compact
+from lib.masks.filters import achieved, apply_, check, kept_count
+from lib.masks.weights import Zeros
 from lib.networks.network import Network
 from lib.pruning import methods
-from lib.pruning.masks import achieved, apply_, check, kept_count
-from lib.pruning.method import Method, Moment, Request, Sgd
-from lib.pruning.selection import EVERYWHERE, Layers
-from lib.pruning.sparsity import Zeros
+from lib.pruning.layers import EVERYWHERE, Layers
+from lib.pruning.method import Request
+from lib.training.hooks import Method, Moment
+from lib.training.sgd import Sgd
 from tests.networks_for_tests import images, lived_in, side
 
 SETTINGS = Sgd(lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -98,7 +100,7 @@ def request(network: Network, ratio: float, *, coupled: bool = False, seed: int 
 
 def params(name: str, **changes: Any) -> Any:
     """The settings of PARAMS, checked as a parameter file is."""
-    from lib.params import read
+    from lib.params.section import read
 
     assert name in PARAMS, f"give {name} an entry in PARAMS of this test"
     given = {"start": "teacher", "guide": {}} | dict(PARAMS[name]) | changes
@@ -190,7 +192,7 @@ def test_masks_keep_the_count_asked_for(name: str, network: str, ratio: float, c
 @pytest.mark.parametrize("ratio", [1.0, 0.5, 0.001])
 @pytest.mark.parametrize("name", ["kdfs", "weight"])
 def test_methods_without_a_count_keep_the_ratio_they_were_asked_for(name: str, ratio: float) -> None:
-    from lib.pruning.budget import Macs
+    from lib.cost.differentiable import Macs
 
     made = lived_in("resnet8")
     method = make(name, made, ratio)

@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.compaction import compact
+from lib.compaction.compact import compact
+from lib.cost.differentiable import Macs
 from lib.networks.network import Network
-from lib.pruning.budget import Macs
-from lib.pruning.method import Method, Moment, Sgd
+from lib.pruning.layers import Layers
 from lib.pruning.methods import kdfs
 from lib.pruning.methods.kdfs import Search
-from lib.pruning.selection import Layers
-from lib.schedules import Cosine, factor
+from lib.training.hooks import Method, Moment
+from lib.training.schedules import Cosine, factor
+from lib.training.sgd import Sgd
 from tests.goldens import read
 from tests.networks_for_tests import images, lived_in, random_masks
 from tests.pruning.test_every_method import EPOCHS, SETTINGS, make, params, request, train

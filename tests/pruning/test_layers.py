@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.compaction import compact
-from lib.cost import count, fractional_macs
+from lib.compaction.compact import compact
+from lib.cost.macs import count, fractional_macs
+from lib.masks.filters import Masks, Rounding, kept_count
 from lib.networks import build
-from lib.networks.network import Architecture, Network
-from lib.pruning.masks import Masks, Rounding, kept_count
-from lib.pruning.selection import Layers, Selection
+from lib.networks.description import Architecture
+from lib.networks.network import Network
+from lib.pruning.layers import Layers
+from lib.pruning.selection import Selection
 from lib.randomness import stream
 
 CIFAR = (3, 32, 32)

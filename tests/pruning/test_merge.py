@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from lib.masks.filters import apply_
 from lib.networks.network import Network
-from lib.pruning.masks import apply_
 from lib.pruning.methods import merge
 from lib.pruning.methods.regularise import similarity
 from tests.networks_for_tests import images, lived_in

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.networks.network import Network, Wire
-from lib.pruning.method import Moment
+from lib.networks.description import Wire
+from lib.networks.network import Network
 from lib.pruning.revival import Damping
+from lib.training.hooks import Moment
 from tests.networks_for_tests import lived_in
 from tests.pruning.test_every_method import SETTINGS, go_on, make
 

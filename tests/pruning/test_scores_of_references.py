@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lib.pruning.masks import top_k
+from lib.masks.filters import top_k
+from lib.pruning.layers import Layers
 from lib.pruning.methods import fpgm
 from lib.pruning.scores import distance_sums, first_order, gradient_median, min_max, norm
-from lib.pruning.selection import Layers, Selection
+from lib.pruning.selection import Selection
 from tests.goldens import read, relative_error
 from tests.networks_for_tests import lived_in
 from tests.pruning.test_every_method import params

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from lib.masks.filters import Masks, check, kept_count
 from lib.networks import build
-from lib.networks.network import Architecture, Network
-from lib.pruning.masks import Masks, check, kept_count
+from lib.networks.description import Architecture
+from lib.networks.network import Network
 from lib.pruning.selection import Selection
 from lib.randomness import stream
 from tests.networks_for_tests import lived_in

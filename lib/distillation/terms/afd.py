@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.distillation.similarity import attention, energy, resized
-from lib.distillation.term import Outputs, Term, blocks, exact
-from lib.params import section
+from lib.distillation.term import blocks
+from lib.params.section import section
+from lib.training.taps import Outputs, Term, exact
 
 taps = blocks
 

@@ -12,8 +12,9 @@ Departs: nothing.
 from torch import Tensor
 
 from lib.distillation.similarity import attention, similarity
-from lib.distillation.term import Outputs, Term, stages
-from lib.params import section
+from lib.distillation.term import stages
+from lib.params.section import section
+from lib.training.taps import Outputs, Term
 
 taps = stages
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from lib.distillation.similarity import attention, paired, same_size
-from lib.distillation.term import Outputs, Term, stages
-from lib.params import section
+from lib.distillation.term import stages
+from lib.params.section import section
+from lib.training.taps import Outputs, Term
 
 taps = stages
 

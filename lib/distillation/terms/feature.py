@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.distillation.similarity import paired, same_size
-from lib.distillation.term import Outputs, Taps, Term, exact, penultimate, stages
+from lib.distillation.term import penultimate, stages
 from lib.networks.network import Network
-from lib.params import section
+from lib.params.section import section
+from lib.training.taps import Outputs, Taps, Term, exact
 
 DISTANCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": functional.mse_loss,

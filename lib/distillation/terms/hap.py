@@ -15,8 +15,9 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from lib.distillation.similarity import attended
-from lib.distillation.term import Outputs, Term, blocks
-from lib.params import section
+from lib.distillation.term import blocks
+from lib.params.section import section
+from lib.training.taps import Outputs, Term
 
 taps = blocks
 

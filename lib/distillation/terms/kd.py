@@ -14,8 +14,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from lib.distillation.term import Outputs, Term, logits_only
-from lib.params import section
+from lib.distillation.term import logits_only
+from lib.params.section import section
+from lib.training.taps import Outputs, Term
 
 taps = logits_only
 

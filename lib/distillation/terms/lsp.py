@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from lib.distillation.similarity import attended, similarity
-from lib.distillation.term import Outputs, Term, blocks
-from lib.params import section
+from lib.distillation.term import blocks
+from lib.params.section import section
+from lib.training.taps import Outputs, Term
 
 taps = blocks
 

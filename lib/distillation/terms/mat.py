@@ -17,8 +17,9 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from lib.distillation.similarity import attention, resized
-from lib.distillation.term import Outputs, Term, blocks
-from lib.params import section
+from lib.distillation.term import blocks
+from lib.params.section import section
+from lib.training.taps import Outputs, Term
 
 TINY = 1e-12  # of identical maps the mean is 0
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from lib.distillation.similarity import attention, paired
-from lib.distillation.term import Outputs, Term, exact, stages
-from lib.params import section
+from lib.distillation.term import stages
+from lib.params.section import section
+from lib.training.taps import Outputs, Term, exact
 
 taps = stages
 

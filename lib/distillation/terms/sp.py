@@ -17,8 +17,8 @@ from torch import Tensor
 
 from lib.distillation import term as parts
 from lib.distillation.similarity import similarity
-from lib.distillation.term import Outputs, Term
-from lib.params import section
+from lib.params.section import section
+from lib.training.taps import Outputs, Term
 
 taps = parts.stages
 

@@ -5,11 +5,11 @@ https://papers.nips.cc/paper/2018/hash/ec5aa0b7846082a2415f0902f0da88f2-Abstract
 Reference: favorxin/AHSG-HT-pruning-with-KD, AHSG_HT.py and iter_pruning/cifar10_resnet_or.py.
 
 The threshold is `lib.pruning.thresholding`.
-Departs: the heavy ball acts (see `lib.optim.ahsg`); layers are found by name; all layers of one width are thresholded at once
-on the device; thresholding may start after a dense warm-up and happen only every so many steps; dropped filters come back at
-the size their gradients had in use (revival: damped; free is the reference); the batch norm's scale is zeroed with the final
-masks, where the reference leaves it to decay. `start: scratch` with no warm-up is the reference's
-recipe, in which the random initial norms decide almost at once which filters live.
+Departs: the heavy ball acts (see `lib.training.ahsg`); layers are found by name; all layers of one width are thresholded at
+once on the device; thresholding may start after a dense warm-up and happen only every so many steps. Dropped filters come back
+at the size their gradients had in use (revival: damped; free is the reference). The final masks zero the batch norm's scale,
+where the reference leaves it to decay. `start: scratch` with no warm-up is the reference's recipe, in which the random initial
+norms decide almost at once which filters live.
 """
 
 from typing import Annotated
@@ -18,10 +18,12 @@ import torch
 from pydantic import Field
 
 from lib.networks.network import Network
-from lib.optim.ahsg import AHSG, Variant
-from lib.params import section
-from lib.pruning.method import Method, Request, Sgd
+from lib.params.section import section
+from lib.pruning.method import Request
 from lib.pruning.thresholding import Thresholding, thresholding
+from lib.training.ahsg import AHSG, Variant
+from lib.training.hooks import Method
+from lib.training.sgd import Sgd
 
 
 @section

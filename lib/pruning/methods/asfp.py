@@ -2,7 +2,7 @@
 
 He, Dong, Kang, Fu, Yan, Yang, "Asymptotic Soft Filter Pruning for Deep Convolutional Neural Networks", IEEE Transactions on
 Cybernetics 2019, https://arxiv.org/abs/1808.07471
-Reference: none was released; the schedule is the paper's, in closed form (`lib.pruning.keeping.Asymptotic`): a exp(-k t) + b
+Reference: none was released; the schedule is the paper's, in closed form (`lib.pruning.keep_schedule`): a exp(-k t) + b
 through first_pruned at the start, 3/4 of the goal at 1/8 of the training and the goal at its end, hence k = 11.09.
 
 Departs: as `sfp` does; the choice after epoch e (from 0) uses t = e + 1, so the last one reaches the goal exactly, where the
@@ -12,10 +12,11 @@ paper leaves t open.
 from typing import Literal
 
 from lib.networks.network import Network
-from lib.params import section
+from lib.params.section import section
 from lib.pruning.gradual import Soft, gradual
-from lib.pruning.method import Method, Request
+from lib.pruning.method import Request
 from lib.pruning.scores import norms
+from lib.training.hooks import Method
 
 
 @section

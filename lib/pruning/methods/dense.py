@@ -1,9 +1,10 @@
 """No pruning at all: the control that shows what the same extra training does to the whole network."""
 
+from lib.masks.filters import full
 from lib.networks.network import Network
-from lib.params import section
-from lib.pruning.masks import full
-from lib.pruning.method import Common, Method, Request
+from lib.params.section import section
+from lib.pruning.method import Common, Request
+from lib.training.hooks import Method
 
 
 @section

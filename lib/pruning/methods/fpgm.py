@@ -19,13 +19,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from lib.masks.filters import SLACK, Masks
 from lib.networks.network import Network
-from lib.params import section
+from lib.params.section import section
 from lib.pruning.gradual import Soft, Update, gradual
-from lib.pruning.masks import SLACK, Masks
-from lib.pruning.method import Method, Request
+from lib.pruning.method import Request
 from lib.pruning.scores import Distance, distance_sums, norms
 from lib.pruning.selection import Selection
+from lib.training.hooks import Method
 
 
 @section

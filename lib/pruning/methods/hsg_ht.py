@@ -11,10 +11,12 @@ Departs: as `ahsg_ht` does.
 import torch
 
 from lib.networks.network import Network
-from lib.optim.ahsg import AHSG
-from lib.params import section
-from lib.pruning.method import Method, Request, Sgd
+from lib.params.section import section
+from lib.pruning.method import Request
 from lib.pruning.thresholding import Thresholding, thresholding
+from lib.training.ahsg import AHSG
+from lib.training.hooks import Method
+from lib.training.sgd import Sgd
 
 
 @section

@@ -6,7 +6,7 @@ Reference: Osilly/KDFS, train.py, model/student, utils/loss.py (7b429e2).
 loss = CE + guide terms (the source: kd 0.05 and rc 1000, masked filter modelling) + penalty (macs / dense macs - target)^2.
 After the search the masks are fixed and the network is trained on for `finetune_epochs`.
 Departs: masks multiply the batch norm's output and not the weights, so that the compact network is exactly the searched one;
-MACs are those of `lib.pruning.budget`, right for every network; batch-norm statistics are averaged anew when masks are
+MACs are those of `lib.cost.differentiable`, right for every network; batch-norm statistics are averaged anew when masks are
 fixed; a layer keeps at least one filter; masks are fixed where the MACs meet the target (threshold: budget) or at even odds
 (zero, the source); the guide goes on through the fine-tuning, where the source has the cross entropy alone; which layers are
 searched is `prune.layers` (the source: convention blocks); schedule and length are the suite's, and Adamax runs at `lr_factor`
@@ -21,12 +21,15 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from lib.networks.network import Network, recalibrate_
-from lib.params import section
-from lib.pruning.budget import Macs
-from lib.pruning.masks import Holder, Masks, full
-from lib.pruning.method import Common, Method, Moment, Request, Sgd
-from lib.pruning.sampling import Sampler, temperature_at
+from lib.cost.differentiable import Macs
+from lib.masks.filters import Holder, Masks, full
+from lib.networks.batch_norms import recalibrate_
+from lib.networks.network import Network
+from lib.params.section import section
+from lib.pruning.kdfs_sampler import Sampler, temperature_at
+from lib.pruning.method import Common, Request
+from lib.training.hooks import Method, Moment
+from lib.training.sgd import Sgd
 
 TOLERANCE = 0.01  # of the target, beyond which the run says by how much it missed
 CALIBRATION_BATCH = 128

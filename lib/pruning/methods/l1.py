@@ -4,7 +4,7 @@ Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient ConvNets", IC
 https://arxiv.org/abs/1608.08710
 Reference: he-y/filter-pruning-geometric-median, VGG_cifar/PFEC_*.py (44fbab4).
 
-Layers are chosen by sensitivity (`python -m stages.sensitivity` measures it) and get ratios or widths of their own in
+Layers are chosen by sensitivity (`python -m tools.sensitivity` measures it) and get ratios or widths of their own in
 `prune.layers.keep_ratios`; suites/cifar10-vgg16.yaml has the paper's plan for VGG-16.
 Departs: the masked network is trained with the masks held instead of being rebuilt first, which is the same function
 (`lib.compaction` proves it).
@@ -13,9 +13,11 @@ Departs: the masked network is trained with the masks held instead of being rebu
 from typing import Literal
 
 from lib.networks.network import Network
-from lib.params import section
-from lib.pruning.method import Common, Method, Request, held
+from lib.params.section import section
+from lib.pruning.held import held
+from lib.pruning.method import Common, Request
 from lib.pruning.scores import norms
+from lib.training.hooks import Method
 
 
 @section

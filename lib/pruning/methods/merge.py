@@ -19,10 +19,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lib.masks.filters import Masks
 from lib.networks.network import Network
-from lib.params import section
-from lib.pruning.masks import Masks
-from lib.pruning.method import Common, Method, Request, held
+from lib.params.section import section
+from lib.pruning.held import held
+from lib.pruning.method import Common, Request
+from lib.training.hooks import Method
 
 TINY = 1e-12
 

@@ -16,10 +16,12 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from lib.networks.network import Network
-from lib.params import section
+from lib.params.section import section
 from lib.pruning.gradients import gradients
-from lib.pruning.method import Common, Method, Request, held
+from lib.pruning.held import held
+from lib.pruning.method import Common, Request
 from lib.pruning.scores import gradient_median
+from lib.training.hooks import Method
 
 
 @section

@@ -4,9 +4,11 @@ After Mittal, Bhardwaj, Khapra, Ravindran, "Recovering from Random Pruning", WAC
 """
 
 from lib.networks.network import Network
-from lib.params import section
-from lib.pruning.method import Common, Method, Request, held
+from lib.params.section import section
+from lib.pruning.held import held
+from lib.pruning.method import Common, Request
 from lib.pruning.scores import uniform
+from lib.training.hooks import Method
 
 
 @section

@@ -8,8 +8,10 @@ code path; every layer keeps its first filters, since filters of random weights 
 import torch
 
 from lib.networks.network import Network
-from lib.params import section
-from lib.pruning.method import Common, Method, Request, held
+from lib.params.section import section
+from lib.pruning.held import held
+from lib.pruning.method import Common, Request
+from lib.training.hooks import Method
 
 
 @section

@@ -15,10 +15,11 @@ layer is rounded as `prune.layers.rounding` says (the reference: pruned); projec
 from typing import Literal
 
 from lib.networks.network import Network
-from lib.params import section
+from lib.params.section import section
 from lib.pruning.gradual import Soft, gradual
-from lib.pruning.method import Method, Request
+from lib.pruning.method import Request
 from lib.pruning.scores import norms
+from lib.training.hooks import Method
 
 
 @section

@@ -11,10 +11,12 @@ Departs: one shot by layer, where the papers remove few filters at a time from a
 from pydantic import PositiveInt
 
 from lib.networks.network import Network
-from lib.params import section
+from lib.params.section import section
 from lib.pruning.gradients import gradients
-from lib.pruning.method import Common, Method, Request, held
+from lib.pruning.held import held
+from lib.pruning.method import Common, Request
 from lib.pruning.scores import first_order
+from lib.training.hooks import Method
 
 
 @section

@@ -14,13 +14,14 @@ from typing import Literal
 
 import torch
 
+from lib.masks.filters import Masks, full
+from lib.masks.weights import Zeros, check, strongest
 from lib.networks.network import Network
-from lib.params import section
+from lib.params.section import section
 from lib.pruning.gradual import Gradual, Pruner, Update, pruning
-from lib.pruning.masks import Masks, full
-from lib.pruning.method import Method, Request
+from lib.pruning.method import Request
 from lib.pruning.selection import Goal
-from lib.pruning.sparsity import Zeros, check, strongest
+from lib.training.hooks import Method
 
 
 @section

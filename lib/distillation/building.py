@@ -1,0 +1,61 @@
+"""Named combinations of distillation terms -> what a student minimises."""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib import plugins
+from lib.distillation import terms
+from lib.distillation.term import logits_only
+from lib.networks.ensemble import Ensemble
+from lib.networks.network import Network
+from lib.params.section import read
+from lib.training.objective import Objective
+from lib.training.taps import Taps, Weighted
+
+
+def distilled(
+    student: Network,
+    teacher: Network | Ensemble,
+    weights: Mapping[str, float],
+    settings: Mapping[str, Any],
+    label_smoothing: float,
+    example: Tensor,
+) -> Objective:
+    """The objective of a named combination of terms.
+
+    weights: by term name; settings: the parameter sections of the terms; example: two or more normalised images (B, C, H, W),
+    to see the shapes. Raises ValueError for an unknown term or one that refuses these networks, and ParamsError for wrong
+    settings.
+    """
+    modules = {name: plugins.find(terms, name) for name in weights}
+    params = {name: read(settings, name, module.Params) for name, module in modules.items()}
+    taps = {n: (m.taps(params[n], student), _taps(n, m, params[n], teacher)) for n, m in modules.items()}
+    mine, theirs = (tuple(dict.fromkeys(tap for pair in taps.values() for tap in pair[side])) for side in (0, 1))
+    objective = Objective(student, label_smoothing, teacher, {}, (mine, theirs))
+    training = student.training
+    with torch.no_grad():
+        student.eval()
+        assert objective.teacher is not None
+        seen = objective.student(example), objective.teacher(example)
+    student.train(training)
+    built = {}
+    for name, module in modules.items():
+        own = [outputs.only(some) for outputs, some in zip(seen, taps[name], strict=True)]
+        built[name] = Weighted(weights[name], module.term(params[name], *own), taps[name])
+    objective.built = built
+    return objective
+
+
+def _taps(name: str, module: ModuleType, params: object, teacher: Network | Ensemble) -> Taps:
+    """What a term sees of the teacher. Raises ValueError when it looks inside an ensemble."""
+    if isinstance(teacher, Network):
+        seen: Taps = module.taps(params, teacher)
+        return seen
+    if module.taps is not logits_only:
+        msg = f"{name} looks inside the teacher, and {teacher.name} has only logits to average; give one teacher"
+        raise ValueError(msg)
+    return ()

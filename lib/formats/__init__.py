@@ -1,0 +1,1 @@
+"""A network as a file: checkpoint, packed file, ONNX, files from elsewhere."""

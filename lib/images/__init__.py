@@ -1,0 +1,1 @@
+"""From a data set, wherever it comes from, to mini-batches."""

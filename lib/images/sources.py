@@ -1,0 +1,90 @@
+"""Where a data set comes from: scikit-learn's digits, torchvision's CIFAR, or an archive or folder of images."""
+
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from lib.images import imagefolder
+from lib.images.fetching import OFFLINE_CURE, fetch
+from lib.images.splitting import Labelled, stratified
+from lib.params.section import section
+
+TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+
+
+DIGITS_TEST_FRACTION = 0.2
+
+
+@section
+class Params:
+    """source: `scikit-learn` (name digits), `torchvision` (names cifar10 and cifar100), or the path or URL of an archive or
+    folder in ImageFolder layout, whose sha256 is checked where one is given. validation_fraction: of each class of train.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    source: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    validation_fraction: Annotated[float, Field(gt=0.0, le=0.5)]
+    split_seed: Annotated[int, Field(ge=0)]
+
+
+Source = Callable[[Params, Path, imagefolder.Progress], tuple[tuple[str, ...], dict[str, Labelled]]]
+
+
+def find(params: Params) -> Source:
+    """The function that gets a data set. Raises ValueError for a source that has none of that name."""
+    if params.source == "scikit-learn" and params.name == "digits":
+        return _digits
+    if params.source == "torchvision" and params.name in TORCHVISION:
+        return _torchvision
+    if params.source in ("scikit-learn", "torchvision"):
+        msg = (
+            f"data.source {params.source!r} has no {params.name!r}: scikit-learn has digits, torchvision has "
+            f"{' and '.join(TORCHVISION)}; for other data give the path or URL of an archive or folder"
+        )
+        raise ValueError(msg)
+    return _image_folder
+
+
+def _digits(params: Params, _: Path, __: imagefolder.Progress) -> tuple[tuple[str, ...], dict[str, Labelled]]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = torch.from_numpy(digits.images)  # (N, 8, 8), 0 .. 16
+    pixels = (images / 16.0 * 255.0).round().to(torch.uint8).unsqueeze(1)
+    labels = torch.from_numpy(digits.target).long()
+    test = stratified(labels, DIGITS_TEST_FRACTION, params.split_seed)
+    rest = torch.ones(len(labels), dtype=torch.bool)
+    rest[test] = False
+    return tuple("0123456789"), {"train": (pixels[rest], labels[rest]), "test": (pixels[test], labels[test])}
+
+
+def _torchvision(params: Params, cache: Path, _: imagefolder.Progress) -> tuple[tuple[str, ...], dict[str, Labelled]]:
+    from torchvision import datasets
+
+    kind = getattr(datasets, TORCHVISION[params.name])
+    classes: tuple[str, ...] = ()
+    splits: dict[str, Labelled] = {}
+    for name in ("train", "test"):
+        try:
+            part = kind(cache, train=name == "train", download=True)
+        except (OSError, HTTPException, RuntimeError) as error:  # URLError is an OSError, a broken file a RuntimeError
+            msg = f"torchvision cannot get {params.name} ({error}); check the network, or {OFFLINE_CURE}"
+            raise ValueError(msg) from error
+        classes = tuple(part.classes)
+        splits[name] = (torch.from_numpy(part.data).permute(0, 3, 1, 2), torch.tensor(part.targets))
+    return classes, splits
+
+
+def _image_folder(params: Params, cache: Path, progress: imagefolder.Progress) -> tuple[tuple[str, ...], dict[str, Labelled]]:
+    path = fetch(params.source, params.sha256, cache)
+    try:
+        return imagefolder.read(path, progress)
+    except imagefolder.DamagedError:
+        if path.parent == cache:  # a broken download would be taken from the cache for ever
+            path.unlink()
+        raise

@@ -1,1 +1,0 @@
-"""Optimizers that know nothing of filters."""

@@ -1,0 +1,102 @@
+"""A suite: the cells that params.yaml asks for, so that files of cells removed since are never tabulated."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from lib.params.section import check, section
+from lib.params.section import read as read_section
+
+DENSE = "dense"
+DENSE_KEEP_RATIO = 1.0
+
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+KeepRatio = Annotated[float, Field(gt=0, le=1)]
+
+
+@section
+class Given:
+    """A teacher from elsewhere. file: path of its checkpoint. sha256: of the file, so that a changed one is noticed."""
+
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    def __str__(self) -> str:
+        """Its name in tables."""
+        return f"{Path(self.file).stem}@{self.sha256[:8]}"
+
+
+Teachers = Annotated[tuple[str | Given, ...], Field(min_length=1)]
+
+
+@section
+class Benchmark:
+    """The axes of a suite (`benchmark` in params.yaml); dense is no method of the list, its cells are always added.
+
+    network: the one to prune. trained: all that are trained on the data, that one and the distillers' teachers.
+    """
+
+    network: str
+    trained: Names
+    methods: Names
+    keep_ratios: Annotated[tuple[KeepRatio, ...], Field(min_length=1)]
+    distillers: Names
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    compaction: Literal["scatter", "coupled"]
+
+
+class Cell(NamedTuple):
+    """One trained and measured network of a suite."""
+
+    method: str
+    keep_ratio: float
+    distiller: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """The cell's file name, without its ending, as DVC's matrix writes it."""
+        return f"{self.method}-{self.keep_ratio}-{self.distiller}-{self.seed}"
+
+    @property
+    def pruned_key(self) -> str:
+        """The same without the distiller: names what is made once for all distillers."""
+        return f"{self.method}-{self.keep_ratio}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What one table is about: a data set, a network, the distillers' teachers and the axes of the comparison."""
+
+    name: str
+    dataset: str
+    teacher: str
+    benchmark: Benchmark
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell that the table should hold: the dense control's first, then methods x keep ratios."""
+        axes = self.benchmark
+        sizes = [(DENSE, DENSE_KEEP_RATIO), *((method, keep) for method in axes.methods for keep in axes.keep_ratios)]
+        return tuple(Cell(*size, distiller, seed) for size in sizes for distiller in axes.distillers for seed in axes.seeds)
+
+    @property
+    def timed(self) -> tuple[Cell, ...]:
+        """The cells whose latency is measured: one distiller and the first seed, as timings depend on shapes only."""
+        first = (self.benchmark.distillers[0], self.benchmark.seeds[0])
+        return tuple(cell for cell in self.cells if (cell.distiller, cell.seed) == first)
+
+
+def read(document: Mapping[str, Any]) -> Suite:
+    """The suite that a parameter file describes. Raises ParamsError listing every problem of the sections read."""
+    kinds = {"suite": str, "data.name": str, "distill.teachers": Teachers, "benchmark": Benchmark}
+    check(document, kinds)
+    return Suite(
+        name=read_section(document, "suite", str),
+        dataset=read_section(document, "data.name", str),
+        teacher=" + ".join(map(str, read_section(document, "distill.teachers", Teachers))),
+        benchmark=read_section(document, "benchmark", Benchmark),
+    )

@@ -1,0 +1,133 @@
+"""How much accuracy one layer's filters are worth: prune one layer at a time, train nothing, score.
+
+Li, Kadav, Durdanovic, Samet, Graf, "Pruning Filters for Efficient ConvNets", ICLR 2017, section 3.2,
+https://arxiv.org/abs/1608.08710
+Departs: scored on the validation split, since settings are chosen by it (the paper shows test accuracy); the last
+convolution of a residual block loses its own filters of smallest norm, and the shortcut beside it stays whole.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import torch
+
+from lib.formats.checkpoint import Checkpoint, load
+from lib.images.batches import Augmentation, Batches
+from lib.images.dataset import Dataset, Split
+from lib.masks.filters import Masks, achieved, apply_, full, kept_count, top_k
+from lib.networks.description import Wire
+from lib.networks.network import Network
+from lib.progress import Bar
+from lib.pruning.scores import norms
+from lib.training.device import Compute, prepare
+from lib.training.evaluation import evaluate
+
+Order = Literal[1, 2]
+
+UNPRUNED = "unpruned"  # in the place of a layer's name
+COLUMNS = ("layer", "part", "width", "kept", "keep_ratio", "top1", "drop")
+
+
+def examine(
+    source: Path,
+    dataset: Dataset,
+    keep_ratios: Sequence[float],
+    order: Order,
+    images: int | None,
+    compute: Compute,
+    progress: Callable[[int, int], Bar],
+) -> pd.DataFrame:
+    """Scan the dense checkpoint `source` on so many validation images, all for None; rows as `scan` gives them.
+
+    Raises ValueError for a compact or pruned checkpoint, data it was not trained on, and numbers out of range.
+    """
+    checkpoint = load(source)
+    _check(source, checkpoint, dataset)
+    split = _spread(dataset.splits["validation"], images)
+    device = prepare(compute)
+    still = Augmentation(flip=False, crop_padding=0)
+    batches = Batches(split.images, split.labels, checkpoint.mean, checkpoint.std, still, device)
+    low = compute.precision == "bfloat16"
+    # No cache: it would go on using the weights as they were when first cast, and ours change in place.
+    with torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False):
+        return scan(checkpoint.network.to(device), batches, keep_ratios, order, progress)
+
+
+def scan(
+    network: Network, batches: Batches, keep_ratios: Sequence[float], order: Order, progress: Callable[[int, int], Bar]
+) -> pd.DataFrame:
+    """Top-1 in percent with one layer pruned to one keep ratio by L1 or L2 norm: a row each, by depth, then falling ratio.
+
+    The first row is the unpruned network, named UNPRUNED; drop: points lost against it. progress: makes a bar of (total, done)
+    evaluations. The network is in eval mode afterwards and otherwise as it was, bit for bit, after an error too. Raises
+    ValueError when there is no ratio or one is not above 0 and at most 1.
+    """
+    trials = _trials(network, keep_ratios, order)
+    bar = progress(len(trials) + 1, 0)
+    whole = evaluate(network, batches).top1
+    bar.update(1)
+    filters = sum(len(weight) for weight in network.filters().values())
+    rows: list[tuple[str, str, int, int, float, float, float]] = [(UNPRUNED, "", filters, filters, 1.0, whole, 0.0)]
+    for wire, keep_ratio, mask in trials:
+        with pruned(network, {**full(network), wire.conv: mask}):
+            top1 = evaluate(network, batches).top1
+        rows.append((wire.conv, wire.part, len(mask), int(mask.sum()), keep_ratio, top1, whole - top1))
+        bar.update(1)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+@contextmanager
+def pruned(network: Network, masks: Masks) -> Iterator[None]:
+    """The network with its masked filters at zero inside the block, and as it was, bit for bit, after it."""
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    try:
+        apply_(network, masks)
+        yield
+    finally:
+        network.load_state_dict(before)
+
+
+def _trials(network: Network, keep_ratios: Sequence[float], order: Order) -> list[tuple[Wire, float, torch.Tensor]]:
+    """What to prune: a layer, a keep ratio and the mask (C_out,); all made first, so that a bad ratio costs no time."""
+    if not keep_ratios:
+        msg = "there is no keep ratio to scan; give at least one above 0 and at most 1"
+        raise ValueError(msg)
+    falling = sorted(set(keep_ratios), reverse=True)
+    scores = {name: score.cpu() for name, score in norms(network.filters(), order).items()}
+    return [
+        (wire, ratio, top_k(scores[wire.conv], kept_count(len(scores[wire.conv]), ratio)))
+        for wire in network.wires
+        for ratio in falling
+    ]
+
+
+def _check(source: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Raise ValueError unless the checkpoint is dense and was trained on data of the same shape and classes."""
+    cure = "give a dense one, such as models/<suite>/teacher/<seed>/<network>.safetensors"
+    if checkpoint.network.architecture.plan is not None:
+        msg = f"{source} is compact: its filters are gone already; {cure}"
+        raise ValueError(msg)
+    if checkpoint.masks is not None and achieved(checkpoint.masks) < 1.0:
+        msg = f"{source} is pruned already, its masks keep {achieved(checkpoint.masks):.3f} of the filters; {cure}"
+        raise ValueError(msg)
+    wanted = (tuple(checkpoint.shape), checkpoint.network.architecture.num_classes)
+    found = (tuple(dataset.shape), len(dataset.classes))
+    if wanted != found:
+        told = [f"images of {'x'.join(map(str, shape))} in {classes} classes" for shape, classes in (wanted, found)]
+        msg = f"{source} is for {told[0]}, {dataset.name} has {told[1]}; give the data that the network was trained on"
+        raise ValueError(msg)
+
+
+def _spread(split: Split, count: int | None) -> Split:
+    """So many images at even distances: data that lie class by class would give the first classes only."""
+    total = len(split.labels)
+    if count is None:
+        return split
+    if not 1 <= count <= total:
+        msg = f"images must be from 1 to {total}, the validation images there are, got {count}; leave it out for all of them"
+        raise ValueError(msg)
+    chosen = torch.arange(count) * total // count
+    return Split(split.images[chosen], split.labels[chosen])

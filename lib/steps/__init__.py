@@ -1,0 +1,1 @@
+"""The body of every stage, one file each under the stage's name."""

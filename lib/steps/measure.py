@@ -1,0 +1,73 @@
+"""The numbers of one cell: accuracy on the test split, cost, and size."""
+
+from pathlib import Path
+
+from lib.cost.macs import count, fractional_macs
+from lib.formats.checkpoint import load
+from lib.images.batches import Augmentation, Batches
+from lib.images.dataset import Dataset
+from lib.masks.weights import zero_share
+from lib.networks import build
+from lib.networks.description import Architecture
+from lib.pruning.layers import LEFT_OUT, Layers
+from lib.training.device import Compute, prepare
+from lib.training.evaluation import evaluate
+
+DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
+
+NOTED = (
+    "epochs",
+    "keep_ratio_achieved",
+    "masked_top1",
+    "max_abs_logit_difference",
+    "max_abs_logit_difference_float64",
+    "validation_top1",
+)
+
+
+def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, compute: Compute) -> dict[str, float]:
+    """Numbers of compact checkpoint `source`; keep_ratio and layers: as asked for.
+
+    Only here, and where compact and encode prove that nothing changed, are the test labels looked at.
+
+    top1, top5 (with more than 5 classes), masked_top1 and validation_top1 in percent; params, macs and bytes are counts;
+    sparsity is the share of zeros among the small network's weights, which its dense kernels multiply all the same;
+    *_ratio are relative to the dense network; macs_fractional is the sources' closed form at real-valued widths, given where
+    the closed form holds: filters went, and every layer that is pruned has the cell's keep ratio.
+    """
+    checkpoint = load(source)
+    device = prepare(compute)
+    test = dataset.splits["test"]
+    still = Augmentation(flip=False, crop_padding=0)
+    batches = Batches(test.images, test.labels, checkpoint.mean, checkpoint.std, still, device)
+    network, architecture = checkpoint.network, checkpoint.network.architecture
+    scores = evaluate(network.to(device), batches)
+    dense = build(Architecture(architecture.name, architecture.num_classes, architecture.in_channels, architecture.hidden))
+    cost, whole = count(network, checkpoint.shape), count(dense, checkpoint.shape)
+    notes = {name: checkpoint.notes[name] for name in NOTED if name in checkpoint.notes}  # an imported network has fewer
+    numbers = {
+        "classes": architecture.num_classes,
+        "top1": scores.top1,
+        "params": cost.params,
+        "macs": cost.total_macs,
+        "params_ratio": cost.params / whole.params,
+        "macs_ratio": cost.total_macs / whole.total_macs,
+        "bytes": source.stat().st_size,
+        "sparsity": zero_share(network),
+        **notes,
+    }
+    if _uniform(layers) and (keep_ratio == 1.0 or cost.total_macs < whole.total_macs):
+        left_out = LEFT_OUT[layers.convention]
+        numbers["macs_fractional"] = fractional_macs(dense, checkpoint.shape, keep_ratio, left_out=left_out)
+    if architecture.num_classes > 5:
+        numbers["top5"] = scores.top5
+    return {name: _short(value) for name, value in numbers.items()}
+
+
+def _uniform(layers: Layers) -> bool:
+    return layers.allocation == "uniform" and not layers.leave_out and not layers.keep_ratios
+
+
+def _short(value: float) -> float:
+    """Six decimals, or six significant digits for what is smaller than that shows (differences of logits)."""
+    return value if isinstance(value, int) else round(value, DIGITS) if abs(value) >= 1e-3 else float(f"{value:.5e}")

@@ -1,0 +1,75 @@
+"""Pruning a trained network with a method, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lib import plugins
+from lib.distillation import teachers
+from lib.distillation.building import distilled
+from lib.formats.checkpoint import load, save
+from lib.masks.filters import apply_, check
+from lib.masks.weights import Zeros
+from lib.networks import build
+from lib.params.section import read
+from lib.pruning import methods
+from lib.pruning.layers import Layers
+from lib.pruning.method import Common, Request
+from lib.randomness import stream
+from lib.training.loop import Training
+from lib.training.objective import Objective
+from lib.training.run import Run, Setting, train, write_log
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What to prune: the method's name, the keep ratio, and whether streams share a mask."""
+
+    method: str
+    keep_ratio: float
+    coupled: bool
+
+
+def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, setting: Setting, out: Path) -> str:
+    """Prune the network of checkpoint `teacher`; `guide` is the checkpoint, or the folder of several, of who guides.
+
+    Writes the masked network and its masks to `out`, the log beside it (.csv). Returns the method's remark for the user.
+    """
+    module: ModuleType = plugins.find(methods, cell.method)
+    params: Common = read(document, f"prune.{cell.method}", module.Params)
+    training = read(document, "prune.training", Training)
+    trained = load(teacher)
+    network = trained.network
+    epochs, seen = training.epochs, int(trained.notes["epochs"])
+    if params.start == "scratch":
+        network = build(network.architecture, stream(setting.seed, "initialisation", cell.method))
+        epochs, seen = epochs + read(document, "prune.scratch_epochs", int), 0
+    network.to(setting.device)
+    request = Request(
+        keep_ratio=cell.keep_ratio,
+        coupled=cell.coupled,
+        epochs=epochs,
+        generator=stream(setting.seed, "masks", cell.method),
+        layers=read(document, "prune.layers", Layers),
+        shape=setting.dataset.shape,
+        sample=setting.sample(cell.method),
+    )
+    method = module.method(network, params, request)
+    objective = Objective(network, training.label_smoothing)
+    if params.guide:
+        model = teachers.load(guide, setting)
+        terms = document["distill"]["terms"]
+        objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
+    label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
+    decides = {"cell": cell, "params": params, "layers": request.layers, "terms": document["distill"]["terms"]}
+    rows = train(Run(label, network, method, objective, training, epochs, decides), setting)
+    masks = {name: mask.cpu() for name, mask in method.masks().items()}
+    check(network, masks)
+    apply_(network, masks)
+    sparsity = method.sparsity() if method.sparsity else None
+    Zeros(network).hold_(sparsity or {})
+    save(out, setting.checkpoint(network, masks, {"epochs": seen + epochs}, sparsity))
+    write_log(out.with_suffix(".csv"), rows)
+    return str(method.remark())

@@ -1,0 +1,96 @@
+"""From a suite's files to everything that is said about it: gathered, summed up, and written as tables and pictures."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lib import atomic
+from lib.params import suite
+from lib.params.suite import Suite
+from lib.plots import accuracy, latency, losses, ranking, sizes, training
+from lib.tables import logs, published, reports, results, summaries, text, timings
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All that is there of one suite. missing: kind of file -> names of those wanted and not there."""
+
+    suite: Suite
+    cells: pd.DataFrame
+    timings: pd.DataFrame
+    machine: Mapping[str, str]
+    logs: pd.DataFrame
+    published: pd.DataFrame
+    missing: Mapping[str, tuple[str, ...]]
+
+    @property
+    def complaints(self) -> str:
+        """What is missing, a line a kind; empty when nothing is."""
+        named = [(kind, names) for kind, names in self.missing.items() if names]
+        return "".join(f"missing {kind} ({len(names)}): {', '.join(names)}\n" for kind, names in named)
+
+
+def gather(
+    document: Mapping[str, Any],
+    cells: Path,
+    latencies: Path,
+    log_folders: Mapping[str, Path],
+    published_document: Mapping[str, Any],
+) -> Gathered:
+    """Read what the suite of a parameter document has so far.
+
+    log_folders: one for each of logs.STAGES. Raises ValueError when no cell is there or a file is broken.
+    """
+    wanted = suite.read(document)
+    found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(log_folders, wanted)
+    return Gathered(
+        suite=wanted,
+        cells=found.rows,
+        timings=timed.rows,
+        machine=timings.read_machine(latencies / "machine.json"),
+        logs=logged.rows,
+        published=published.rows(published_document, wanted.dataset, wanted.benchmark.network),
+        missing={"cells": found.missing, "latencies": timed.missing, "training logs": logged.missing},
+    )
+
+
+def texts(gathered: Gathered) -> dict[str, str]:
+    """The tables by their file names. Only those called latency* depend on what a clock said."""
+    wanted, summary = gathered.suite, summaries.summarise(gathered.cells)
+    wide = text.wide_latency(gathered.timings, gathered.cells)
+    reproducible = {kind: names for kind, names in gathered.missing.items() if kind != "latencies"}
+    headline = summaries.headline(summary, wanted)
+    return {
+        "table.csv": text.csv(text.long_form(gathered.cells, gathered.published)),
+        "summary.csv": text.csv(summary),
+        "summary.json": json.dumps(headline, indent=2, sort_keys=True) + "\n",
+        "table.md": reports.table(wanted, summary, gathered.published, reproducible),
+        "training.csv": text.csv(gathered.logs),
+        "latency.csv": text.csv(wide),
+        "latency.md": reports.latency(wanted, wide, gathered.machine, gathered.missing["latencies"]),
+    }
+
+
+def pictures(gathered: Gathered) -> dict[str, bytes]:
+    """The PNG pictures by their file names. Only the one called latency* depends on what a clock said."""
+    wanted, summary = gathered.suite, summaries.summarise(gathered.cells)
+    return {
+        "accuracy_macs.png": accuracy.picture(wanted, summary, gathered.published),
+        "accuracy_bytes.png": sizes.picture(wanted, summary),
+        "methods.png": ranking.picture(wanted, summary),
+        "latency_macs.png": latency.picture(wanted, gathered.timings, gathered.cells),
+        "training.png": training.picture(wanted, gathered.logs),
+        "losses.png": losses.picture(wanted, gathered.logs),
+    }
+
+
+def write(gathered: Gathered, folder: Path) -> None:
+    """Write all tables and pictures into a folder, each whole or not at all."""
+    encoded = {name: text.encode() for name, text in texts(gathered).items()}
+    for name, content in (encoded | pictures(gathered)).items():
+        with atomic.replacing(folder / name) as temporary:
+            temporary.write_bytes(content)

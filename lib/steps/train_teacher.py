@@ -1,0 +1,33 @@
+"""Training a whole network from random weights: the teacher, and what pruning starts from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lib.formats.checkpoint import save
+from lib.masks.filters import full
+from lib.networks import build
+from lib.networks.description import Architecture
+from lib.params.section import read
+from lib.randomness import stream
+from lib.training.hooks import Method
+from lib.training.loop import Training
+from lib.training.objective import Objective
+from lib.training.run import Run, Setting, train, write_log
+
+
+def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -> None:
+    """Train network `name` by section `teacher`; writes the checkpoint `out` and its log beside it (.csv)."""
+    training = read(document, "teacher", Training)
+    classes, channels = len(setting.dataset.classes), setting.dataset.shape[0]
+    network = build(Architecture(name, classes, channels), stream(setting.seed, "initialisation", name))
+    network.to(setting.device)
+    everything = Method(masks=lambda: full(network))
+    objective = Objective(network, training.label_smoothing)
+    run = Run(f"teacher {name} seed {setting.seed}", network, everything, objective, training, training.epochs, {})
+    rows = train(run, setting)
+    save(
+        out,
+        setting.checkpoint(network, None, {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}),
+    )
+    write_log(out.with_suffix(".csv"), rows)

@@ -1,0 +1,1 @@
+"""Results read back, summed up, and written as tables."""

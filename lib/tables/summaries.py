@@ -1,0 +1,93 @@
+"""Cells -> means, sample standard deviations over seeds, and paired differences to the controls."""
+
+from typing import Any
+
+import pandas as pd
+
+from lib.params.suite import DENSE, Suite
+
+GROUP = ["dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction"]
+CONTROLS = (DENSE, "scratch", "random")
+REFERENCES = ("none", "kd")
+MEANS = (
+    *("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio", "sparsity"),
+    *("encoded_top1", "encoded_bytes", "encoded_ratio", "encoded_change"),
+)
+COLUMNS = ["top1_mean", "top1_std", "n", "params", "macs", "macs_ratio", "bytes", "delta_to_dense", "delta_n"]
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows in reading order: controls, then methods by name; large before small; none and kd before others."""
+    ranked = frame.assign(
+        _method=frame["method"].map(lambda name: _rank(name, CONTROLS)),
+        _size=-frame["keep_ratio"].astype(float),
+        _distiller=frame["distiller"].map(lambda name: _rank(name, REFERENCES)),
+    )
+    keys = ["_method", "_size", "_distiller", *(["seed"] if "seed" in frame else [])]
+    return ranked.sort_values(keys, kind="stable", ignore_index=True)[list(frame.columns)]
+
+
+def summarise(cells: pd.DataFrame) -> pd.DataFrame:
+    """One row a group of cells that differ in the seed only, in reading order; accuracies and differences in percent.
+
+    top1_std is the sample standard deviation (ddof=1), blank for one seed. delta_to_<x> is the mean over seeds of top1
+    minus the top1 of <x> with the same seed: dense of the same distiller; or the same network distilled as <x>.
+    delta_n counts the seeds that have such a dense partner.
+    """
+    dense = cells[cells["method"] == DENSE]
+    deltas = {"delta_to_dense": _difference(cells, dense, ["distiller", "seed"])}
+    for name in REFERENCES:
+        partners = cells[cells["distiller"] == name]
+        deltas[f"delta_to_{name}"] = _difference(cells, partners, ["method", "keep_ratio", "seed"])
+    if "encoded_top1" in cells:
+        cells = cells.assign(encoded_change=cells["encoded_top1"] - cells["top1"])
+    absent = [name for name in MEANS if name not in cells.columns]
+    groups = cells.reindex(columns=[*cells.columns, *absent]).assign(**deltas).groupby(GROUP)
+    aggregations: dict[str, Any] = {
+        "top1_mean": ("top1", "mean"),
+        "top1_std": ("top1", "std"),  # pandas' std is the sample one
+        "n": ("top1", "count"),
+        "delta_n": ("delta_to_dense", "count"),
+        **{name: (name, "mean") for name in [*MEANS, *deltas]},
+    }
+    rows = groups.agg(**aggregations).reset_index()
+    rest = [name for name in rows.columns if name not in [*GROUP, *COLUMNS]]
+    return ordered(rows[[*GROUP, *COLUMNS, *rest]])
+
+
+def headline(summary: pd.DataFrame, suite: Suite) -> dict[str, Any]:
+    """The few numbers to compare between commits, nested by method, keep ratio in percent, distiller."""
+    top1: dict[str, Any] = {}
+    macs_ratio: dict[str, Any] = {}
+    encoded: dict[str, Any] = {}
+    for row in summary.to_dict("records"):
+        size = f"keep_{100 * row['keep_ratio']:g}"
+        top1.setdefault(row["method"], {}).setdefault(size, {})[row["distiller"]] = round(row["top1_mean"], 4)
+        macs_ratio.setdefault(row["method"], {})[size] = round(row["macs_ratio"], 6)
+        if not pd.isna(row["encoded_ratio"]):
+            encoded.setdefault(row["method"], {}).setdefault(size, {})[row["distiller"]] = round(row["encoded_ratio"], 4)
+    counts = {"expected": len(suite.cells), "found": int(summary["n"].sum())}
+    return {"cells": counts, "macs_ratio": macs_ratio, "top1": top1} | ({"encoded_ratio": encoded} if encoded else {})
+
+
+def dense_macs(summary: pd.DataFrame) -> float:
+    """The multiply-accumulates of the unpruned network, which every row implies by its own MACs and their ratio."""
+    return float((summary["macs"] / summary["macs_ratio"]).median())
+
+
+def pareto(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows that no other row beats in both MACs (fewer) and mean top-1 (higher), fewest MACs first."""
+    rising = summary.sort_values(["macs", "top1_mean"], ascending=[True, False], kind="stable")
+    best_so_far = rising["top1_mean"].cummax()
+    return rising[rising["top1_mean"] > best_so_far.shift(fill_value=float("-inf"))]
+
+
+def _rank(name: str, first: tuple[str, ...]) -> str:
+    """A sort key: the names in `first` in that order, then the others by name."""
+    return f"{first.index(name)}" if name in first else f"~{name}"
+
+
+def _difference(cells: pd.DataFrame, reference: pd.DataFrame, on: list[str]) -> pd.Series:
+    """top1 of each cell minus that of its partner in `reference`; blank where it has none."""
+    partner = cells[on].merge(reference[[*on, "top1"]], on=on, how="left", validate="many_to_one")["top1"]
+    return cells["top1"] - partner.to_numpy()

@@ -1,0 +1,94 @@
+"""Data frames as text: CSV for machines, Markdown for people; equal results give equal bytes."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from lib.tables import summaries
+from lib.tables.results import IDENTITY
+
+MEASURED = (
+    *("epochs", "top1", "top5", "params", "macs", "macs_ratio", "sparsity", "bytes", "max_abs_logit_difference"),
+    *("encoded_top1", "encoded_bytes", "encoded_ratio"),
+)
+DETAILS = ("keep_ratio_achieved", "params_ratio", "macs_fractional", "masked_top1", "validation_top1", "classes")
+PUBLISHED = ("start", "top1_std", "n", "baseline_top1", "counting", "source", "url")
+TEXT_COLUMNS = 3
+
+_COUNTS = ("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n", "batch")
+_PERCENTS = ("top1", "top5", "masked_top1", "validation_top1", "baseline_top1", "top1_mean", "top1_std", "encoded_top1")
+_DELTAS = ("delta_to_dense", *(f"delta_to_{name}" for name in summaries.REFERENCES))
+_FORMATS: Mapping[str, str] = {
+    **dict.fromkeys(_COUNTS, ".0f"),
+    **dict.fromkeys((*_PERCENTS, *_DELTAS), "z.4f"),
+    **dict.fromkeys(("macs_ratio", "params_ratio", "keep_ratio_achieved", "sparsity"), ".6f"),
+    "macs_fractional": ".1f",
+    "max_abs_logit_difference": ".3e",
+    "keep_ratio": "",
+}
+_OTHER = ".6g"
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV, every column in its fixed format, blank where there is no value."""
+    texts = {name: [_text(value, _FORMATS.get(name, _OTHER)) for value in frame[name]] for name in frame.columns}
+    return str(pd.DataFrame(texts, columns=frame.columns).to_csv(index=False, lineterminator="\n"))
+
+
+def long_form(cells: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell of ours, in reading order, then one a published result; `origin` tells them apart."""
+    ours = summaries.ordered(cells).assign(origin="ours")
+    theirs = published.rename(columns={"std": "top1_std"}).assign(origin="published", source=published["title"])
+    known = ["origin", *IDENTITY, *MEASURED, *DETAILS]
+    extra = sorted(set(ours.columns) - set(known))
+    rows = pd.DataFrame([*ours.to_dict("records"), *theirs.to_dict("records")])
+    return rows.reindex(columns=[*known, *extra, *PUBLISHED])
+
+
+def wide_latency(timings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """One row a network: its MACs, then <variant>_b<batch>_ms and the quartiles; blank where not measured.
+
+    MACs are blank for a network whose cell is missing.
+    """
+    identity = ["method", "keep_ratio", "seed"]
+    sizes = cells[[*identity, "macs", "macs_ratio"]].drop_duplicates(identity)
+    rows = summaries.ordered(timings[identity].drop_duplicates().assign(distiller="")).drop(columns="distiller")
+    rows = rows.merge(sizes, on=identity, how="left")
+    batches = timings[["variant", "batch"]].drop_duplicates().assign(later=timings["variant"] != "masked")
+    for variant, batch in batches.sort_values(["batch", "later", "variant"])[["variant", "batch"]].itertuples(index=False):
+        chosen = timings[(timings["variant"] == variant) & (timings["batch"] == batch)]
+        figures = {name: f"{variant}_b{batch}_{name.removeprefix('median_')}" for name in ("median_ms", "q25_ms", "q75_ms")}
+        rows = rows.merge(chosen[[*identity, *figures]].rename(columns=figures), on=identity, how="left")
+    return rows
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, padded to read as plain text too; the first TEXT_COLUMNS hold words, the others figures."""
+    table = [list(header), *(list(row) for row in rows)]
+    widths = [max(3, *(len(row[column]) for row in table)) for column in range(len(header))]
+    lines = [_line(row, widths) for row in table]
+    rule = ["-" * width if column < TEXT_COLUMNS else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    return "\n".join([lines[0], _line(rule, widths), *lines[1:]])
+
+
+def scaled(value: float) -> str:
+    """A count in three digits with its unit: 41_216 -> `41.2 k`; blank for no value."""
+    if math.isnan(value):
+        return ""
+    power = next(power for power in (9, 6, 3, 0) if value >= 10**power or power == 0)
+    number = value / 10**power
+    digits = 0 if power == 0 else max(0, 2 - int(math.log10(number)))
+    return f"{number:.{digits}f} {'kMG'[power // 3 - 1] if power else ''}".strip()
+
+
+def _text(value: object, spec: str) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if pd.isna(value) else format(value, spec)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [cell.ljust(width) if column < TEXT_COLUMNS else cell.rjust(width)
+              for column, (cell, width) in enumerate(zip(row, widths, strict=True))]  # fmt: skip
+    return f"| {' | '.join(padded)} |"

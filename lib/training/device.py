@@ -1,0 +1,54 @@
+"""Where and how precisely to compute."""
+
+import inspect
+import os
+from typing import Literal
+
+import torch
+from pydantic import PositiveInt
+from torch.utils import deterministic
+
+from lib.params.section import section
+
+
+@section
+class Compute:
+    """Where and how precisely to train; all of it decides the bits of the result."""
+
+    device: Literal["cpu", "cuda", "auto"]
+    threads: PositiveInt
+    precision: Literal["bfloat16", "float32"]
+
+
+def prepare(compute: Compute) -> torch.device:
+    """Make torch deterministic and choose the device. Raises ValueError when a GPU is asked for and there is none."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
+    torch.set_num_threads(compute.threads)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler: 2 seconds
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and hides nothing: no kernel here reads it
+    _spare_the_compiler()
+    if compute.device == "cuda" and not torch.cuda.is_available():
+        msg = "compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"
+        raise ValueError(msg)
+    return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _spare_the_compiler() -> None:
+    """Let optimizers call their own methods: torch imports its compiler, more than a second, to keep it out of them.
+
+    Nothing is compiled here. Where torch remembers that is private to it: should it change, the import is back, no more.
+    """
+    for method in vars(torch.optim.Optimizer).values():
+        plain = inspect.unwrap(method)
+        if plain is not method:
+            plain.__dynamo_disable = plain
+
+
+def autocast(compute: Compute, device: torch.device) -> torch.autocast:
+    """bfloat16 where the settings want it, or a context that does nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=compute.precision == "bfloat16")
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is called, e.g. the name of the GPU, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

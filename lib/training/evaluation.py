@@ -1,0 +1,34 @@
+"""Scoring a network on all images of a split."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from lib.images.batches import Batches
+from lib.networks.network import Network
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Percent of images whose label is the first, or among the first five, of the classes by logit; and mean loss."""
+
+    top1: float
+    top5: float
+    loss: float
+
+
+@torch.no_grad()
+def evaluate(network: Network, batches: Batches) -> Scores:
+    """Score a network on all images of a split, in eval mode and in the caller's precision."""
+    network.eval()
+    first, five, loss = 0, 0, 0.0
+    for images, labels in batches.plain(BATCH):
+        logits = network(images).float()
+        best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]  # (B, 5)
+        first += int(best[:, 0].sum())
+        five += int(best.sum())
+        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+    return Scores(100.0 * first / len(batches), 100.0 * five / len(batches), loss / len(batches))

@@ -1,0 +1,44 @@
+"""What a training lets others do: the functions that the loop calls between its steps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from lib.masks.filters import Masks
+from lib.masks.weights import Sparsity
+from lib.training.schedules import BatchSize
+from lib.training.sgd import Sgd, sgd
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where the training stands after a step (or an epoch); both count from 0, step through the whole training."""
+
+    epoch: int
+    step: int
+    optimizer: torch.optim.Optimizer
+
+
+@dataclass(frozen=True)
+class Method:
+    """The hooks of a method.
+
+    masks: the final masks, asked for when training ends. sparsity: the final masks of single weights, for a method that
+    prunes those. optimizer: builds it for the parameters. parameters: extra ones to train. after_step: called after every
+    optimizer step. after_epoch: called after an epoch, before its validation; returns numbers for the log. penalty: a scalar
+    to add to the loss. batches: mini-batch sizes of the method's own, instead of the training's. state: tensors that a
+    resumed training must find again, changed in place. remark: what the user should know of the outcome; empty for nothing.
+    """
+
+    masks: Callable[[], Masks]
+    sparsity: Callable[[], Sparsity] | None = None
+    optimizer: Callable[[list[nn.Parameter], Sgd], torch.optim.Optimizer] = sgd
+    parameters: tuple[nn.Parameter, ...] = ()
+    after_step: Callable[[Moment], None] = lambda _: None
+    after_epoch: Callable[[Moment], Mapping[str, float]] = lambda _: {}
+    penalty: Callable[[], Tensor] | None = None
+    batches: BatchSize | None = None
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+    remark: Callable[[], str] = lambda: ""

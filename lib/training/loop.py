@@ -1,0 +1,153 @@
+"""The only training loop."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from lib.images.batches import Batches
+from lib.networks.network import Network
+from lib.params.section import section
+from lib.progress import Bar
+from lib.randomness import number, stream
+from lib.training.device import Compute, autocast
+from lib.training.evaluation import evaluate
+from lib.training.hooks import Method, Moment
+from lib.training.objective import Objective
+from lib.training.resume import Scratch
+from lib.training.schedules import BatchSize, LearningRate, batch_sizes, factor
+from lib.training.sgd import Sgd
+from lib.training.tally import Row, Tally
+
+CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited for at every step
+
+
+@section
+class Training(Sgd):
+    """One training: its length, mini-batches and learning rate; validate every so many epochs (and after the last)."""
+
+    epochs: PositiveInt
+    batches: BatchSize
+    schedule: LearningRate
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+    validate_every: PositiveInt
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Everything one training needs. epochs: its length (a training from scratch is longer than settings say)."""
+
+    network: Network
+    method: Method
+    objective: Objective
+    train: Batches
+    validation: Batches
+    settings: Training
+    epochs: int
+    compute: Compute
+    seed: int
+
+    @property
+    def precision(self) -> torch.autocast:
+        """What every step and every validation runs in."""
+        return autocast(self.compute, self.train.device)
+
+    def sizes(self, epoch: int) -> list[int]:
+        """The mini-batch sizes of an epoch: the method's own schedule where it has one."""
+        return batch_sizes(self.method.batches or self.settings.batches, len(self.train), epoch)
+
+    def schedules(self) -> list[list[int]]:
+        """The mini-batch sizes of all epochs."""
+        return [self.sizes(epoch) for epoch in range(self.epochs)]
+
+
+def fit(task: Fit, scratch: Scratch, progress: Callable[[int, int], Bar]) -> list[Row]:
+    """Train; returns one row of numbers an epoch. Continues from the scratch state where there is one, to the same bits.
+
+    progress(total steps, steps done) makes the bar. Raises ValueError when the loss is not finite.
+    """
+    parameters = [*task.network.parameters(), *task.objective.parameters, *task.method.parameters]
+    optimizer = task.method.optimizer(parameters, task.settings)
+    rows = _restore(task, optimizer, scratch.load())
+    sizes = task.schedules()
+    done = sum(len(epoch) for epoch in sizes[: len(rows)])
+    bar = progress(sum(len(epoch) for epoch in sizes), done)
+    for epoch in range(len(rows), task.epochs):
+        with torch.random.fork_rng():  # dropout draws from the global stream
+            torch.manual_seed(number(task.seed, "dropout", epoch))
+            row = _epoch(task, optimizer, epoch, sizes, bar)
+        last = Moment(epoch, sum(map(len, sizes[: epoch + 1])) - 1, optimizer)
+        rows.append(row | dict(task.method.after_epoch(last)) | _validation(task, epoch))
+        bar.set_postfix_str(_summary(rows[-1]))
+        scratch.save(_state(task, optimizer, rows))
+    return rows
+
+
+def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[list[int]], bar: Bar) -> Row:
+    task.network.train()
+    step = sum(len(before) for before in sizes[:epoch])
+    tally = Tally()
+    for index, (which, images, labels) in enumerate(_images(task, epoch, sizes[epoch])):
+        rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes[epoch]), task.epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_factor", 1.0)
+        with task.precision:
+            losses = task.objective(images, labels, which)
+            parts, total = dict(losses.parts), losses.total
+            if task.method.penalty is not None:
+                parts["penalty"] = task.method.penalty()
+                total = total + parts["penalty"]
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        task.method.after_step(Moment(epoch, step + index, optimizer))
+        tally.add(total, parts, losses.logits, labels)
+        if (index + 1) % CHECK_EVERY == 0 or index + 1 == len(sizes[epoch]):
+            tally.check(step + index, rate)
+        bar.update(1)
+    return {"epoch": float(epoch + 1), "steps": float(len(sizes[epoch])), "lr": rate, **tally.row()}
+
+
+def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    return task.train.numbered(sizes, stream(task.seed, "batches", epoch))
+
+
+def _validation(task: Fit, epoch: int) -> Row:
+    if (epoch + 1) % task.settings.validate_every and epoch + 1 < task.epochs:
+        return {}
+    with task.precision:
+        scores = evaluate(task.network, task.validation)
+    return {"validation_top1": scores.top1, "validation_loss": scores.loss}
+
+
+def _summary(row: Row) -> str:
+    shown = {"loss": "loss {:.3f}", "train_top1": "train {:.1f} %", "validation_top1": "validation {:.1f} %"}
+    return ", ".join(text.format(row[name]) for name, text in shown.items() if name in row)
+
+
+def _state(task: Fit, optimizer: torch.optim.Optimizer, rows: list[Row]) -> dict[str, Any]:
+    extra = [*task.objective.parameters, *task.method.parameters]
+    return {
+        "network": task.network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "extra": [parameter.detach() for parameter in extra],
+        "method": dict(task.method.state),
+        "rows": rows,
+    }
+
+
+@torch.no_grad()
+def _restore(task: Fit, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> list[Row]:
+    if state is None:
+        return []
+    task.network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    for parameter, value in zip([*task.objective.parameters, *task.method.parameters], state["extra"], strict=True):
+        parameter.copy_(value)
+    for name, tensor in task.method.state.items():
+        tensor.copy_(state["method"][name])
+    rows: list[Row] = state["rows"]
+    return rows

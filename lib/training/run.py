@@ -1,0 +1,134 @@
+"""One training run: the data on the device, a scratch folder of its own, the loop, and its log."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lib.atomic import write_text
+from lib.formats.checkpoint import Checkpoint
+from lib.images.batches import STILL, Augmentation, Batches, Sample
+from lib.images.dataset import Dataset
+from lib.images.dataset import load as load_dataset
+from lib.masks.filters import Masks
+from lib.masks.weights import Sparsity
+from lib.networks.network import Network
+from lib.params.section import read
+from lib.progress import steps
+from lib.randomness import stream
+from lib.training.device import Compute, device_name, prepare
+from lib.training.hooks import Method
+from lib.training.loop import Fit, Training, fit
+from lib.training.objective import Objective
+from lib.training.resume import identity, scratch
+from lib.training.tally import Row
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trainings of a suite share. scratch: the folder under which unfinished trainings keep their state."""
+
+    dataset: Dataset
+    augmentation: Augmentation
+    compute: Compute
+    device: torch.device
+    seed: int
+    scratch: Path
+
+    def batches(self, split: str, augmentation: Augmentation) -> Batches:
+        """A split on the device."""
+        part = self.dataset.splits[split]
+        return Batches(part.images, part.labels, self.dataset.mean, self.dataset.std, augmentation, self.device)
+
+    def example(self) -> torch.Tensor:
+        """Two normalised validation images (2, C, H, W), to see shapes with."""
+        part = self.dataset.splits["validation"]
+        few = Batches(part.images[:2], part.labels[:2], self.dataset.mean, self.dataset.std, STILL, self.device)
+        return next(few.plain(2))[0]
+
+    def sample(self, purpose: str) -> Sample:
+        """Training images in random order, augmented, the same at every call: sample(count, size) -> mini-batches."""
+
+        def sample(count: int, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            train = self.batches("train", self.augmentation)
+            whole, rest = divmod(min(count, len(train)), size)
+            return train.epoch([size] * whole + [rest] * (rest > 0), stream(self.seed, "sample", purpose))
+
+        return sample
+
+    def checkpoint(
+        self, network: Network, masks: Masks | None, notes: Mapping[str, Any], sparsity: Sparsity | None = None
+    ) -> Checkpoint:
+        """A trained network as a checkpoint that knows its data and what it was trained on."""
+        trained_on = {**asdict(self.compute), "device": device_name(self.device), "torch": torch.__version__}
+        data = self.dataset
+        return Checkpoint(network, masks, data.shape, data.mean, data.std, {**notes, "trained_on": trained_on}, sparsity)
+
+
+def setting(document: Mapping[str, Any], data: Path, seed: int, scratch_root: Path) -> Setting:
+    """Read the sections that all trainings share and prepare torch for them."""
+    compute = read(document, "compute", Compute)
+    augmentation = read(document, "augmentation", Augmentation)
+    return Setting(load_dataset(data), augmentation, compute, prepare(compute), seed, scratch_root)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training to do. decides: whatever else decides its result, for the identity of an unfinished one."""
+
+    label: str
+    network: Network
+    method: Method
+    objective: Objective
+    training: Training
+    epochs: int
+    decides: Mapping[str, Any]
+
+
+def train(run: Run, setting: Setting) -> list[Row]:
+    """Do a run, or finish it if it was interrupted; the network is changed in place. Returns a row of numbers an epoch."""
+    key = identity(
+        label=run.label,
+        setting=(setting.dataset.name, setting.dataset.sha256, setting.augmentation, setting.compute, setting.seed),
+        training=(run.training, run.epochs),
+        networks=[digest(run.network), run.objective.teacher and digest(run.objective.teacher.network)],
+        decides=run.decides,
+        device=device_name(setting.device),
+    )
+    task = Fit(
+        run.network,
+        run.method,
+        run.objective,
+        setting.batches("train", setting.augmentation),
+        setting.batches("validation", STILL),
+        run.training,
+        run.epochs,
+        setting.compute,
+        setting.seed,
+    )
+    with scratch(setting.scratch, key) as place:
+        return fit(task, place, steps(run.label))
+
+
+def digest(network: nn.Module) -> str:
+    """The sha256 of a network's weights."""
+    total = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        total.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return total.hexdigest()
+
+
+def write_log(path: Path, rows: list[Row]) -> None:
+    """The rows of a training as CSV, one line an epoch; a column that an epoch lacks stays empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[f"{row[name]:.6g}" if name in row else "" for name in columns] for row in rows])
+    write_text(path, text.getvalue())

@@ -1,0 +1,43 @@
+"""Stochastic gradient descent, and the settings that every optimizer shares."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from lib.params.section import section
+
+
+@section
+class Sgd:
+    """Stochastic gradient descent: learning rate at factor 1, momentum, decay of all parameters."""
+
+    lr: Annotated[float, Field(gt=0.0)]
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    nesterov: bool
+    weight_decay: Annotated[float, Field(ge=0.0)]
+
+
+class _EagerSGD(torch.optim.SGD):
+    """torch's SGD whose first step does not import torch's compiler (a second of every process) only to keep it out."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step; returns the closure's loss where a closure is given."""
+        loss: float | None = inspect.unwrap(torch.optim.SGD.step)(self, closure)
+        return loss
+
+
+def sgd(parameters: list[nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:
+    """torch's SGD with fused (foreach) steps."""
+    return _EagerSGD(
+        parameters,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=settings.weight_decay,
+        foreach=True,
+    )

@@ -1,0 +1,82 @@
+"""What a distillation term is to the loop, and what it sees of a network: the outputs of chosen modules."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lib.networks.ensemble import Ensemble
+from lib.networks.network import Network
+
+
+def exact(values: Tensor) -> Tensor:
+    """The same in float32 at least."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """logits: (B, num_classes), float32 at least. features: what the taps saw, by tap name, in the network's precision."""
+
+    logits: Tensor
+    features: Mapping[str, Tensor]
+
+    @property
+    def maps(self) -> list[Tensor]:
+        """The features alone, in the order of their taps."""
+        return list(self.features.values())
+
+    def only(self, taps: tuple[str, ...]) -> "Outputs":
+        """The same with the features of some taps, in their order."""
+        return Outputs(self.logits, {tap: self.features[tap] for tap in taps})
+
+
+Taps = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Term:
+    """loss(student, teacher, labels) -> scalar; parameters: the term's own, trained with the student, never kept."""
+
+    loss: Callable[[Outputs, Outputs, Tensor], Tensor]
+    parameters: tuple[nn.Parameter, ...] = ()
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A term with its weight in the loss and the taps it sees: of the student and of the teacher."""
+
+    weight: float
+    term: Term
+    taps: tuple[Taps, Taps] = ((), ())
+
+
+class Tapped:
+    """A network together with forward hooks that note what passes its taps."""
+
+    def __init__(self, network: Network | Ensemble, taps: Taps) -> None:
+        """Raises ValueError for a tap that is neither one of the network's nor the name of a module of it."""
+        named = {} if isinstance(network, Ensemble) else network.taps
+        modules = {name for name, _ in network.named_modules() if name}
+        unknown = [tap for tap in taps if tap not in named and tap not in modules]
+        if unknown:
+            name = network.name if isinstance(network, Ensemble) else network.architecture.name
+            msg = f"{name} has no tap {unknown}; it has: {', '.join(named)}, or a module's name"
+            raise ValueError(msg)
+        self.network = network
+        self.seen: dict[str, Tensor] = {}
+        for tap in taps:
+            module, side = named.get(tap, (tap, "output"))
+            network.get_submodule(module).register_forward_hook(self._observer(tap, side))
+
+    def _observer(self, tap: str, side: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def observe(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            self.seen[tap] = inputs[0] if side == "input" else output
+
+        return observe
+
+    def __call__(self, images: Tensor) -> Outputs:
+        """Run the network on normalised images (B, C, H, W)."""
+        logits = self.network(images)
+        return Outputs(exact(logits), dict(self.seen))

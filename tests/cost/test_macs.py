@@ -1,0 +1,124 @@
+"""Costs against recorded counts, the sources' closed form and what papers print."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lib.compaction.compact import compact
+from lib.cost.macs import Cost, count, fractional_macs
+from lib.masks.filters import full, kept_count
+from lib.networks import build
+from lib.networks.description import Architecture
+from lib.networks.network import Network
+from lib.params.section import parse
+from tests import goldens, tiny
+
+CIFAR = (3, 32, 32)
+DENSE = goldens.read("macs_dense")["outputs"]["nets"]
+CLOSED_FORM = [
+    (f"resnet{net['depth']}", rate)
+    for net in goldens.read("macs_pruned_closed_form")["outputs"]["cifar"]
+    for rate in net["rates"]
+]
+PUBLISHED = [
+    row
+    for row in parse((tiny.ROOT / "suites/published.yaml").read_text())["rows"]
+    if row["source"] in ("sfp", "fpgm") and row["dataset"] == "cifar10" and row["keep_ratio"] is not None
+]
+
+
+def _network(name: str, num_classes: int = 10) -> Network:
+    return build(Architecture(name.removesuffix("_bn"), num_classes, 3))
+
+
+def _of_kind(network: Network, cost: Cost, kind: type[nn.Module]) -> int:
+    return sum(macs for name, macs in cost.macs.items() if isinstance(network.get_submodule(name), kind))
+
+
+@pytest.mark.parametrize("recorded", DENSE, ids=lambda net: f"{net['net']}-{net['classes']}")
+def test_counts_of_dense_networks_are_the_recorded_ones(recorded: dict[str, Any]) -> None:
+    network = _network(recorded["net"], recorded["classes"])
+    cost = count(network, CIFAR)
+    assert cost.params == recorded["parameters"]
+    assert _of_kind(network, cost, nn.Conv2d) == recorded["breakdown"]["conv_macs"]
+    assert _of_kind(network, cost, nn.Linear) == recorded["breakdown"]["linear_macs"]
+
+
+@pytest.mark.parametrize("recorded", DENSE, ids=lambda net: f"{net['net']}-{net['classes']}")
+def test_macs_give_the_flops_of_the_reference_with_what_it_counts_besides(recorded: dict[str, Any]) -> None:
+    macs = count(_network(recorded["net"], recorded["classes"]), CIFAR).total_macs
+    parts = recorded["breakdown"]
+    besides = sum(parts[key] for key in ("conv_bias_outputs", "linear_outputs", "relu_module_elements", "pool_ops"))
+    assert 2 * macs + besides + 2 * parts["bn_elements"] == recorded["reference_flops"]
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded"), CLOSED_FORM, ids=lambda value: value if isinstance(value, str) else value["rate_keep"]
+)
+def test_fractional_macs_are_those_of_the_closed_form(name: str, recorded: dict[str, float]) -> None:
+    dense, pruned = (fractional_macs(_network(name), CIFAR, ratio) for ratio in (1.0, recorded["rate_keep"]))
+    assert pruned == pytest.approx(recorded["macs"], rel=1e-8)
+    assert 100 * (1 - pruned / dense) == pytest.approx(recorded["reduction_percent"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "row", PUBLISHED, ids=lambda row: f"{row['network']}-{row['method']}-{row['keep_ratio']}-{row['top1']}"
+)
+def test_papers_print_the_reduction_that_the_closed_form_gives(row: dict[str, Any]) -> None:
+    network = _network(row["network"])
+    left = fractional_macs(network, CIFAR, row["keep_ratio"]) / fractional_macs(network, CIFAR, 1.0)
+    assert 100 * (1 - left) == pytest.approx(row["flops_reduction_percent"], abs=0.5)
+
+
+def test_fractional_macs_of_a_chain_shrink_with_inputs_and_outputs() -> None:
+    network = _network("vgg11")
+    macs = count(network, CIFAR).macs
+    first, *others = (macs[wire.conv] for wire in network.wires)
+    assert fractional_macs(network, CIFAR, 0.5) == pytest.approx(0.5 * first + 0.25 * sum(others))
+
+
+@pytest.mark.parametrize(("name", "shape"), [("resnet8", (3, 8, 8)), ("resnet20", CIFAR), ("vgg11", CIFAR)])
+def test_compact_networks_are_counted_from_their_integer_widths(name: str, shape: tuple[int, int, int]) -> None:
+    network = _network(name)
+    masks = {key: torch.arange(len(mask)) < kept_count(len(mask), 0.7) for key, mask in full(network).items()}
+    dense, small = count(network, shape), count(compact(network, masks, "scatter"), shape)
+    streams = network.streams
+    for wire in network.wires:
+        reads = network.widths[wire.reads]
+        kept = reads if wire.reads == "input" or wire.reads in streams else kept_count(reads, 0.7)
+        writes = network.widths[wire.writes]
+        assert small.macs[wire.conv] * reads * writes == dense.macs[wire.conv] * kept * kept_count(writes, 0.7)
+    assert small.params < dense.params
+    assert small.total_macs == sum(small.macs.values())
+
+
+def test_macs_follow_the_size_of_the_image_and_parameters_do_not() -> None:
+    network = _network("resnet8")
+    small, large = count(network, (3, 8, 8)), count(network, (3, 16, 16))
+    assert small.params == large.params
+    assert large.macs["conv1"] == 4 * small.macs["conv1"] == 4 * 8 * 8 * 16 * 27
+    assert large.macs["classifier"] == small.macs["classifier"] == 640
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_counting_leaves_no_trace(training: bool) -> None:
+    network = _network("resnet8").train(training)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    count(network, (3, 8, 8))
+    assert network.training is training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_counting_that_fails_leaves_no_trace_either() -> None:
+    network = _network("vgg11").train()
+    with pytest.raises(ValueError, match="vgg needs images of at least 32x32"):
+        count(network, (3, 8, 8))
+    assert network.training
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_networks_in_double_precision_are_counted_too() -> None:
+    assert count(_network("resnet8").double(), (3, 8, 8)) == count(_network("resnet8"), (3, 8, 8))

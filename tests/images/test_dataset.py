@@ -1,0 +1,253 @@
+"""Data sets: the same bytes every time, whole or not there, split by class."""
+
+import hashlib
+import json
+import shutil
+import tarfile
+import zipfile
+from http.client import IncompleteRead
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torchvision.datasets import CIFAR10
+
+from lib.images import dataset, imagefolder, sources
+from lib.images.dataset import load
+from lib.images.fetching import OFFLINE_CURE
+from lib.images.sources import Params
+from lib.images.splitting import stratified
+from lib.steps.download import make
+from tests import tiny
+
+
+def _params(source: object, **changes: Any) -> Params:
+    given = {"name": "mine", "source": str(source), "sha256": None, "validation_fraction": 0.25, "split_seed": 0}
+    return Params(**(given | changes))
+
+
+def _make(params: Params, folder: Path, name: str = "out") -> Path:
+    make(params, folder / "cache", tiny.unwatched, folder / name)
+    return folder / name
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return tiny.image_folder(tmp_path / "images")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.digits(tmp_path_factory.mktemp("digits"))
+
+
+def test_digits_are_1797_images_of_ten_classes(digits: Path) -> None:
+    data = load(digits)
+    assert sum(len(split.labels) for split in data.splits.values()) == 1797
+    assert data.classes == tuple("0123456789")
+    assert data.shape == (1, 8, 8)
+    assert set(data.splits) == {"train", "validation", "test"}
+    for split in data.splits.values():
+        assert split.images.shape == (len(split.labels), 1, 8, 8)
+        assert split.images.dtype == torch.uint8
+        assert set(split.labels.tolist()) == set(range(10))
+
+
+def test_mean_and_std_are_those_of_the_train_pixels(digits: Path) -> None:
+    data = load(digits)
+    pixels = data.splits["train"].images.double() / 255
+    assert data.mean == (pytest.approx(pixels.mean().item(), abs=6e-5),)
+    assert data.std == (pytest.approx(pixels.std(correction=0).item(), abs=6e-5),)
+
+
+def test_about_tells_counts_and_the_checksum_of_the_file(digits: Path) -> None:
+    about = json.loads((digits / "about.json").read_text())
+    assert about["sha256"] == hashlib.sha256((digits / "data.safetensors").read_bytes()).hexdigest()
+    assert sum(about["counts"].values()) == 1797
+    assert about["name"] == "digits"
+
+
+def test_two_makes_give_the_same_bytes(images: Path, tmp_path: Path) -> None:
+    first, second = (_bytes(_make(_params(images), tmp_path, name)) for name in ("one", "two"))
+    assert set(first) == {"data.safetensors", "about.json"}
+    assert first == second
+
+
+def test_folder_zip_and_tar_give_the_same_bytes(images: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        for path in sorted(images.rglob("*.png")):
+            archive.write(path, path.relative_to(images))
+            tar.add(path, path.relative_to(images))
+    expected = _bytes(_make(_params(images), tmp_path, "folder"))
+    for name in ("a.zip", "a.tar.gz"):
+        assert _bytes(_make(_params(tmp_path / name), tmp_path, f"of {name}")) == expected
+
+
+def test_an_archive_is_checked_against_its_checksum(images: Path, tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "a"), "zip", images))
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    made = _make(_params(archive, sha256=sha256), tmp_path)
+    assert json.loads((made / "about.json").read_text())["source_sha256"] == sha256
+    with pytest.raises(ValueError, match=f"has sha256 {sha256}, expected {'0' * 64}; .*get it again"):
+        _make(_params(archive, sha256="0" * 64), tmp_path, "refused")
+    assert not (tmp_path / "refused").exists()
+
+
+def test_train_and_validation_are_disjoint_complete_and_stratified(images: Path, tmp_path: Path) -> None:
+    tensors = load_file(_make(_params(images), tmp_path) / "data.safetensors")
+    assert tensors["train_labels"].bincount().tolist() == [3, 3, 3]
+    assert tensors["validation_labels"].bincount().tolist() == [1, 1, 1]
+    assert tensors["test_labels"].bincount().tolist() == [2, 2, 2]
+    parts = [image.numpy().tobytes() for name in ("train", "validation") for image in tensors[f"{name}_images"]]
+    whole = _all_of_train(images)
+    assert sorted(parts) == sorted(whole)
+    assert len(set(parts)) == 12
+    held_out = [image.numpy().tobytes() for image in tensors["validation_images"]]
+    assert held_out == [whole[index] for index in tensors["validation_indices"].tolist()]
+
+
+def _all_of_train(images: Path) -> list[bytes]:
+    _, splits = imagefolder.read(images, tiny.unwatched)
+    return [image.numpy().tobytes() for image in splits["train"][0]]
+
+
+def test_another_split_seed_holds_out_others_and_leaves_test_alone(images: Path, tmp_path: Path) -> None:
+    made = [load_file(_make(_params(images, split_seed=seed), tmp_path, str(seed)) / "data.safetensors") for seed in range(4)]
+    assert len({str(tensors["validation_indices"].tolist()) for tensors in made}) > 1
+    assert all(torch.equal(tensors["test_images"], made[0]["test_images"]) for tensors in made)
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.1, [1, 4]), (0.5, [5, 20]), (0.01, [1, 1])])
+def test_a_fraction_of_each_class_at_least_one_is_held_out(fraction: float, expected: list[int]) -> None:
+    labels = torch.tensor([0, 1, 1, 1, 1] * 10)
+    chosen = stratified(labels, fraction, 0)
+    assert labels[chosen].bincount().tolist() == expected
+    assert chosen.tolist() == sorted(set(chosen.tolist()))
+
+
+def test_a_class_of_one_image_is_refused(images: Path, tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "3.png"):
+        (images / "train/dog" / name).unlink()
+    with pytest.raises(ValueError, match="class 1 has 1 images, too few to hold 1 out for validation; add images"):
+        _make(_params(images), tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("source", "name"), [("scikit-learn", "cifar10"), ("torchvision", "digits")])
+def test_an_unknown_pair_of_source_and_name_lists_the_known(source: str, name: str, tmp_path: Path) -> None:
+    cure = "scikit-learn has digits, torchvision has cifar10 and cifar100; for other data give the path or URL"
+    with pytest.raises(ValueError, match=f"data.source '{source}' has no '{name}': {cure}"):
+        _make(_params(source, name=name), tmp_path)
+
+
+@pytest.mark.parametrize("error", [URLError("no route"), IncompleteRead(b""), RuntimeError("File corrupted")])
+def test_torchvision_without_a_network_says_how_to_go_on(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: CIFAR10) -> None:
+        raise error
+
+    monkeypatch.setattr(CIFAR10, "download", fail)
+    with pytest.raises(ValueError, match=f"torchvision cannot get cifar10 .*check the network, or {OFFLINE_CURE}"):
+        _make(_params("torchvision", name="cifar10"), tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_torchvision_images_become_channels_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Small:
+        classes = ("a", "b")
+
+        def __init__(self, _: Path, *, train: bool, download: bool) -> None:
+            assert download
+            self.targets = [0, 0, 1, 1] if train else [1]
+            self.data = torch.arange(len(self.targets) * 12, dtype=torch.uint8).view(-1, 2, 2, 3).numpy()
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Small)
+    test = load(_make(_params("torchvision", name="cifar10"), tmp_path)).splits["test"]
+    assert test.images.tolist() == [[[[0, 3], [6, 9]], [[1, 4], [7, 10]], [[2, 5], [8, 11]]]]
+    assert test.labels.tolist() == [1]
+
+
+def _nothing_else(folder: Path, *known: str) -> bool:
+    return {path.name for path in folder.iterdir()} == set(known)
+
+
+@pytest.mark.parametrize("writer", ["save_file", "write_text", "_about"])
+def test_a_failure_while_writing_leaves_nothing(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")  # noqa: EM101 (a stand-in for the system's own)
+
+    monkeypatch.setattr(dataset, writer, fail)
+    with pytest.raises(OSError, match="disk full"):
+        _make(_params(images), tmp_path)
+    assert _nothing_else(tmp_path, "images")
+
+
+def test_a_failure_leaves_the_data_set_that_was_there(images: Path, tmp_path: Path) -> None:
+    before = _bytes(_make(_params(images), tmp_path))
+    (images / "train/cat/0.png").write_text("broken")
+    with pytest.raises(ValueError, match="replace or remove it"):
+        _make(_params(images), tmp_path)
+    assert _bytes(tmp_path / "out") == before
+    assert _nothing_else(tmp_path, "images", "out")
+
+
+def test_a_data_set_that_is_there_is_replaced_whole(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/old").touch()
+    made = _make(_params(images), tmp_path)
+    assert _nothing_else(made, "data.safetensors", "about.json")
+
+
+def test_what_a_killed_process_left_is_not_in_the_way(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    (tmp_path / ".out.7.tmp").mkdir()
+    (tmp_path / ".out.7.tmp/data.safetensors").write_text("half")
+    assert _nothing_else(_make(_params(images), tmp_path), "data.safetensors", "about.json")
+    assert _nothing_else(tmp_path, "images", "out")
+
+
+def test_a_download_that_cannot_be_read_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "cache/data.zip"
+    kept.parent.mkdir()
+    kept.write_text("<html>sign in first</html>")
+    monkeypatch.setattr(sources, "fetch", lambda *_: kept)
+    with pytest.raises(ValueError, match="get it again"):
+        _make(_params("http://127.0.0.1/data.zip"), tmp_path)
+    assert not kept.exists()
+
+
+def test_a_damaged_archive_of_the_user_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine.zip").write_text("no archive")
+    with pytest.raises(ValueError, match="get it again"):
+        _make(_params(tmp_path / "mine.zip"), tmp_path)
+    assert (tmp_path / "mine.zip").exists()
+
+
+DAMAGES = {
+    "no folder": shutil.rmtree,
+    "no file": lambda folder: (folder / "data.safetensors").unlink(),
+    "cut file": lambda folder: (folder / "data.safetensors").write_bytes((folder / "data.safetensors").read_bytes()[:-9]),
+    "empty file": lambda folder: (folder / "data.safetensors").write_bytes(b""),
+    "cut about": lambda folder: (folder / "about.json").write_text('{"name": "mine"'),
+    "other about": lambda folder: (folder / "about.json").write_text("[]"),
+    "about of another version": lambda folder: (folder / "about.json").write_text('{"counts": {"dev": 1}}'),
+    "binary about": lambda folder: (folder / "about.json").write_bytes(b"\xff\xfe\x00"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_missing_or_damaged_data_set_says_to_download(images: Path, tmp_path: Path, damage: str) -> None:
+    made = _make(_params(images), tmp_path)
+    DAMAGES[damage](made)
+    with pytest.raises(ValueError, match=r"holds no complete data set \(.*run the download stage \(`dvc repro download"):
+        load(made)

@@ -1,0 +1,156 @@
+"""Archives arrive whole or not at all, and say what to do when they do not."""
+
+import hashlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from lib.images.fetching import OFFLINE_CURE, fetch, sha256_of
+
+CONTENT = b"an archive" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+WRONG = "0" * 64
+
+
+class Shelf:
+    """What the server answers, and what it was asked for."""
+
+    def __init__(self) -> None:
+        self.content, self.status, self.cut = CONTENT, 200, 0
+        self.asked: list[str] = []
+        self.url = ""
+
+
+@contextmanager
+def _served() -> Iterator[Shelf]:
+    shelf = Shelf()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            shelf.asked.append(self.path)
+            self.send_response(shelf.status)
+            self.send_header("Content-Length", str(len(shelf.content)))
+            self.end_headers()
+            self.wfile.write(shelf.content[: len(shelf.content) - shelf.cut])
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    shelf.url = f"http://127.0.0.1:{server.server_port}/some/data.zip"
+    try:
+        yield shelf
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with _served() as shelf:
+        yield shelf
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.rglob("*")) if folder.exists() else []
+
+
+def test_sha256_of_is_that_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(CONTENT)
+    assert sha256_of(tmp_path / "a") == SHA256
+
+
+@pytest.mark.parametrize("address", [str, Path.as_uri], ids=["path", "file"])
+@pytest.mark.parametrize("sha256", [None, SHA256])
+def test_a_local_file_is_used_where_it_lies(tmp_path: Path, address: Callable[[Path], str], sha256: str | None) -> None:
+    path = tmp_path / "with space.zip"
+    path.write_bytes(CONTENT)
+    assert fetch(address(path), sha256, tmp_path / "cache") == path
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_local_file_with_another_checksum_is_refused_with_both(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(CONTENT)
+    with pytest.raises(ValueError, match=f"has sha256 {SHA256}, expected {WRONG}; .*get it again"):
+        fetch(str(tmp_path / "a.zip"), WRONG, tmp_path)
+
+
+@pytest.mark.parametrize("source", ["nowhere/a.zip", "file:///nowhere/a.zip", "cifra10", "ftp://127.0.0.1/a.zip"])
+def test_a_source_that_does_not_exist_is_refused(tmp_path: Path, source: str) -> None:
+    with pytest.raises(ValueError, match=f"data.source '{source}' does not exist; give the path or URL"):
+        fetch(source, None, tmp_path)
+
+
+def test_a_checksum_for_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is for archives, but .* is a folder; set it to null"):
+        fetch(str(tmp_path), SHA256, tmp_path)
+
+
+@pytest.mark.parametrize("sha256", [None, SHA256])
+def test_a_download_is_kept_and_not_asked_for_twice(shelf: Shelf, tmp_path: Path, sha256: str | None) -> None:
+    cache = tmp_path / "cache"
+    path = fetch(shelf.url, sha256, cache)
+    assert path.read_bytes() == CONTENT
+    assert fetch(shelf.url, sha256, cache) == path
+    assert shelf.asked == ["/some/data.zip"]
+    assert _files(cache) == [path]
+
+
+def test_two_addresses_with_one_file_name_do_not_meet(shelf: Shelf, tmp_path: Path) -> None:
+    first = fetch(shelf.url, None, tmp_path)
+    shelf.content = b"other"
+    assert fetch(shelf.url.replace("some", "other"), None, tmp_path).read_bytes() == b"other"
+    assert first.read_bytes() == CONTENT
+
+
+def test_a_download_with_another_checksum_is_refused_and_not_kept(shelf: Shelf, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"data.zip has sha256 {SHA256}, expected {WRONG}; .*correct data.sha256"):
+        fetch(shelf.url, WRONG, tmp_path / "cache")
+    assert _files(tmp_path / "cache") == []
+
+
+def test_a_kept_download_that_went_bad_is_replaced(shelf: Shelf, tmp_path: Path) -> None:
+    path = fetch(shelf.url, SHA256, tmp_path)
+    path.write_bytes(CONTENT[:-1])
+    assert fetch(shelf.url, SHA256, tmp_path).read_bytes() == CONTENT
+    assert len(shelf.asked) == 2
+
+
+def test_a_kept_download_is_checked_against_a_checksum_given_later(shelf: Shelf, tmp_path: Path) -> None:
+    path = fetch(shelf.url, None, tmp_path)
+    with pytest.raises(ValueError, match=f"expected {WRONG}; .*get it again"):
+        fetch(shelf.url, WRONG, tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_missing_page_is_an_error_with_its_number(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.status = 404
+    with pytest.raises(ValueError, match=r"cannot download http://127.*404.*check the address.*data.source"):
+        fetch(shelf.url, None, tmp_path / "cache")
+    assert _files(tmp_path / "cache") == []
+
+
+def test_a_body_shorter_than_announced_is_not_kept(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.cut = 7
+    with pytest.raises(ValueError, match="stopped after 9993 of 10000 bytes; try again, or download it elsewhere"):
+        fetch(shelf.url, None, tmp_path / "cache")
+    assert _files(tmp_path / "cache") == []
+
+
+def test_without_a_network_the_error_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as taken:  # bound and not listening: a connection is refused
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/a.zip"
+        with pytest.raises(ValueError, match=f"cannot download.*refused.*check the address.*{OFFLINE_CURE}"):
+            fetch(url, None, tmp_path / "cache")
+    assert _files(tmp_path / "cache") == []

@@ -1,0 +1,117 @@
+"""What a method refuses only once it is built is told before any training, all of it at once."""
+
+import functools
+import hashlib
+import operator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.formats.checkpoint import Checkpoint, save
+from lib.params.section import ParamsError
+from lib.steps.check import rehearse
+from tests import tiny
+from tests.networks_for_tests import lived_in
+
+REFUSALS: dict[str, tuple[str, Any, str]] = {
+    "norm stage": ("prune.fpgm.norm_remove", 0.9, r"prune\.fpgm at keep ratio 0\.5: .*norm_remove must be at most"),
+    "soft once": ("prune.sfp.every", None, r"prune\.sfp .*: soft pruning needs `every`"),
+    "fine-tuning": ("prune.kdfs.finetune_epochs", 99, r"prune\.kdfs .*finetune_epochs must be below"),
+    "warm-up": ("prune.ahsg_ht.warmup_epochs", 99, r"prune\.ahsg_ht .*warmup_epochs must be below"),
+    "pattern": ("prune.layers.leave_out", ["nope*"], r"prune\.l1 .*fits no layer of resnet8"),
+    "filters": ("prune.layers.keep_ratios", {"conv1": 9999}, r"prune\.l1 .*asks for 9999 filters, but conv1 has 16"),
+    "curve": ("prune.asfp.keep_schedule.first_pruned", 0.45, r"prune\.asfp .*no asymptotic curve"),
+}
+
+
+def document(path: str = "", value: Any = None) -> dict[str, Any]:
+    found = tiny.document()
+    if path:
+        *parents, last = path.split(".")
+        functools.reduce(operator.getitem, parents, found)[last] = value
+    return found
+
+
+def test_the_default_passes() -> None:
+    rehearse(document())
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_names_method_and_keep_ratio(name: str) -> None:
+    path, value, said = REFUSALS[name]
+    with pytest.raises(ParamsError, match=said):
+        rehearse(document(path, value))
+
+
+def test_all_refusals_are_told_together() -> None:
+    found = document("prune.fpgm.norm_remove", 0.9)
+    found["prune"]["sfp"]["every"] = None
+    with pytest.raises(ParamsError) as caught:
+        rehearse(found)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4  # two methods at two keep ratios
+    assert {line.split(" ")[0] for line in lines} == {"prune.fpgm", "prune.sfp"}
+
+
+DISTILLERS: dict[str, tuple[str, list[str], str]] = {
+    "other stages": (
+        "kd_at",
+        ["vgg11"],
+        r"distill\.distillers\.kd_at: at pairs stages one by one, got 3 of the student .* 5 of",
+    ),
+    "inside an ensemble": (
+        "kd_hap",
+        ["resnet8", "resnet20"],
+        r"distill\.distillers\.kd_hap: hap looks inside the teacher, and",
+    ),
+    "several classifiers": ("shared", ["resnet8", "resnet20"], r"distill\.distillers\.shared: share_classifier copies one"),
+}
+
+
+@pytest.mark.parametrize("name", DISTILLERS)
+def test_a_distiller_that_does_not_fit_the_teachers_is_told_before_any_training(name: str) -> None:
+    distiller, teachers, said = DISTILLERS[name]
+    found = document("distill.distillers.shared", {"terms": {}, "share_classifier": True})
+    found["distill"]["teachers"] = teachers
+    found["benchmark"] |= {"methods": ["l1"], "distillers": ["kd", distiller]}
+    if name == "other stages":
+        rehearse(found | {"distill": found["distill"] | {"teachers": ["resnet20"]}})
+    with pytest.raises(ParamsError, match=said) as caught:
+        rehearse(found)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_guide_that_does_not_fit_the_teacher_is_told_too() -> None:
+    found = document("prune.l1.guide", {"at": 1.0})
+    found["distill"]["teachers"] = ["vgg11"]
+    found["benchmark"]["methods"] = ["l1"]
+    with pytest.raises(ParamsError, match=r"prune\.l1\.guide: at pairs stages one by one"):
+        rehearse(found)
+
+
+def test_the_guide_of_the_dense_control_is_built_too() -> None:
+    found = document("prune.dense.guide", {"at": 1.0})
+    found["distill"]["teachers"] = ["vgg11"]
+    found["benchmark"] |= {"methods": ["l1"], "distillers": ["kd"]}
+    with pytest.raises(ParamsError, match=r"prune\.dense\.guide: at pairs stages one by one"):
+        rehearse(found)
+
+
+def test_a_teacher_from_elsewhere_is_opened_and_paired(tmp_path: Path) -> None:
+    path = tmp_path / "far.safetensors"
+    found = document()
+    found["benchmark"] |= {"methods": ["l1"], "distillers": ["kd", "kd_at"]}
+    found["distill"]["teachers"] = [{"file": str(path), "sha256": "0" * 64}]
+    with pytest.raises(ParamsError, match=r"distill\.distillers\.kd: distill\.teachers: .*far\.safetensors is not there"):
+        rehearse(found)
+    save(path, Checkpoint(lived_in("vgg11", in_channels=1), None, (1, 32, 32), (0.5,), (0.5,), {}))
+    found["distill"]["teachers"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(ParamsError, match=r"^distill\.distillers\.kd_at: at pairs stages one by one, got 3 .* and 5"):
+        rehearse(found)
+
+
+def test_bits_for_layers_that_are_not_there_are_told() -> None:
+    found = document("encode.bits", {"*": 5, "layer9.*": 4})
+    with pytest.raises(ParamsError, match=r"^encode\.bits: layer9\.\* fits no layer of resnet8; it has: conv1, "):
+        rehearse(found)

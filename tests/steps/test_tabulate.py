@@ -1,0 +1,199 @@
+"""A suite's files in, its tables out: what is read, named as missing and refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.steps import tabulate
+from lib.steps.tabulate import Gathered
+from stages.tabulate import main
+
+DOCUMENT = {
+    "suite": "made-up",
+    "data": {"name": "digits", "other": "keys are read elsewhere"},
+    "distill": {"teachers": ["resnet14"]},
+    "benchmark": {
+        "network": "resnet8",
+        "trained": ["resnet8", "resnet14"],
+        "methods": ["scratch", "fpgm"],
+        "keep_ratios": [0.7, 0.5],
+        "distillers": ["none", "kd"],
+        "seeds": [0, 1],
+        "compaction": "scatter",
+    },
+}
+PUBLISHED: dict[str, Any] = {"sources": {}, "rows": []}
+TIMING = {"median_ms": 2.0, "q25_ms": 1.5, "q75_ms": 3.0}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A complete suite: 20 cells, 5 latencies, logs of 4 teachers, 10 prunings and 20 distillations."""
+    for name in ("cells", "latency", "teacher", "pruned", "distilled"):
+        (tmp_path / name).mkdir()
+    for network in ("resnet8", "resnet14"):
+        for seed in (0, 1):
+            _log(tmp_path / f"teacher/{seed}/{network}.csv")
+    for method, keep in (("dense", 1.0), ("scratch", 0.7), ("scratch", 0.5), ("fpgm", 0.7), ("fpgm", 0.5)):
+        timings = {"masked": {"1": TIMING}, "compact": {"1": TIMING, "128": TIMING}, "repeats": 9}
+        (tmp_path / f"latency/{method}-{keep}-0.json").write_text(json.dumps(timings))
+        for seed in (0, 1):
+            _log(tmp_path / f"pruned/{method}-{keep}-{seed}.csv")
+            for distiller in ("none", "kd"):
+                _log(tmp_path / f"distilled/{method}-{keep}-{distiller}-{seed}.csv")
+                top1 = 90 * keep + 3 * (distiller == "kd") + 2 * seed
+                cell = {
+                    "top1": top1,
+                    "params": int(1000 * keep),
+                    "macs": int(10000 * keep),
+                    "macs_ratio": keep,
+                    "epochs": 9,
+                }
+                (tmp_path / f"cells/{method}-{keep}-{distiller}-{seed}.json").write_text(json.dumps(cell))
+    (tmp_path / "latency/machine.json").write_text('{"device": "a made-up one", "versions": {"torch": "0"}}')
+    return tmp_path
+
+
+def _log(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("epoch,lr,loss,train_top1,validation_top1,mask_changes\n1,0.10,2.50,40.0,41.0,3\n2,0.05,1.50,60.0,,0\n")
+
+
+def _gather(folder: Path) -> Gathered:
+    logs = {name: folder / name for name in ("teacher", "pruned", "distilled")}
+    return tabulate.gather(DOCUMENT, folder / "cells", folder / "latency", logs, PUBLISHED)
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return tabulate.texts(_gather(folder))
+
+
+def _all(folder: Path) -> dict[str, str | bytes]:
+    gathered = _gather(folder)
+    return tabulate.texts(gathered) | tabulate.pictures(gathered)
+
+
+def test_table_has_the_promised_columns_and_every_cell(folder: Path) -> None:
+    lines = _texts(folder)["table.csv"].splitlines()
+    promised = "origin,dataset,network,teacher,method,keep_ratio,distiller,compaction,seed,epochs,top1,top5,params,macs,"
+    promised += "macs_ratio,sparsity,bytes,max_abs_logit_difference,encoded_top1,encoded_bytes,encoded_ratio,"
+    assert lines[0].startswith(promised + "keep_ratio_achieved,")
+    assert lines[1].startswith("ours,digits,resnet8,resnet14,dense,1.0,none,scatter,0,9,90.0000,,1000,10000,1.000000,,,")
+    assert len(lines) == 1 + 20
+
+
+def test_equal_files_give_equal_bytes(folder: Path) -> None:
+    assert _all(folder) == _all(folder)
+
+
+def test_only_latency_files_depend_on_latencies(folder: Path) -> None:
+    before = _all(folder)
+    for path in (folder / "latency").iterdir():
+        path.unlink()
+    after = _all(folder)
+    changed = {name for name, content in after.items() if content != before[name]}
+    assert changed == {"latency.csv", "latency.md", "latency_macs.png"}
+
+
+def test_missing_files_are_named_and_the_rest_is_tabulated(folder: Path) -> None:
+    (folder / "cells/fpgm-0.5-kd-1.json").unlink()
+    (folder / "distilled/fpgm-0.7-kd-0.csv").unlink()
+    (folder / "latency/scratch-0.5-0.json").unlink()
+    texts, gathered = _texts(folder), _gather(folder)
+    assert "Missing cells (1): fpgm-0.5-kd-1" in texts["table.md"]
+    assert "Missing training logs (1): distilled/fpgm-0.7-kd-0" in texts["table.md"]
+    assert "Missing latencies (1): scratch-0.5-0" in texts["latency.md"]
+    assert "missing cells (1): fpgm-0.5-kd-1\n" in gathered.complaints
+    assert json.loads(texts["summary.json"])["cells"] == {"expected": 20, "found": 19}
+
+
+def test_complete_suite_has_nothing_to_complain_about(folder: Path) -> None:
+    assert _gather(folder).complaints == ""
+    assert "Missing" not in _texts(folder)["table.md"]
+
+
+def test_cells_alone_are_enough(folder: Path, tmp_path: Path) -> None:
+    absent = dict.fromkeys(("teacher", "pruned", "distilled"), tmp_path / "absent")
+    gathered = tabulate.gather(DOCUMENT, folder / "cells", tmp_path / "absent", absent, PUBLISHED)
+    tabulate.write(gathered, tmp_path / "out")
+    written = (tmp_path / "out/training.csv").read_text()
+    assert written.startswith("run,stage,seed,epoch,lr,loss,train_top1,validation_top1,")
+    assert "No latency has been measured yet" in (tmp_path / "out/latency.md").read_text()
+
+
+def test_cells_of_removed_axes_are_ignored(folder: Path) -> None:
+    before = _texts(folder)
+    (folder / "cells/gone-0.7-none-0.json").write_text("not even JSON")
+    assert _texts(folder) == before
+
+
+def test_logs_keep_the_text_that_was_logged(folder: Path) -> None:
+    lines = _texts(folder)["training.csv"].splitlines()
+    assert "fpgm-0.7-1,pruned,1,1,0.10,2.50,40.0,41.0,fpgm,0.7,,3" in lines
+    assert len(lines) == 1 + 2 * (4 + 10 + 20)
+
+
+def test_encoded_columns_and_headline_are_there_once_something_is_encoded(folder: Path) -> None:
+    before = _texts(folder)
+    assert "Encoded" not in before["table.md"].split("- ")[0]
+    assert "encoded_ratio" not in json.loads(before["summary.json"])
+    for seed, top1 in ((0, 62.75), (1, 65.25)):
+        path = folder / f"cells/fpgm-0.7-none-{seed}.json"
+        packed = {"encoded_top1": top1, "encoded_bytes": 20_000, "encoded_ratio": 17.24, "encoded_bytes_conv": 11}
+        path.write_text(json.dumps(json.loads(path.read_text()) | packed))
+    after = _texts(folder)
+    (row,) = [
+        line for line in after["table.md"].splitlines() if line.startswith("| fpgm ") and "| 0.7 " in line and "none" in line
+    ]
+    assert "20.0 kB (17.2×)" in row  # noqa: RUF001
+    assert "64.00 (+0.00)" in row
+    assert json.loads(after["summary.json"])["encoded_ratio"] == {"fpgm": {"keep_70": {"none": 17.24}}}
+    header, *rows = (line.split(",") for line in after["table.csv"].splitlines())
+    chosen = [row for row in rows if row[header.index("encoded_bytes")]]
+    assert [row[header.index("encoded_top1")] for row in chosen] == ["62.7500", "65.2500"]
+    assert {row[header.index("encoded_bytes_conv")] for row in chosen} == {"11"}
+
+
+def test_headline_is_nested_by_method_size_and_distiller(folder: Path) -> None:
+    headline = json.loads(_texts(folder)["summary.json"])
+    assert headline["top1"]["fpgm"]["keep_70"] == {"kd": 67.0, "none": 64.0}
+    assert headline["macs_ratio"]["dense"] == {"keep_100": 1.0}
+
+
+def test_latency_table_has_a_column_for_each_variant_and_batch(folder: Path) -> None:
+    lines = _texts(folder)["latency.csv"].splitlines()
+    figures = [name for name in lines[0].split(",") if name.endswith("_ms") and "_q" not in name]
+    assert figures == ["masked_b1_ms", "compact_b1_ms", "compact_b128_ms"]
+    assert lines[1].startswith("dense,1.0,0,10000,1.000000,2,1.5,3,")
+
+
+def test_stage_writes_every_output_and_says_what_is_missing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "cells/fpgm-0.5-kd-1.json").unlink()
+    (folder / "params.yaml").write_text(json.dumps(DOCUMENT))  # JSON is YAML
+    (folder / "published.yaml").write_text(json.dumps(PUBLISHED))
+    paths = {
+        "params": "params.yaml",
+        "published": "published.yaml",
+        "cells": "cells",
+        "latency": "latency",
+        "out": "out",
+    }
+    paths |= {f"{stage}-logs": stage for stage in ("teacher", "pruned", "distilled")}
+    arguments = [text for name, path in paths.items() for text in (f"--{name}", str(folder / path))]
+    monkeypatch.setattr("sys.argv", ["tabulate", *arguments])
+    main()
+    tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
+    pictures_there = {
+        "accuracy_macs.png",
+        "accuracy_bytes.png",
+        "methods.png",
+        "latency_macs.png",
+        "training.png",
+        "losses.png",
+    }
+    assert {path.name for path in (folder / "out").iterdir()} == tables_there | pictures_there
+    assert capsys.readouterr().err == "missing cells (1): fpgm-0.5-kd-1\n"

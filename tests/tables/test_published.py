@@ -1,0 +1,83 @@
+"""Published rows: only those of the suite's data set and network, each with its source; wrong ones are refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lib.params.section import parse
+from lib.params.suite import Benchmark, Suite
+from lib.tables import published, reports, summaries
+
+ROW: dict[str, Any] = {
+    "dataset": "cifar10",
+    "network": "resnet20",
+    "method": "fpgm",
+    "keep_ratio": 0.7,
+    "distiller": "none",
+    "start": "scratch",
+    "top1": 91.0,
+    "std": 0.1,
+    "n": 3,
+    "baseline_top1": 92.0,
+    "flops_reduction_percent": 42.2,
+    "source": "paper",
+}
+SOURCES = {"paper": {"title": "A paper", "url": "https://example.org/paper", "counting": "conv only"}}
+SHIPPED = Path(__file__).parents[2] / "suites" / "published.yaml"
+
+
+def _document(**changes: Any) -> dict[str, Any]:
+    return {"sources": SOURCES, "rows": [ROW | changes]}
+
+
+def test_only_rows_of_the_same_dataset_and_network_are_taken() -> None:
+    assert len(published.rows(_document(), "cifar10", "resnet20")) == 1
+    assert published.rows(_document(), "cifar10", "resnet56").empty
+    assert published.rows(_document(), "digits", "resnet20").empty
+
+
+def test_reduction_becomes_the_share_of_macs_left() -> None:
+    assert published.rows(_document(), "cifar10", "resnet20")["macs_ratio"].tolist() == pytest.approx([0.578])
+
+
+def test_row_without_its_source_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"name the sources \['rumour'\], expected some of: paper"):
+        published.rows(_document(source="rumour"), "cifar10", "resnet20")
+
+
+def test_wrong_row_is_refused_with_its_number_and_key() -> None:
+    with pytest.raises(ValueError, match=r"rows\.0\.top1: is 910\.0"):
+        published.rows(_document(top1=910.0), "cifar10", "resnet20")
+
+
+def test_shipped_rows_are_valid_and_none_is_about_digits() -> None:
+    document = parse(SHIPPED.read_text())
+    assert len(published.rows(document, "cifar10", "resnet20")) == 8
+    assert published.rows(document, "digits", "resnet8").empty
+
+
+def test_published_stand_apart_from_ours_with_their_source() -> None:
+    axes = Benchmark("resnet20", ("resnet20",), ("fpgm",), (0.7,), ("none",), (0,), "coupled")
+    suite = Suite("cifar10-resnet20", "cifar10", "resnet20", axes)
+    identity = {"dataset": "cifar10", "network": "resnet20", "teacher": "resnet20", "compaction": "coupled", "seed": 0}
+    cell = {
+        "method": "fpgm",
+        "keep_ratio": 0.7,
+        "distiller": "none",
+        "top1": 90.5,
+        "params": 9,
+        "macs": 5,
+        "macs_ratio": 0.5,
+    }
+    cells = pd.DataFrame([identity | cell])
+    theirs = published.rows(_document(), "cifar10", "resnet20")
+    text = reports.table(suite, summaries.summarise(cells), theirs, {})
+    ours, copied = text.split("## Published")
+    assert "90.50 (1)" in ours
+    assert "91.00 ± 0.10 (3)" not in ours
+    assert "91.00 ± 0.10 (3)" in copied
+    assert "[1] A paper, <https://example.org/paper>; FLOPs counted: conv only." in copied
+    origins = [line.split(",")[0] for line in text.csv(text.long_form(cells, theirs)).splitlines()]
+    assert origins == ["origin", "ours", "published"]

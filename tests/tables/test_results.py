@@ -1,0 +1,48 @@
+"""Reading what the stages measured: broken files are refused by name, with a cure."""
+
+from pathlib import Path
+
+import pytest
+
+from lib.params.suite import Benchmark, Suite
+from lib.tables import logs, results, timings
+
+AXES = Benchmark("resnet8", ("resnet8",), ("fpgm",), (0.7,), ("none", "kd"), (0, 1), "scatter")
+SUITE = Suite("made-up", "digits", "resnet8", AXES)
+
+
+def test_no_cell_at_all_is_refused_with_a_cure(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds no cell of the suite 'made-up' \(8 wanted\).*dvc repro"):
+        results.read(tmp_path, SUITE)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('{"top1": 9', "should hold JSON"),
+        ("[1, 2]", "should hold a JSON object, got list"),
+        ('{"top1": 90.0, "params": 1, "macs": 2}', r"absent: \['macs_ratio'\]"),
+        ('{"top1": NaN, "params": 1, "macs": 2, "macs_ratio": 1.0}', r"wrong: \['top1=nan'\]"),
+    ],
+)
+def test_broken_cell_is_refused_by_name(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "fpgm-0.7-kd-0.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"fpgm-0\.7-kd-0\.json.*{complaint}.*dvc repro"):
+        results.read(tmp_path, SUITE)
+
+
+def test_broken_latency_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "fpgm-0.7-0.json").write_text('{"compact": {"1": {"median_ms": 2.0}}}')
+    with pytest.raises(ValueError, match=r"fpgm-0\.7-0\.json: compact\.1 should be a batch size with median_ms"):
+        timings.read(tmp_path, SUITE)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("", "CSV log of numbers"), ("epoch,lr\n1,0.1\n", "absent: loss"), ("epoch\none\n", "CSV log of numbers")],
+)
+def test_broken_log_is_refused_by_name(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "resnet8.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"0/resnet8\.csv should .*{complaint}"):
+        logs.read(dict.fromkeys(logs.STAGES, tmp_path), SUITE)

@@ -1,0 +1,52 @@
+"""Means, spreads and paired differences over seeds."""
+
+import pandas as pd
+import pytest
+
+from lib.tables import summaries, text
+
+
+def _cells(*rows: tuple[str, float, str, int, float]) -> pd.DataFrame:
+    columns = ["method", "keep_ratio", "distiller", "seed", "top1"]
+    sizes = {"params": 1.0, "macs": 10.0, "macs_ratio": 1.0}
+    fixed = {"dataset": "digits", "network": "resnet8", "teacher": "resnet14", "compaction": "scatter"}
+    return pd.DataFrame(rows, columns=columns).assign(**fixed, **sizes)
+
+
+def test_spread_is_the_sample_standard_deviation() -> None:
+    summary = summaries.summarise(_cells(("fpgm", 0.7, "none", 0, 90.0), ("fpgm", 0.7, "none", 1, 92.0)))
+    assert summary["top1_std"].tolist() == pytest.approx([2**0.5])
+    assert summary["n"].tolist() == [2]
+
+
+def test_one_seed_has_a_blank_spread() -> None:
+    summary = summaries.summarise(_cells(("fpgm", 0.7, "none", 0, 90.0)))
+    assert summary["top1_std"].isna().all()
+    assert text.csv(summary[["top1_mean", "top1_std", "n"]]) == "top1_mean,top1_std,n\n90.0000,,1\n"
+
+
+def test_difference_to_dense_is_paired_by_seed_and_distiller() -> None:
+    dense = (("dense", 1.0, "none", 0, 95.0), ("dense", 1.0, "none", 1, 97.0), ("dense", 1.0, "kd", 0, 99.0))
+    pruned = (("fpgm", 0.7, "none", 1, 96.0), ("fpgm", 0.7, "kd", 0, 96.5), ("fpgm", 0.7, "kd", 1, 10.0))
+    rows = summaries.summarise(_cells(*dense, *pruned)).set_index(["method", "distiller"])
+    assert rows.loc[("fpgm", "none"), "delta_to_dense"] == pytest.approx(-1.0)  # not to the mean of both dense seeds
+    assert rows.loc[("fpgm", "kd"), "delta_to_dense"] == pytest.approx(-2.5)  # seed 1 has no dense partner
+    assert rows.loc[("fpgm", "kd"), "delta_n"] == 1
+
+
+def test_difference_to_none_is_of_the_same_network_and_seed() -> None:
+    cells = _cells(("fpgm", 0.7, "none", 0, 90.0), ("fpgm", 0.7, "hap", 0, 93.0), ("fpgm", 0.5, "hap", 0, 50.0))
+    rows = summaries.summarise(cells).set_index(["keep_ratio", "distiller"])
+    assert rows.loc[(0.7, "hap"), "delta_to_none"] == pytest.approx(3.0)
+    assert pd.isna(rows.loc[(0.5, "hap"), "delta_to_none"])
+
+
+def test_controls_and_reference_distillers_come_first() -> None:
+    names = [("asfp", "hap"), ("asfp", "kd"), ("asfp", "none"), ("random", "kd"), ("scratch", "kd"), ("dense", "kd")]
+    cells = _cells(*((method, 0.7, distiller, 0, 1.0) for method, distiller in names))
+    assert list(summaries.ordered(cells)[["method", "distiller"]].itertuples(index=False, name=None)) == names[::-1]
+
+
+def test_pareto_front_leaves_out_what_is_beaten() -> None:
+    summary = pd.DataFrame({"macs": [1, 2, 2, 3, 4], "top1_mean": [50.0, 70.0, 60.0, 65.0, 80.0]})
+    assert summaries.pareto(summary).index.tolist() == [0, 1, 4]

@@ -1,0 +1,53 @@
+"""What every training process starts with."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lib.training.sgd import Sgd, sgd
+from tests.tiny import ROOT
+
+SETTINGS = Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+TRAINING = """
+import sys, torch
+from lib.computing import Compute, prepare
+from lib.training.ahsg import AHSG
+from lib.pruning.method import Sgd, sgd
+prepare(Compute(device="cpu", threads=1, precision="float32"))
+layer = torch.nn.Linear(2, 2)
+optimizer = OPTIMIZER
+for _ in range(2):
+    optimizer.zero_grad()
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules)
+"""
+OURS = {
+    "sgd": f"sgd(list(layer.parameters()), {SETTINGS!r})",
+    "ahsg": "AHSG(layer.parameters(), lr=0.1, variant='sgd', heavy_ball=0.1, momentum=0.9, weight_decay=0.0, nesterov=True)",
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_training_does_not_import_the_compiler(name: str) -> None:
+    """It takes more than a second, and a suite has hundreds of processes."""
+    command = [sys.executable, "-c", TRAINING.replace("OPTIMIZER", OURS[name])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_sgd_is_that_of_torch_bit_for_bit() -> None:
+    ours, theirs = (torch.nn.Linear(7, 5) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    options = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4, "foreach": True}
+    optimizers = (sgd(list(ours.parameters()), SETTINGS), torch.optim.SGD(theirs.parameters(), **options))
+    for step in range(4):
+        for layer, optimizer in zip((ours, theirs), optimizers, strict=True):
+            optimizer.zero_grad()
+            layer(torch.full((3, 7), 0.3 + step)).square().sum().backward()
+            optimizer.step()
+    assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), theirs.parameters(), strict=True))
+    assert optimizers[0].state_dict()["state"].keys() == optimizers[1].state_dict()["state"].keys()
