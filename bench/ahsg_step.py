@@ -48,8 +48,8 @@ def main() -> None:
     torch.set_num_threads(1)
     plain, pruned, original = network(), network(), network()
     steps = {"SGD": sgd(list(plain.parameters()), SETTINGS).step}
-    params = ahsg_ht.Params(
-        start="teacher",
+    params = ahsg_ht.AhsgHtSettings(
+        start="dense",
         guide={},
         variant="sgd",
         heavy_ball=0.1,

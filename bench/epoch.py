@@ -27,7 +27,7 @@ from lib.training.device import Compute, prepare
 from lib.training.hooks import Method
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
-from lib.training.resume import Scratch
+from lib.training.resume import Unfinished
 from lib.training.schedules import Constant, Cosine
 from lib.training.sgd import sgd
 
@@ -73,7 +73,7 @@ def ours(compute: Compute, train: Batches, validation: Batches) -> float:
     task = Fit(made, method, Objective(made, 0.0), train, validation, TRAINING, 1, compute, 0)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        fit(task, Scratch(Path(folder)), silent)
+        fit(task, Unfinished(Path(folder)), silent)
         return time.perf_counter() - start
 
 

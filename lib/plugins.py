@@ -5,8 +5,10 @@ others' code, so that editing a method re-runs that method only.
 """
 
 import importlib
+import inspect
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 def names(package: ModuleType) -> tuple[str, ...]:
@@ -22,3 +24,9 @@ def find(package: ModuleType, name: str) -> ModuleType:
         msg = f"{package.__name__} has no {name!r}; there are: {', '.join(known)} (add one as a file {name}.py)"
         raise ValueError(msg)
     return importlib.import_module(f"{package.__name__}.{name}")
+
+
+def settings(module: ModuleType) -> Any:
+    """The section of settings that a plug-in takes: the type of `params` in its function `method` or `term`."""
+    function = getattr(module, "method", None) or module.term
+    return inspect.signature(function).parameters["params"].annotation

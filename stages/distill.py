@@ -14,9 +14,9 @@ from stages.command import arguments, run
 
 def main() -> None:
     """One distiller on one pruned network."""
-    given = arguments(__doc__, distiller=str, seed=int, pruned=Path, guide=Path, data=Path, scratch=Path, out=Path)
+    given = arguments(__doc__, distiller=str, seed=int, pruned=Path, guide=Path, data=Path, resume_dir=Path, out=Path)
     document = parse(given.params.read_text())
-    here = setting(document, given.data, given.seed, given.scratch)
+    here = setting(document, given.data, given.seed, given.resume_dir)
     distill(document, given.distiller, given.pruned, given.guide, here, given.out)
 
 

@@ -5,7 +5,7 @@ Reads section `data` of the parameter file.
 
 from pathlib import Path
 
-from lib.images.sources import Params
+from lib.images.sources import DataSettings
 from lib.params.section import parse, read
 from lib.progress import images
 from lib.steps.download import make
@@ -15,7 +15,7 @@ from stages.command import arguments, run
 def main() -> None:
     """One data set."""
     given = arguments(__doc__, cache=Path, out=Path)
-    params = read(parse(given.params.read_text()), "data", Params)
+    params = read(parse(given.params.read_text()), "data", DataSettings)
     make(params, given.cache, images, given.out)
 
 

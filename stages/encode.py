@@ -1,7 +1,7 @@
 """Put a compact network into the file that ships, or take it out again.
 
 --export FILE: share the weights of a compact checkpoint, fine-tune what they share, pack, read FILE back in a fresh process
-and compare bit for bit; sizes and accuracy go into a .json beside it. Needs --source, --data, --seed and --scratch.
+and compare bit for bit; sizes and accuracy go into a .json beside it. Needs --source, --data, --seed and --resume-dir.
 --import FILE: write the network in FILE as a checkpoint. Needs --out.
 """
 
@@ -15,7 +15,7 @@ from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.packed import unpacked
 from stages.command import run
 
-NEEDS = {"export": ("source", "data", "seed", "scratch"), "import": ("out",)}
+NEEDS = {"export": ("source", "data", "seed", "resume_dir"), "import": ("out",)}
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     from lib.training.run import setting
 
     document = parse(given.params.read_text())
-    encode(document, given.source, setting(document, given.data, given.seed, given.scratch), given.export, _elsewhere)
+    encode(document, given.source, setting(document, given.data, given.seed, given.resume_dir), given.export, _elsewhere)
 
 
 def _arguments() -> argparse.Namespace:
@@ -41,11 +41,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--source", type=Path, metavar="PATH", help="the compact checkpoint")
     parser.add_argument("--data", type=Path, metavar="PATH", help="the folder of the data")
     parser.add_argument("--seed", type=int, metavar="N", help="of the order of the training images")
-    parser.add_argument("--scratch", type=Path, metavar="PATH", help="for the state of an unfinished training")
+    parser.add_argument("--resume-dir", type=Path, metavar="PATH", help="for the state of an unfinished training")
     parser.add_argument("--out", type=Path, metavar="PATH", help="the checkpoint to write")
     given = parser.parse_args()
     chosen = "import" if given.export is None else "export"
-    absent = [f"--{name}" for name in NEEDS[chosen] if getattr(given, name) is None]
+    absent = [f"--{name.replace('_', '-')}" for name in NEEDS[chosen] if getattr(given, name) is None]
     if absent:
         parser.error(f"--{chosen} needs {', '.join(absent)} too")
     return given

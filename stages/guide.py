@@ -18,7 +18,7 @@ def main() -> None:
     given = arguments(__doc__, seed=int, teachers=Path, data=Path, out=Path)
     document = parse(given.params.read_text())
     teachers = read(document, "distill.teachers", Teachers)
-    here = setting(document, given.data, given.seed, scratch_root=Path())  # nothing is trained
+    here = setting(document, given.data, given.seed, resume_dir=Path())  # nothing is trained
     assemble(teachers, given.teachers, here, given.out)
 
 

@@ -5,7 +5,7 @@ Reads the folders of distilled and compact checkpoints; writes one JSON a shape,
 
 from pathlib import Path
 
-from lib.cost.latency import Params
+from lib.cost.latency import LatencySettings
 from lib.params.section import parse, read
 from lib.params.suite import read as read_suite
 from lib.steps.latency import clock
@@ -17,7 +17,7 @@ def main() -> None:
     """One suite."""
     given = arguments(__doc__, masked=Path, compact=Path, out=Path)
     document = parse(given.params.read_text())
-    params, compute = read(document, "latency", Params), read(document, "compute", Compute)
+    params, compute = read(document, "latency", LatencySettings), read(document, "compute", Compute)
     clock(read_suite(document), given.masked, given.compact, params, compute, given.out)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from lib.params.section import parse
-from lib.steps.prune import Cell, prune
+from lib.steps.prune import PruneJob, prune
 from lib.training.run import setting
 from stages.command import arguments, run
 
@@ -22,16 +22,16 @@ def main() -> None:
         keep_ratio=float,
         compaction=Literal["scatter", "coupled"],
         seed=int,
-        teacher=Path,
+        dense=Path,
         guide=Path,
         data=Path,
-        scratch=Path,
+        resume_dir=Path,
         out=Path,
     )
     document = parse(given.params.read_text())
-    cell = Cell(given.method, given.keep_ratio, coupled=given.compaction == "coupled")
-    here = setting(document, given.data, given.seed, given.scratch)
-    remark = prune(document, cell, given.teacher, given.guide, here, given.out)
+    cell = PruneJob(given.method, given.keep_ratio, coupled=given.compaction == "coupled")
+    here = setting(document, given.data, given.seed, given.resume_dir)
+    remark = prune(document, cell, given.dense, given.guide, here, given.out)
     sys.stderr.write(f"{remark}\n" if remark else "")
 
 

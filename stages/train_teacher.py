@@ -13,9 +13,9 @@ from stages.command import arguments, run
 
 def main() -> None:
     """One teacher."""
-    given = arguments(__doc__, network=str, seed=int, data=Path, scratch=Path, out=Path)
+    given = arguments(__doc__, network=str, seed=int, data=Path, resume_dir=Path, out=Path)
     document = parse(given.params.read_text())
-    teach(document, given.network, setting(document, given.data, given.seed, given.scratch), given.out)
+    teach(document, given.network, setting(document, given.data, given.seed, given.resume_dir), given.out)
 
 
 if __name__ == "__main__":

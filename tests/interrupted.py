@@ -25,9 +25,9 @@ from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.randomness import stream
 from lib.steps.distill import distill
-from lib.steps.prune import Cell, prune
+from lib.steps.prune import PruneJob, prune
 from lib.steps.train_teacher import teach
-from lib.training.resume import Scratch
+from lib.training.resume import Unfinished
 from lib.training.run import setting
 from lib.training.tally import Tally
 from tests import tiny
@@ -44,12 +44,12 @@ def document(**changes: Any) -> dict[str, Any]:
     batches = {"kind": "constant", "size": 8, "last": "merge"}
     lengths = {f"{name}__epochs": EPOCHS for name in ("teacher", "prune__training", "distill__training")}
     sizes = {f"{name}__batches": batches for name in ("teacher", "prune__training", "distill__training")}
-    return tiny.document(prune__ahsg_ht__warmup_epochs=1, prune__training__lr=0.5, **lengths, **sizes, **changes)
+    return tiny.document(prune__methods__ahsg_ht__warmup_epochs=1, prune__training__lr=0.5, **lengths, **sizes, **changes)
 
 
 def prepare(folder: Path) -> None:
     """The data set, a wider teacher, a network and the same one pruned, in a folder."""
-    params = read(tiny.document(), "data", sources.Params)
+    params = read(tiny.document(), "data", sources.DataSettings)
     classes, source = sources._digits(params, folder, tiny.unwatched)
     tensors = {}
     for name, (first, count) in {"train": (0, 24), "validation": (24, 10), "test": (34, 10)}.items():
@@ -75,7 +75,7 @@ def train(kind: str, folder: Path, own: Path, given: Mapping[str, Any], seed: in
     out = own / "out.safetensors"
     jobs: Mapping[str, Callable[[], None]] = {
         "teach": lambda: teach(given, "resnet8", here, out),
-        "prune": lambda: prune(given, Cell("ahsg_ht", 0.5, coupled=False), dense, teacher, here, out),
+        "prune": lambda: prune(given, PruneJob("ahsg_ht", 0.5, coupled=False), dense, teacher, here, out),
         "distill": lambda: distill(given, "feature", pruned, teacher, here, out),
     }
     jobs[kind]()
@@ -84,7 +84,7 @@ def train(kind: str, folder: Path, own: Path, given: Mapping[str, Any], seed: in
 
 def kill_at(moment: str) -> None:
     """From now on this process ends itself: as a state is saved, or after the second step of the second epoch."""
-    owner, name, calls = (Scratch, "save", 1) if moment == "epoch" else (Tally, "add", STEPS + 2)
+    owner, name, calls = (Unfinished, "save", 1) if moment == "epoch" else (Tally, "add", STEPS + 2)
     original, left = getattr(owner, name), [calls]
 
     def counted(*arguments: Any) -> None:

@@ -17,7 +17,7 @@ def test_every_file_is_a_plugin_with_params(package: object) -> None:
     for name in names:
         module = plugins.find(package, name)  # type: ignore[arg-type]
         assert module.__name__ == f"{package.__name__}.{name}"  # type: ignore[attr-defined]
-        assert isinstance(module.Params, type)
+        assert isinstance(plugins.settings(module), type)
 
 
 @pytest.mark.parametrize("name", ["nothing", "__init__", "", "../pruning", "l1.py"])

@@ -193,7 +193,7 @@ def test_a_packed_network_becomes_onnx_files(folder: Path, tmp_path: Path, capsy
     [
         ({}, "one of the arguments --export --import is required"),
         ({"export": "a", "import": "b"}, "not allowed with argument"),
-        ({"export": "a.bin", "data": "d"}, "--export needs --source, --seed, --scratch too"),
+        ({"export": "a.bin", "data": "d"}, "--export needs --source, --seed, --resume-dir too"),
         ({"import": "a.bin"}, "--import needs --out too"),
     ],
 )
@@ -223,7 +223,7 @@ def test_the_tables_name_the_one_cell_that_was_left_out(folder: Path) -> None:
 
 def test_a_stage_gives_the_same_bytes_again(folder: Path, tmp_path: Path) -> None:
     data, out = folder / "data", tmp_path / "resnet8-0.safetensors"
-    _in_process("train_teacher", folder, network="resnet8", seed=0, data=data, scratch=tmp_path, out=out)
+    _in_process("train_teacher", folder, network="resnet8", seed=0, data=data, resume_dir=tmp_path, out=out)
     for ending in (".safetensors", ".csv"):
         expected = folder / f"models/teacher/0/resnet8{ending}"
         assert out.with_suffix(ending).read_bytes() == expected.read_bytes()
@@ -271,7 +271,11 @@ BAD: dict[str, tuple[str, dict[str, object], str]] = {
     "unknown network": ("train_teacher", {"network": "resnet9"}, "no network is called 'resnet9'; there are: resnet8"),
     "no data": ("train_teacher", {"data": "nowhere"}, "nowhere holds no complete data set .*run the download stage"),
     "unknown method": ("prune", {"method": "magic"}, "lib.pruning.methods has no 'magic'; there are: ahsg_ht"),
-    "method without a section": ("prune", {"method": "l1", "params": "short.yaml"}, "prune.l1: this section is missing"),
+    "method without a section": (
+        "prune",
+        {"method": "l1", "params": "short.yaml"},
+        "prune.methods.l1: this section is missing",
+    ),
     "keep ratio": ("prune", {"keep_ratio": 1.5}, "keep_ratio must be above 0 and at most 1, got 1.5"),
     "unknown distiller": ("distill", {"distiller": "magic"}, "distill.distillers.magic: this section is missing"),
     "no masks": ("distill", {"pruned": "dense"}, "holds no masks; give the checkpoint that the prune stage wrote"),
@@ -290,7 +294,7 @@ def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) 
     document = _document()
     document["data"]["source"] = "nowhere"
     (tmp_path / "elsewhere.yaml").write_text(yaml.safe_dump(document))
-    del document["prune"]["l1"]
+    del document["prune"]["methods"]["l1"]
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(document))
     (tmp_path / "broken.yaml").write_text("data: [")
     given = _complete(stage, folder, tmp_path) | changes

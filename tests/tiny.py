@@ -40,8 +40,8 @@ def document(**changes: Any) -> dict[str, Any]:
     short = {"epochs": 2, "batches": {"kind": "constant", "size": 256, "last": "merge"}}
     for training in (found["teacher"], found["prune"]["training"], found["distill"]["training"], found["encode"]["training"]):
         training.update(copy.deepcopy(short))
-    found["prune"]["ahsg_ht"] |= {"guide": {"feature": 1.0}, "warmup_epochs": 0, "batches": None}
-    found["prune"]["kdfs"]["finetune_epochs"] = 1
+    found["prune"]["methods"]["ahsg_ht"] |= {"guide": {"feature": 1.0}, "warmup_epochs": 0, "batches": None}
+    found["prune"]["methods"]["kdfs"]["finetune_epochs"] = 1
     for path, value in changes.items():
         *parents, last = path.split("__")
         functools.reduce(operator.getitem, parents, found)[last] = value
@@ -50,7 +50,7 @@ def document(**changes: Any) -> dict[str, Any]:
 
 def digits(folder: Path) -> Path:
     """The digits data set, made in a folder."""
-    params = read(document(), "data", sources.Params)
+    params = read(document(), "data", sources.DataSettings)
     make(params, folder / "cache", unwatched, folder / "digits")
     return folder / "digits"
 

@@ -25,7 +25,7 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 
 @section
-class Params:
+class LatencySettings:
     """Batch sizes to time, untimed calls first, then timed calls."""
 
     batch_sizes: tuple[PositiveInt, ...]
@@ -56,7 +56,7 @@ def folded(network: Network) -> nn.Module:
 
 
 def time_in_turns(
-    networks: dict[str, Network], shape: tuple[int, int, int], params: Params, device: torch.device
+    networks: dict[str, Network], shape: tuple[int, int, int], params: LatencySettings, device: torch.device
 ) -> dict[str, dict[str, Timing]]:
     """Time networks on random images of shape (C, H, W): results by network name, then by batch size (as text).
 
@@ -74,7 +74,7 @@ def time_in_turns(
 
 
 @torch.inference_mode()
-def _turns(networks: dict[str, nn.Module], images: Tensor, layout: str, params: Params) -> list[tuple[str, Timing]]:
+def _turns(networks: dict[str, nn.Module], images: Tensor, layout: str, params: LatencySettings) -> list[tuple[str, Timing]]:
     images = images.contiguous(memory_format=LAYOUTS[layout])
     samples: dict[str, list[float]] = {name: [] for name in networks}
     for network in networks.values():

@@ -32,7 +32,7 @@ def distilled(
     settings.
     """
     modules = {name: plugins.find(terms, name) for name in weights}
-    params = {name: read(settings, name, module.Params) for name, module in modules.items()}
+    params = {name: read(settings, name, plugins.settings(module)) for name, module in modules.items()}
     taps = {n: (m.taps(params[n], student), _taps(n, m, params[n], teacher)) for n, m in modules.items()}
     mine, theirs = (tuple(dict.fromkeys(tap for pair in taps.values() for tap in pair[side])) for side in (0, 1))
     objective = Objective(student, label_smoothing, teacher, {}, (mine, theirs))

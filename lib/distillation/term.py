@@ -1,6 +1,6 @@
 """What a distillation term is, and what it sees of the student and the teacher.
 
-A term is one file in `lib/distillation/terms/` with a parameter section `Params`, a function `taps(params, network)` that
+A term is one file in `lib/distillation/terms/` with a section of settings, a function `taps(params, network)` that
 names the points it looks at, and one function `term(params, student, teacher) -> Term`, called once with example outputs so
 that it can fit its own parameters to the shapes, or refuse them. Points are those of Network.taps, or any module's output by
 name.

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lib.images import imagefolder
 from lib.images.fetching import OFFLINE_CURE, fetch
+from lib.images.imagefolder import Progress
 from lib.images.splitting import Labelled, stratified
 from lib.params.section import section
 
@@ -20,7 +21,7 @@ DIGITS_TEST_FRACTION = 0.2
 
 
 @section
-class Params:
+class DataSettings:
     """source: `scikit-learn` (name digits), `torchvision` (names cifar10 and cifar100), or the path or URL of an archive or
     folder in ImageFolder layout, whose sha256 is checked where one is given. validation_fraction: of each class of train.
     """
@@ -32,10 +33,11 @@ class Params:
     split_seed: Annotated[int, Field(ge=0)]
 
 
-Source = Callable[[Params, Path, imagefolder.Progress], tuple[tuple[str, ...], dict[str, Labelled]]]
+Obtained = tuple[tuple[str, ...], dict[str, Labelled]]  # names of the classes; the splits
+Source = Callable[[DataSettings, Path, Progress], Obtained]
 
 
-def find(params: Params) -> Source:
+def find(params: DataSettings) -> Source:
     """The function that gets a data set. Raises ValueError for a source that has none of that name."""
     if params.source == "scikit-learn" and params.name == "digits":
         return _digits
@@ -50,7 +52,7 @@ def find(params: Params) -> Source:
     return _image_folder
 
 
-def _digits(params: Params, _: Path, __: imagefolder.Progress) -> tuple[tuple[str, ...], dict[str, Labelled]]:
+def _digits(params: DataSettings, _: Path, __: Progress) -> Obtained:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -63,7 +65,7 @@ def _digits(params: Params, _: Path, __: imagefolder.Progress) -> tuple[tuple[st
     return tuple("0123456789"), {"train": (pixels[rest], labels[rest]), "test": (pixels[test], labels[test])}
 
 
-def _torchvision(params: Params, cache: Path, _: imagefolder.Progress) -> tuple[tuple[str, ...], dict[str, Labelled]]:
+def _torchvision(params: DataSettings, cache: Path, _: Progress) -> Obtained:
     from torchvision import datasets
 
     kind = getattr(datasets, TORCHVISION[params.name])
@@ -80,7 +82,7 @@ def _torchvision(params: Params, cache: Path, _: imagefolder.Progress) -> tuple[
     return classes, splits
 
 
-def _image_folder(params: Params, cache: Path, progress: imagefolder.Progress) -> tuple[tuple[str, ...], dict[str, Labelled]]:
+def _image_folder(params: DataSettings, cache: Path, progress: Progress) -> Obtained:
     path = fetch(params.source, params.sha256, cache)
     try:
         return imagefolder.read(path, progress)

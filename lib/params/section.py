@@ -61,7 +61,7 @@ def problems(document: Mapping[str, Any], name: str, kind: type[T]) -> list[str]
 
 
 def read(document: Mapping[str, Any], name: str, kind: type[T]) -> T:
-    """Section `name` (dotted, e.g. `prune.l1`) as `kind`. Raises ParamsError listing every problem of the section."""
+    """Section `name` (dotted, e.g. `prune.methods.l1`) as `kind`. Raises ParamsError listing every problem of the section."""
     return _validate(document, name, kind)
 
 

@@ -67,7 +67,7 @@ class Pruner:
     @property
     def begins_pruned(self) -> bool:
         """From random weights nothing is dropped before it was trained, unless the one choice must be made there."""
-        return self.params.start == "teacher" or self.params.every is None
+        return self.params.start == "dense" or self.params.every is None
 
     def due(self, epoch: int) -> bool:
         """Whether masks are chosen again after an epoch (counted from 0)."""

@@ -1,6 +1,6 @@
 """What a pruning method is: a frozen record of functions that the training loop calls.
 
-A method is one file in `lib/pruning/methods/` with a parameter section `Params` (a subclass of Common) and one function
+A method is one file in `lib/pruning/methods/` with a section of settings (Common, or a subclass of it) and one function
 `method(network, params, request) -> Method`. Only `masks` must be given; everything else has a neutral default.
 """
 
@@ -21,11 +21,11 @@ from lib.pruning.selection import Selection
 class Common:
     """Settings that every method has.
 
-    start: the trained network, or random weights (the training is then longer, so that every row of the table has seen as
-    many epochs). guide: distillation terms that the teacher adds while pruning, with their weights; {} for none.
+    start: the trained network (dense), or random weights (scratch; the training is then longer, so that every row of the
+    table has seen as many epochs). guide: weights of distillation terms that the teacher adds while pruning; {} for none.
     """
 
-    start: Literal["teacher", "scratch"]
+    start: Literal["dense", "scratch"]
     guide: Mapping[str, float]
 
 

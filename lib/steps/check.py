@@ -22,7 +22,7 @@ from lib.pruning.layers import Layers
 from lib.pruning.method import Common, Request
 from lib.quantization.sharing import bits_by_layer
 from lib.randomness import stream
-from lib.steps.encode import Params as Encoding
+from lib.steps.encode import EncodeSettings
 from lib.training.loop import Training
 
 SHAPE = (3, 32, 32)
@@ -37,17 +37,19 @@ def rehearse(document: Mapping[str, Any]) -> None:
     """
     benchmark = read(document, "benchmark", Benchmark)
     jobs: dict[str, Callable[[], object]] = {
-        f"prune.{name} at keep ratio {ratio}": partial(_build, document, benchmark, name, ratio)
+        f"prune.methods.{name} at keep ratio {ratio}": partial(_build, document, benchmark, name, ratio)
         for name in benchmark.methods
         for ratio in benchmark.keep_ratios
     }
     for name in (DENSE, *benchmark.methods):
-        jobs[f"prune.{name}.guide"] = partial(_distil, document, benchmark, document["prune"][name]["guide"])
+        jobs[f"prune.methods.{name}.guide"] = partial(
+            _distil, document, benchmark, document["prune"]["methods"][name]["guide"]
+        )
     for name in benchmark.distillers:
         chosen = document["distill"]["distillers"][name]
         jobs[f"distill.distillers.{name}"] = partial(_distil, document, benchmark, **chosen)
     network = build(Architecture(benchmark.network, CLASSES, SHAPE[0]))
-    jobs["encode.bits"] = partial(bits_by_layer, network, read(document, "encode", Encoding).patterns)
+    jobs["encode.bits"] = partial(bits_by_layer, network, read(document, "encode", EncodeSettings).patterns)
     found = []
     for place, job in jobs.items():
         try:
@@ -60,7 +62,7 @@ def rehearse(document: Mapping[str, Any]) -> None:
 
 def _build(document: Mapping[str, Any], benchmark: Benchmark, name: str, keep_ratio: float) -> None:
     module = plugins.find(methods, name)
-    params: Common = read(document, f"prune.{name}", module.Params)
+    params: Common = read(document, f"prune.methods.{name}", plugins.settings(module))
     longer = read(document, "prune.scratch_epochs", int) if params.start == "scratch" else 0
     generator = stream(0, "rehearsal")
     network = build(Architecture(benchmark.network, CLASSES, SHAPE[0]), generator)

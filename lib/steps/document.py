@@ -6,23 +6,23 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lib import plugins
-from lib.cost.latency import Params as Latency
+from lib.cost.latency import LatencySettings
 from lib.distillation import terms
 from lib.images.batches import Augmentation
-from lib.images.sources import Params as Data
+from lib.images.sources import DataSettings
 from lib.networks import NETWORKS
 from lib.params.section import ParamsError, problems
 from lib.params.suite import Benchmark, Teachers
 from lib.pruning import methods
 from lib.pruning.layers import Layers
 from lib.steps.distill import Distiller, Room
-from lib.steps.encode import Params as Encoding
+from lib.steps.encode import EncodeSettings
 from lib.training.device import Compute
 from lib.training.loop import Training
 
 FIXED: Mapping[str, Any] = {
     "suite": str,
-    "data": Data,
+    "data": DataSettings,
     "augmentation": Augmentation,
     "compute": Compute,
     "benchmark": Benchmark,
@@ -33,16 +33,16 @@ FIXED: Mapping[str, Any] = {
     "distill.teachers": Teachers,
     "distill.cache_gib": Room,
     "distill.training": Training,
-    "encode": Encoding,
-    "latency": Latency,
+    "encode": EncodeSettings,
+    "latency": LatencySettings,
 }
 HINTS = dict.fromkeys(("benchmark.network", "distill.teachers"), " (others: add them to benchmark.trained)")
-OPEN = ("prune", "distill.terms", "distill.distillers")  # hold sections named by the user's files and choices
+OPEN = ("prune.methods", "distill.terms", "distill.distillers")  # hold sections named by the user's files and choices
 
 
 def check(document: Mapping[str, Any]) -> None:
     """Raise one ParamsError with every problem of the file: types, ranges, unknown names, references to what is not there."""
-    sections = {**FIXED, **_plugins(document, "prune", methods), **_plugins(document, "distill.terms", terms)}
+    sections = {**FIXED, **_plugins(document, "prune.methods", methods), **_plugins(document, "distill.terms", terms)}
     sections |= {f"distill.distillers.{name}": Distiller for name in _keys(document, "distill.distillers")}
     found = [line for name, kind in sections.items() for line in problems(document, name, kind)]
     found += _unknown(document, sections)
@@ -92,13 +92,13 @@ def _names(document: Mapping[str, Any], name: str) -> list[str]:
 
 def _plugins(document: Mapping[str, Any], name: str, package: Any) -> dict[str, type]:
     known = set(_keys(document, name)) & set(plugins.names(package))
-    return {f"{name}.{key}": plugins.find(package, key).Params for key in sorted(known)}
+    return {f"{name}.{key}": plugins.settings(plugins.find(package, key)) for key in sorted(known)}
 
 
 def _unknown(document: Mapping[str, Any], sections: Mapping[str, type]) -> list[str]:
     tops = {name.partition(".")[0] for name in sections}
     found = [f"{name}: is unknown; remove it or correct its name" for name in document if name not in tops]
-    for group in ("prune", "distill", *OPEN[1:]):
+    for group in ("prune", "distill", *OPEN):
         inside = {
             name.removeprefix(f"{group}.").partition(".")[0] for name in (*sections, *OPEN) if name.startswith(f"{group}.")
         }
@@ -122,7 +122,10 @@ def _axes(benchmark: Mapping[str, list[Any]]) -> list[str]:
 
 def _references(document: Mapping[str, Any]) -> list[str]:
     """Names that sections use for one another; what has not the shape of names is told by its type's check."""
-    guides = {f"prune.{name}.guide": _keys(document, f"prune.{name}.guide") for name in _keys(document, "prune")}
+    guides = {
+        f"prune.methods.{name}.guide": _keys(document, f"prune.methods.{name}.guide")
+        for name in _keys(document, "prune.methods")
+    }
     weights = {
         f"distill.distillers.{name}.terms": _keys(document, f"distill.distillers.{name}.terms")
         for name in _keys(document, "distill.distillers")
@@ -134,7 +137,7 @@ def _references(document: Mapping[str, Any]) -> list[str]:
         (
             "benchmark.methods",
             _names(document, "benchmark.methods"),
-            [k for k in _keys(document, "prune") if k in plugins.names(methods) and k != "dense"],
+            [k for k in _keys(document, "prune.methods") if k in plugins.names(methods) and k != "dense"],
         ),
         ("benchmark.distillers", _names(document, "benchmark.distillers"), _keys(document, "distill.distillers")),
         *((name, used, _keys(document, "distill.terms")) for name, used in {**guides, **weights}.items()),

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from lib.images.dataset import write
 from lib.images.imagefolder import Progress
-from lib.images.sources import Params, find
+from lib.images.sources import DataSettings, find
 from lib.images.splitting import hold_out
 
 
-def make(params: Params, cache: Path, progress: Progress, out: Path) -> None:
+def make(params: DataSettings, cache: Path, progress: Progress, out: Path) -> None:
     """Obtain, decode and split a data set and write it to the folder `out`. Raises ValueError with the cure."""
     classes, source = find(params)(params, cache, progress)
     splits, held_out = hold_out(source["train"], params.validation_fraction, params.split_seed)

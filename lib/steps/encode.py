@@ -32,7 +32,7 @@ MEASURED = ("validation_top1", "masked_top1", "max_abs_logit_difference", "max_a
 
 
 @section
-class Params:
+class EncodeSettings:
     """bits: of the codebooks, one number or by pattern of layer names (a layer that none fits stays float32).
 
     coder: of the indices into them. training: of codebooks, batch norms, biases and layers that no pattern fits, by cross
@@ -62,7 +62,7 @@ def encode(
             f"{out}: a packed network's name ends in {SUFFIX}, its numbers go beside it into .json; name it {out.stem}{SUFFIX}"
         )
         raise ValueError(msg)
-    params = read(document, "encode", Params)
+    params = read(document, "encode", EncodeSettings)
     checkpoint = load(source)
     setting = _fitting(setting, checkpoint, source)
     network = checkpoint.network.to(setting.device)
@@ -142,7 +142,7 @@ def _tune(
         raise ValueError(msg)
 
 
-def _notes(notes: Mapping[str, Any], params: Params) -> dict[str, Any]:
+def _notes(notes: Mapping[str, Any], params: EncodeSettings) -> dict[str, Any]:
     """Those of the compact network, less what was measured on other weights."""
     longer = params.training.epochs if params.training else 0
     kept = {name: value for name, value in notes.items() if name not in MEASURED}

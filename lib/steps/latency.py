@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from lib.atomic import write_text
-from lib.cost.latency import Params, machine, time_in_turns
+from lib.cost.latency import LatencySettings, machine, time_in_turns
 from lib.formats.checkpoint import load
 from lib.masks.filters import apply_
 from lib.params.suite import Suite
 from lib.training.device import Compute, prepare
 
 
-def clock(suite: Suite, masked: Path, compact: Path, params: Params, compute: Compute, out: Path) -> None:
+def clock(suite: Suite, masked: Path, compact: Path, params: LatencySettings, compute: Compute, out: Path) -> None:
     """Time the masked and the compact network of every cell that `suite.timed` names; writes <key>.json and machine.json.
 
     masked, compact: folders of checkpoints <cell key>.safetensors. Cells of equal widths share one timing: which filters

@@ -24,7 +24,7 @@ from lib.training.run import Run, Setting, train, write_log
 
 
 @dataclass(frozen=True)
-class Cell:
+class PruneJob:
     """What to prune: the method's name, the keep ratio, and whether streams share a mask."""
 
     method: str
@@ -32,15 +32,15 @@ class Cell:
     coupled: bool
 
 
-def prune(document: Mapping[str, Any], cell: Cell, teacher: Path, guide: Path, setting: Setting, out: Path) -> str:
-    """Prune the network of checkpoint `teacher`; `guide` is the checkpoint, or the folder of several, of who guides.
+def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path, setting: Setting, out: Path) -> str:
+    """Prune the network of checkpoint `dense`; `guide` is the checkpoint, or the folder of several, of who guides.
 
     Writes the masked network and its masks to `out`, the log beside it (.csv). Returns the method's remark for the user.
     """
     module: ModuleType = plugins.find(methods, cell.method)
-    params: Common = read(document, f"prune.{cell.method}", module.Params)
+    params: Common = read(document, f"prune.methods.{cell.method}", plugins.settings(module))
     training = read(document, "prune.training", Training)
-    trained = load(teacher)
+    trained = load(dense)
     network = trained.network
     epochs, seen = training.epochs, int(trained.notes["epochs"])
     if params.start == "scratch":

@@ -23,7 +23,7 @@ class Source:
 
 
 @section
-class Row:
+class PublishedRow:
     """One published result. `keep_ratio` and `distiller` are what of ours it is comparable with; None is not given."""
 
     dataset: str
@@ -44,22 +44,22 @@ def rows(document: Mapping[str, Any], dataset: str, network: str) -> pd.DataFram
     """The published rows of one data set and network, least pruned first, accuracies in percent; there may be none.
 
     Adds `macs_ratio` = 1 - reduction / 100 in the source's own counting, and the source's `title`, `url`, `counting`.
-    Raises ParamsError for a row that is not as Row says, ValueError for a row whose source is not listed.
+    Raises ParamsError for a row that is not as PublishedRow says, ValueError for a row whose source is not listed.
     """
     sources, listed = _read(document)
     wanted = [row for row in listed if (row.dataset, row.network) == (dataset, network)]
-    columns = [*Row.__annotations__, "title", "url", "counting"]
+    columns = [*PublishedRow.__annotations__, "title", "url", "counting"]
     frame = pd.DataFrame([vars(row) | vars(sources[row.source]) for row in wanted], columns=columns)
     frame = frame.astype(dict.fromkeys(NUMERIC, float))
     frame["macs_ratio"] = 1 - frame["flops_reduction_percent"] / 100
     return frame.sort_values(["flops_reduction_percent", "method", "start"], kind="stable", ignore_index=True)
 
 
-def _read(document: Mapping[str, Any]) -> tuple[dict[str, Source], tuple[Row, ...]]:
+def _read(document: Mapping[str, Any]) -> tuple[dict[str, Source], tuple[PublishedRow, ...]]:
     """All sources by name and all rows, checked together so that one error shows every problem."""
-    check(document, {"sources": dict[str, Source], "rows": tuple[Row, ...]})
+    check(document, {"sources": dict[str, Source], "rows": tuple[PublishedRow, ...]})
     sources = read(document, "sources", dict[str, Source])
-    listed = read(document, "rows", tuple[Row, ...])
+    listed = read(document, "rows", tuple[PublishedRow, ...])
     unknown = sorted({row.source for row in listed} - set(sources))
     if unknown:
         msg = f"published rows name the sources {unknown}, expected some of: {', '.join(sorted(sources))}; list them too"

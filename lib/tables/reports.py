@@ -9,8 +9,8 @@ from lib.params.suite import DENSE, Suite
 from lib.tables.summaries import REFERENCES
 from lib.tables.text import markdown, scaled
 
-Row = Mapping[str, Any]
-Column = tuple[str, Callable[[Row], str]]
+TableRow = Mapping[str, Any]
+Column = tuple[str, Callable[[TableRow], str]]
 
 NOTES = (
     "Top-1 is that of the test split: mean ± sample standard deviation over seeds (their number); one seed has none.",
@@ -116,7 +116,7 @@ def _absent(missing: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"Missing {kind} ({len(names)}): {', '.join(names)}" for kind, names in missing.items() if names]
 
 
-def _match(row: Row) -> tuple[str, float, str]:
+def _match(row: TableRow) -> tuple[str, float, str]:
     return row["method"], row["keep_ratio"], row["distiller"]
 
 
@@ -129,7 +129,7 @@ def _spread(mean: float, std: float, n: float) -> str:
     return f"{mean:.2f}" + ("" if pd.isna(std) else f" ± {std:.2f}") + ("" if pd.isna(n) else f" ({n:.0f})")
 
 
-def _paired(row: Row) -> str:
+def _paired(row: TableRow) -> str:
     """The difference to dense, and over how many seeds where some lack a dense partner."""
     pairs = "" if row["delta_n"] in (0, row["n"]) else f" ({row['delta_n']:.0f})"
     return _number(row["delta_to_dense"], "+z.2f") + pairs
@@ -139,17 +139,17 @@ def _fewer(value: float, ratio: float) -> str:
     return scaled(value) + ("" if pd.isna(ratio) else f" ({1 / ratio:.2f}×)")  # noqa: RUF001
 
 
-def _encoded_top1(row: Row) -> str:
+def _encoded_top1(row: TableRow) -> str:
     """And in brackets what encoding changed, the mean of differences paired by seed."""
     change = _number(row["encoded_change"], "+z.2f")
     return change and f"{row['encoded_top1']:.2f} ({change})"
 
 
-def _encoded(row: Row) -> str:
+def _encoded(row: TableRow) -> str:
     return f"{scaled(row['encoded_bytes'])}B ({row['encoded_ratio']:.1f}×)"  # noqa: RUF001
 
 
-def _macs(row: Row) -> str:
+def _macs(row: TableRow) -> str:
     return _fewer(row["macs"], row["macs_ratio"])
 
 
@@ -163,10 +163,10 @@ def _timed_head(name: str) -> str:
     return f"{variant}, batch {batch}"
 
 
-def _timing(name: str, wide: pd.DataFrame) -> Callable[[Row], str]:
+def _timing(name: str, wide: pd.DataFrame) -> Callable[[TableRow], str]:
     dense = wide.loc[wide["method"] == DENSE, f"{name}_ms"]
 
-    def show(row: Row) -> str:
+    def show(row: TableRow) -> str:
         median, low, high = (row[f"{name}{part}_ms"] for part in ("", "_q25", "_q75"))
         if pd.isna(median):
             return ""

@@ -17,10 +17,10 @@ from lib.training.device import Compute, autocast
 from lib.training.evaluation import evaluate
 from lib.training.hooks import Method, Moment
 from lib.training.objective import Objective
-from lib.training.resume import Scratch
+from lib.training.resume import Unfinished
 from lib.training.schedules import BatchSize, LearningRate, batch_sizes, factor
 from lib.training.sgd import Sgd
-from lib.training.tally import Row, Tally
+from lib.training.tally import LogRow, Tally
 
 CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited for at every step
 
@@ -64,14 +64,14 @@ class Fit:
         return [self.sizes(epoch) for epoch in range(self.epochs)]
 
 
-def fit(task: Fit, scratch: Scratch, progress: Callable[[int, int], Bar]) -> list[Row]:
-    """Train; returns one row of numbers an epoch. Continues from the scratch state where there is one, to the same bits.
+def fit(task: Fit, unfinished: Unfinished, progress: Callable[[int, int], Bar]) -> list[LogRow]:
+    """Train; returns one row of numbers an epoch. Continues an unfinished one, to the same bits.
 
     progress(total steps, steps done) makes the bar. Raises ValueError when the loss is not finite.
     """
     parameters = [*task.network.parameters(), *task.objective.parameters, *task.method.parameters]
     optimizer = task.method.optimizer(parameters, task.settings)
-    rows = _restore(task, optimizer, scratch.load())
+    rows = _restore(task, optimizer, unfinished.load())
     sizes = task.schedules()
     done = sum(len(epoch) for epoch in sizes[: len(rows)])
     bar = progress(sum(len(epoch) for epoch in sizes), done)
@@ -82,11 +82,11 @@ def fit(task: Fit, scratch: Scratch, progress: Callable[[int, int], Bar]) -> lis
         last = Moment(epoch, sum(map(len, sizes[: epoch + 1])) - 1, optimizer)
         rows.append(row | dict(task.method.after_epoch(last)) | _validation(task, epoch))
         bar.set_postfix_str(_summary(rows[-1]))
-        scratch.save(_state(task, optimizer, rows))
+        unfinished.save(_state(task, optimizer, rows))
     return rows
 
 
-def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[list[int]], bar: Bar) -> Row:
+def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[list[int]], bar: Bar) -> LogRow:
     task.network.train()
     step = sum(len(before) for before in sizes[:epoch])
     tally = Tally()
@@ -115,7 +115,7 @@ def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, T
     return task.train.numbered(sizes, stream(task.seed, "batches", epoch))
 
 
-def _validation(task: Fit, epoch: int) -> Row:
+def _validation(task: Fit, epoch: int) -> LogRow:
     if (epoch + 1) % task.settings.validate_every and epoch + 1 < task.epochs:
         return {}
     with task.precision:
@@ -123,12 +123,12 @@ def _validation(task: Fit, epoch: int) -> Row:
     return {"validation_top1": scores.top1, "validation_loss": scores.loss}
 
 
-def _summary(row: Row) -> str:
+def _summary(row: LogRow) -> str:
     shown = {"loss": "loss {:.3f}", "train_top1": "train {:.1f} %", "validation_top1": "validation {:.1f} %"}
     return ", ".join(text.format(row[name]) for name, text in shown.items() if name in row)
 
 
-def _state(task: Fit, optimizer: torch.optim.Optimizer, rows: list[Row]) -> dict[str, Any]:
+def _state(task: Fit, optimizer: torch.optim.Optimizer, rows: list[LogRow]) -> dict[str, Any]:
     extra = [*task.objective.parameters, *task.method.parameters]
     return {
         "network": task.network.state_dict(),
@@ -140,7 +140,7 @@ def _state(task: Fit, optimizer: torch.optim.Optimizer, rows: list[Row]) -> dict
 
 
 @torch.no_grad()
-def _restore(task: Fit, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> list[Row]:
+def _restore(task: Fit, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> list[LogRow]:
     if state is None:
         return []
     task.network.load_state_dict(state["network"])
@@ -149,5 +149,5 @@ def _restore(task: Fit, optimizer: torch.optim.Optimizer, state: dict[str, Any] 
         parameter.copy_(value)
     for name, tensor in task.method.state.items():
         tensor.copy_(state["method"][name])
-    rows: list[Row] = state["rows"]
+    rows: list[LogRow] = state["rows"]
     return rows

@@ -30,7 +30,7 @@ def identity(**decides: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Scratch:
+class Unfinished:
     """Where one training keeps its state between epochs."""
 
     folder: Path
@@ -51,8 +51,8 @@ class Scratch:
 
 
 @contextmanager
-def scratch(root: Path, key: str) -> Iterator[Scratch]:
-    """A locked scratch folder; it goes when the work inside succeeds and stays when it is interrupted.
+def claimed(root: Path, key: str) -> Iterator[Unfinished]:
+    """The locked folder of one training; it goes when the work inside succeeds and stays when it is interrupted.
 
     Raises ValueError when another process holds it (a `dvc` that was killed leaves its stage running).
     """
@@ -64,6 +64,6 @@ def scratch(root: Path, key: str) -> Iterator[Scratch]:
         except BlockingIOError as error:
             msg = f"another process is training this very run (lock {lock.name}); wait for it or end it, then run again"
             raise ValueError(msg) from error
-        yield Scratch(folder)
+        yield Unfinished(folder)
         shutil.rmtree(folder)
         Path(lock.name).unlink(missing_ok=True)

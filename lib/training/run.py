@@ -1,4 +1,4 @@
-"""One training run: the data on the device, a scratch folder of its own, the loop, and its log."""
+"""One training run: the data on the device, a folder for its state, the loop, and its log."""
 
 import csv
 import hashlib
@@ -26,20 +26,20 @@ from lib.training.device import Compute, device_name, prepare
 from lib.training.hooks import Method
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
-from lib.training.resume import identity, scratch
-from lib.training.tally import Row
+from lib.training.resume import claimed, identity
+from lib.training.tally import LogRow
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trainings of a suite share. scratch: the folder under which unfinished trainings keep their state."""
+    """What all trainings of a suite share. resume_dir: the folder of unfinished trainings."""
 
     dataset: Dataset
     augmentation: Augmentation
     compute: Compute
     device: torch.device
     seed: int
-    scratch: Path
+    resume_dir: Path
 
     def batches(self, split: str, augmentation: Augmentation) -> Batches:
         """A split on the device."""
@@ -71,11 +71,11 @@ class Setting:
         return Checkpoint(network, masks, data.shape, data.mean, data.std, {**notes, "trained_on": trained_on}, sparsity)
 
 
-def setting(document: Mapping[str, Any], data: Path, seed: int, scratch_root: Path) -> Setting:
+def setting(document: Mapping[str, Any], data: Path, seed: int, resume_dir: Path) -> Setting:
     """Read the sections that all trainings share and prepare torch for them."""
     compute = read(document, "compute", Compute)
     augmentation = read(document, "augmentation", Augmentation)
-    return Setting(load_dataset(data), augmentation, compute, prepare(compute), seed, scratch_root)
+    return Setting(load_dataset(data), augmentation, compute, prepare(compute), seed, resume_dir)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Run:
     decides: Mapping[str, Any]
 
 
-def train(run: Run, setting: Setting) -> list[Row]:
+def train(run: Run, setting: Setting) -> list[LogRow]:
     """Do a run, or finish it if it was interrupted; the network is changed in place. Returns a row of numbers an epoch."""
     key = identity(
         label=run.label,
@@ -112,7 +112,7 @@ def train(run: Run, setting: Setting) -> list[Row]:
         setting.compute,
         setting.seed,
     )
-    with scratch(setting.scratch, key) as place:
+    with claimed(setting.resume_dir, key) as place:
         return fit(task, place, steps(run.label))
 
 
@@ -124,7 +124,7 @@ def digest(network: nn.Module) -> str:
     return total.hexdigest()
 
 
-def write_log(path: Path, rows: list[Row]) -> None:
+def write_log(path: Path, rows: list[LogRow]) -> None:
     """The rows of a training as CSV, one line an epoch; a column that an epoch lacks stays empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-Row = dict[str, float]
+LogRow = dict[str, float]
 
 
 class Tally:
@@ -39,7 +39,7 @@ class Tally:
             raise ValueError(msg)
         self.losses.clear()
 
-    def row(self) -> Row:
+    def row(self) -> LogRow:
         """Means over the samples of the epoch; accuracy in percent."""
         means = {name: float(value) / self.samples for name, value in self.sums.items() if name != "right"}
         return means | {"train_top1": 100.0 * float(self.sums["right"]) / self.samples}

@@ -13,7 +13,7 @@ from torch import nn
 
 from lib.compaction.compact import compact
 from lib.cost import latency
-from lib.cost.latency import Params, folded, machine, time_in_turns
+from lib.cost.latency import LatencySettings, folded, machine, time_in_turns
 from lib.masks.filters import apply_
 from lib.networks import build
 from lib.networks.description import Architecture
@@ -62,7 +62,7 @@ def test_the_folded_network_computes_the_same(name: str, kind: str) -> None:
 
 def test_every_network_is_timed_at_every_batch_size() -> None:
     networks = {"masked": _network("resnet8", "masked"), "compact": _network("resnet8", "scatter")}
-    found = time_in_turns(networks, (3, 8, 8), Params((1, 3), 1, 5), CPU)
+    found = time_in_turns(networks, (3, 8, 8), LatencySettings((1, 3), 1, 5), CPU)
     assert {name: list(sizes) for name, sizes in found.items()} == {"masked": ["1", "3"], "compact": ["1", "3"]}
     for timing in (timing for sizes in found.values() for timing in sizes.values()):
         assert 0.0 < timing.q25_ms <= timing.median_ms <= timing.q75_ms
@@ -83,7 +83,7 @@ def test_networks_take_turns_and_the_warm_up_is_not_counted(monkeypatch: pytest.
         return module
 
     monkeypatch.setattr(latency, "folded", noted)
-    found = time_in_turns(networks, (3, 8, 8), Params((2,), 2, 3), CPU)
+    found = time_in_turns(networks, (3, 8, 8), LatencySettings((2,), 2, 3), CPU)
     assert calls == ["a", "b"] * 10  # two layouts of five calls
     contiguous = {"a": [4.0, 6.0, 8.0], "b": [5.0, 7.0, 9.0]}  # after two calls of each
     for name, values in contiguous.items():
@@ -110,4 +110,4 @@ def test_machine_says_what_was_timed_on_and_names_no_host() -> None:
 @pytest.mark.parametrize("changes", [{"repeats": 2}, {"warmup": 0}, {"batch_sizes": (0,)}, {"batch_sizes": (1.5,)}], ids=str)
 def test_settings_that_time_nothing_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=r"greater than|valid integer"):
-        Params(**({"batch_sizes": (1,), "warmup": 1, "repeats": 3} | changes))  # type: ignore[arg-type]
+        LatencySettings(**({"batch_sizes": (1,), "warmup": 1, "repeats": 3} | changes))  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib.distillation.terms.feature import Params, taps, term
+from lib.distillation.terms.feature import FeatureSettings, taps, term
 from lib.params.section import ParamsError, read
 from lib.training.taps import Outputs, Term
 from tests.networks_for_tests import lived_in
@@ -23,7 +23,7 @@ def _outputs(vectors: Tensor) -> Outputs:
 
 
 def _term(student: int, teacher: int, distance: str = "mse") -> Term:
-    params = read({"feature": {"where": "penultimate", "distance": distance}}, "feature", Params)
+    params = read({"feature": {"where": "penultimate", "distance": distance}}, "feature", FeatureSettings)
     return term(params, _outputs(torch.zeros(2, student)), _outputs(torch.zeros(2, teacher)))
 
 
@@ -79,8 +79,8 @@ def test_adapter_learns_to_translate_the_student() -> None:
 
 def test_term_looks_at_what_feeds_the_classifier() -> None:
     network = lived_in("resnet8")
-    assert taps(Params("penultimate", "mse"), network) == ("penultimate",)
-    assert taps(Params("stages", "mse"), network) == ("stage1", "stage2", "stage3")
+    assert taps(FeatureSettings("penultimate", "mse"), network) == ("penultimate",)
+    assert taps(FeatureSettings("stages", "mse"), network) == ("stage1", "stage2", "stage3")
 
 
 def test_stages_are_summed_each_adapted_and_at_the_smaller_size() -> None:
@@ -88,7 +88,7 @@ def test_stages_are_summed_each_adapted_and_at_the_smaller_size() -> None:
     mine = {f"stage{n}": torch.randn(2, a, size, size) for n, (a, _, size) in enumerate(shapes)}
     theirs = {f"stage{n}": torch.randn(2, b, 4, 4) for n, (_, b, _) in enumerate(shapes)}
     student, teacher = (Outputs(torch.zeros(2, 10), features) for features in (mine, theirs))
-    found = term(Params("stages", "mse"), student, teacher)
+    found = term(FeatureSettings("stages", "mse"), student, teacher)
     assert [tuple(parameter.shape) for parameter in found.parameters] == [(6, 4, 1, 1), (12, 8, 1, 1)]
     expected = 0.0
     for (a, b, size), one, other in zip(shapes, mine.values(), theirs.values(), strict=True):
@@ -101,4 +101,4 @@ def test_stages_are_summed_each_adapted_and_at_the_smaller_size() -> None:
 
 def test_unknown_distance_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"feature\.distance"):
-        read({"feature": {"where": "penultimate", "distance": "cosine"}}, "feature", Params)
+        read({"feature": {"where": "penultimate", "distance": "cosine"}}, "feature", FeatureSettings)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.distillation.terms.kd import Params, divergence, term
+from lib.distillation.terms.kd import KdSettings, divergence, term
 from lib.params.section import ParamsError, read
 from lib.training.taps import Outputs
 from tests import goldens
@@ -86,7 +86,7 @@ def test_extreme_logits_give_a_finite_loss_and_gradient() -> None:
 
 def test_term_compares_logits_at_its_temperature_and_trains_nothing_of_its_own() -> None:
     student, teacher = _logits()
-    found = term(Params(temperature=3.0), Outputs(student, {}), Outputs(teacher, {}))
+    found = term(KdSettings(temperature=3.0), Outputs(student, {}), Outputs(teacher, {}))
     loss = found.loss(Outputs(2 * student, {}), Outputs(teacher, {}), torch.zeros(len(student), dtype=torch.long))
     assert torch.equal(loss, divergence(2 * student, teacher, 3.0))
     assert found.parameters == ()
@@ -97,10 +97,10 @@ def test_logits_of_other_classes_are_refused_with_a_cure() -> None:
     with pytest.raises(
         ValueError, match=r"got student and teacher logits \(2, 10\) and \(2, 100\); train both on one data set"
     ):
-        term(Params(temperature=4.0), student, teacher)
+        term(KdSettings(temperature=4.0), student, teacher)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0])
 def test_temperature_must_be_above_zero(temperature: float) -> None:
     with pytest.raises(ParamsError, match=r"kd\.temperature"):
-        read({"kd": {"temperature": temperature}}, "kd", Params)
+        read({"kd": {"temperature": temperature}}, "kd", KdSettings)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lib.distillation.terms.kd import divergence
-from lib.distillation.terms.rc import Params, term
+from lib.distillation.terms.rc import RcSettings, term
 from lib.training.taps import Outputs, Term
 from tests.goldens import read, relative_error
 
@@ -28,7 +28,7 @@ def outputs(side: str) -> Outputs:
 
 def with_decoders(student: Outputs, teacher: Outputs) -> Term:
     """The term with the decoders of the file: weight and bias of each stage in turn."""
-    made = term(Params(), student, teacher)
+    made = term(RcSettings(), student, teacher)
     recorded = [double(decoder[name]) for decoder in INPUTS["decoders"] for name in ("W", "b")]
     with torch.no_grad():
         for parameter, values in zip(made.parameters, recorded, strict=True):
@@ -53,7 +53,7 @@ def test_loss_and_gradients_are_those_of_the_reference() -> None:
 
 def test_decoders_start_as_none_at_all() -> None:
     student, teacher = outputs("student"), outputs("teacher")
-    loss = term(Params(), student, teacher).loss(student, teacher, LABELS)
+    loss = term(RcSettings(), student, teacher).loss(student, teacher, LABELS)
     assert float(loss.detach()) == pytest.approx(sum(EXPECTED["rc_without_decoder"]) / 3, rel=1e-7)
 
 
@@ -77,7 +77,7 @@ def test_the_sources_total_from_our_parts() -> None:
 
 def test_equal_stages_cost_nothing_and_scale_is_not_seen() -> None:
     student, teacher = outputs("student"), outputs("teacher")
-    made = term(Params(), student, teacher)
+    made = term(RcSettings(), student, teacher)
     same = Outputs(teacher.logits, {name: 3.0 * tap.detach() for name, tap in student.features.items()})
     assert float(made.loss(student, same, LABELS).detach()) == pytest.approx(0.0, abs=1e-15)
     scaled = Outputs(student.logits, {name: 0.2 * tap for name, tap in student.features.items()})
@@ -90,4 +90,4 @@ def test_stages_of_other_sizes_are_refused_with_their_shapes() -> None:
     student, teacher = outputs("student"), outputs("teacher")
     wrong = Outputs(teacher.logits, dict(teacher.features) | {"stage2": torch.zeros(4, 3, 2, 2)})
     with pytest.raises(ValueError, match=r"stage2 needs equal .*student \(4, 4\) and teacher \(2, 2\)"):
-        term(Params(), student, wrong)
+        term(RcSettings(), student, wrong)

@@ -18,18 +18,18 @@ from torchvision.datasets import CIFAR10
 from lib.images import dataset, imagefolder, sources
 from lib.images.dataset import load
 from lib.images.fetching import OFFLINE_CURE
-from lib.images.sources import Params
+from lib.images.sources import DataSettings
 from lib.images.splitting import stratified
 from lib.steps.download import make
 from tests import tiny
 
 
-def _params(source: object, **changes: Any) -> Params:
+def _params(source: object, **changes: Any) -> DataSettings:
     given = {"name": "mine", "source": str(source), "sha256": None, "validation_fraction": 0.25, "split_seed": 0}
-    return Params(**(given | changes))
+    return DataSettings(**(given | changes))
 
 
-def _make(params: Params, folder: Path, name: str = "out") -> Path:
+def _make(params: DataSettings, folder: Path, name: str = "out") -> Path:
     make(params, folder / "cache", tiny.unwatched, folder / name)
     return folder / name
 

@@ -17,7 +17,7 @@ from lib.masks.weights import Zeros
 from lib.networks.network import Network
 from lib.pruning import methods
 from lib.pruning.layers import EVERYWHERE, Layers
-from lib.pruning.method import Request
+from lib.pruning.method import Common, Request
 from lib.training.hooks import Method, Moment
 from lib.training.sgd import Sgd
 from tests.networks_for_tests import images, lived_in, side
@@ -103,8 +103,8 @@ def params(name: str, **changes: Any) -> Any:
     from lib.params.section import read
 
     assert name in PARAMS, f"give {name} an entry in PARAMS of this test"
-    given = {"start": "teacher", "guide": {}} | dict(PARAMS[name]) | changes
-    return read({"prune": {name: given}}, f"prune.{name}", plugins.find(methods, name).Params)
+    given = {"start": "dense", "guide": {}} | dict(PARAMS[name]) | changes
+    return read({"prune": {"methods": {name: given}}}, f"prune.methods.{name}", plugins.settings(plugins.find(methods, name)))
 
 
 def make(name: str, network: Network, ratio: float, *, coupled: bool = False, seed: int = 0, **changes: Any) -> Method:
@@ -395,9 +395,9 @@ def test_l1_keeps_the_filters_of_largest_norm_of_the_order_asked_for() -> None:
 def test_dense_refuses_to_prune() -> None:
     module, network = plugins.find(methods, "dense"), lived_in("resnet8")
     with pytest.raises(ValueError, match=r"keep_ratio must be 1\.0, got 0\.5"):
-        module.method(network, module.Params("teacher", {}), request(network, 0.5))
+        module.method(network, Common("dense", {}), request(network, 0.5))
 
 
 def test_scratch_refuses_to_start_from_the_teacher() -> None:
     with pytest.raises(ValueError, match="start must be scratch"):
-        plugins.find(methods, "scratch").Params("teacher", {})
+        plugins.settings(plugins.find(methods, "scratch"))("dense", {})

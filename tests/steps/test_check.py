@@ -15,13 +15,17 @@ from tests import tiny
 from tests.networks_for_tests import lived_in
 
 REFUSALS: dict[str, tuple[str, Any, str]] = {
-    "norm stage": ("prune.fpgm.norm_remove", 0.9, r"prune\.fpgm at keep ratio 0\.5: .*norm_remove must be at most"),
-    "soft once": ("prune.sfp.every", None, r"prune\.sfp .*: soft pruning needs `every`"),
-    "fine-tuning": ("prune.kdfs.finetune_epochs", 99, r"prune\.kdfs .*finetune_epochs must be below"),
-    "warm-up": ("prune.ahsg_ht.warmup_epochs", 99, r"prune\.ahsg_ht .*warmup_epochs must be below"),
-    "pattern": ("prune.layers.leave_out", ["nope*"], r"prune\.l1 .*fits no layer of resnet8"),
-    "filters": ("prune.layers.keep_ratios", {"conv1": 9999}, r"prune\.l1 .*asks for 9999 filters, but conv1 has 16"),
-    "curve": ("prune.asfp.keep_schedule.first_pruned", 0.45, r"prune\.asfp .*no asymptotic curve"),
+    "norm stage": (
+        "prune.methods.fpgm.norm_remove",
+        0.9,
+        r"prune\.methods\.fpgm at keep ratio 0\.5: .*norm_remove must be at most",
+    ),
+    "soft once": ("prune.methods.sfp.every", None, r"prune\.methods\.sfp .*: soft pruning needs `every`"),
+    "fine-tuning": ("prune.methods.kdfs.finetune_epochs", 99, r"prune\.methods\.kdfs .*finetune_epochs must be below"),
+    "warm-up": ("prune.methods.ahsg_ht.warmup_epochs", 99, r"prune\.methods\.ahsg_ht .*warmup_epochs must be below"),
+    "pattern": ("prune.layers.leave_out", ["nope*"], r"prune\.methods\.l1 .*fits no layer of resnet8"),
+    "filters": ("prune.layers.keep_ratios", {"conv1": 9999}, r"prune\.methods\.l1 .*asks for 9999 filters, but conv1 has 16"),
+    "curve": ("prune.methods.asfp.keep_schedule.first_pruned", 0.45, r"prune\.methods\.asfp .*no asymptotic curve"),
 }
 
 
@@ -45,13 +49,13 @@ def test_a_refusal_names_method_and_keep_ratio(name: str) -> None:
 
 
 def test_all_refusals_are_told_together() -> None:
-    found = document("prune.fpgm.norm_remove", 0.9)
-    found["prune"]["sfp"]["every"] = None
+    found = document("prune.methods.fpgm.norm_remove", 0.9)
+    found["prune"]["methods"]["sfp"]["every"] = None
     with pytest.raises(ParamsError) as caught:
         rehearse(found)
     lines = str(caught.value).splitlines()
     assert len(lines) == 4  # two methods at two keep ratios
-    assert {line.split(" ")[0] for line in lines} == {"prune.fpgm", "prune.sfp"}
+    assert {line.split(" ")[0] for line in lines} == {"prune.methods.fpgm", "prune.methods.sfp"}
 
 
 DISTILLERS: dict[str, tuple[str, list[str], str]] = {
@@ -83,18 +87,18 @@ def test_a_distiller_that_does_not_fit_the_teachers_is_told_before_any_training(
 
 
 def test_a_guide_that_does_not_fit_the_teacher_is_told_too() -> None:
-    found = document("prune.l1.guide", {"at": 1.0})
+    found = document("prune.methods.l1.guide", {"at": 1.0})
     found["distill"]["teachers"] = ["vgg11"]
     found["benchmark"]["methods"] = ["l1"]
-    with pytest.raises(ParamsError, match=r"prune\.l1\.guide: at pairs stages one by one"):
+    with pytest.raises(ParamsError, match=r"prune\.methods\.l1\.guide: at pairs stages one by one"):
         rehearse(found)
 
 
 def test_the_guide_of_the_dense_control_is_built_too() -> None:
-    found = document("prune.dense.guide", {"at": 1.0})
+    found = document("prune.methods.dense.guide", {"at": 1.0})
     found["distill"]["teachers"] = ["vgg11"]
     found["benchmark"] |= {"methods": ["l1"], "distillers": ["kd"]}
-    with pytest.raises(ParamsError, match=r"prune\.dense\.guide: at pairs stages one by one"):
+    with pytest.raises(ParamsError, match=r"prune\.methods\.dense\.guide: at pairs stages one by one"):
         rehearse(found)
 
 

@@ -43,11 +43,14 @@ def test_the_embedded_default_is_the_digits_suite() -> None:
 SHAPES: dict[str, tuple[Change, str]] = {
     "unknown section": (lambda d: d.update(pruning={}), "pruning: is unknown; remove it or correct its name"),
     "unknown method": (
-        lambda d: d["prune"].update(sfpp={"start": "teacher"}),
-        "prune.sfpp: is unknown; allowed: ahsg_ht, asfp,",
+        lambda d: d["prune"]["methods"].update(sfpp={"start": "dense"}),
+        "prune.methods.sfpp: is unknown; allowed: ahsg_ht, asfp,",
     ),
-    "unknown method key": (lambda d: d["prune"]["l1"].update(rate=0.5), "prune.l1.rate: is unknown (value 0.5)"),
-    "missing key": (lambda d: d["prune"]["ahsg_ht"].pop("every"), "prune.ahsg_ht.every: is missing"),
+    "unknown method key": (
+        lambda d: d["prune"]["methods"]["l1"].update(rate=0.5),
+        "prune.methods.l1.rate: is unknown (value 0.5)",
+    ),
+    "missing key": (lambda d: d["prune"]["methods"]["ahsg_ht"].pop("every"), "prune.methods.ahsg_ht.every: is missing"),
     "wrong type": (lambda d: d["teacher"].update(epochs="ten"), "teacher.epochs: is 'ten'; input should be a valid int"),
     "out of range": (
         lambda d: d["benchmark"].update(keep_ratios=[0.7, 1.5]),
@@ -66,7 +69,7 @@ SHAPES: dict[str, tuple[Change, str]] = {
 }
 REFERENCES: dict[str, tuple[Change, str]] = {
     "method without a block": (
-        lambda d: d["prune"].pop("l1"),
+        lambda d: d["prune"]["methods"].pop("l1"),
         "benchmark.methods: has 'l1', which is not there; allowed: scratch, random, bn_scale, ",
     ),
     "dense as a method": (
@@ -90,8 +93,8 @@ REFERENCES: dict[str, tuple[Change, str]] = {
         "distill.distillers.kd.terms: has 'crd', which is not there; allowed: kd, feature",
     ),
     "guide's term": (
-        lambda d: d["prune"]["ahsg_ht"].update(guide={"crd": 1.0}),
-        "prune.ahsg_ht.guide: has 'crd', which is not there; allowed: kd, feature",
+        lambda d: d["prune"]["methods"]["ahsg_ht"].update(guide={"crd": 1.0}),
+        "prune.methods.ahsg_ht.guide: has 'crd', which is not there; allowed: kd, feature",
     ),
     "unknown distiller": (
         lambda d: d["benchmark"].update(distillers=["none", "fitnet"]),

@@ -17,11 +17,11 @@ from lib.masks.filters import apply_
 from lib.masks.weights import weights
 from lib.params.section import read
 from lib.pruning.layers import EVERYWHERE
-from lib.steps.encode import Params, encode
+from lib.steps.encode import EncodeSettings, encode
 from lib.steps.measure import measure
 from lib.training.device import Compute
 from lib.training.evaluation import Scores, evaluate
-from lib.training.resume import Scratch
+from lib.training.resume import Unfinished
 from lib.training.run import Setting
 from tests import tiny
 from tests.networks_for_tests import lived_in, random_masks
@@ -134,20 +134,20 @@ def test_an_interrupted_run_ends_in_the_same_bytes(folder: Path, tmp_path: Path,
     given = document()
     given["encode"]["training"]["epochs"] = 2
     encoded(given, folder, tmp_path / "whole.bin")
-    saved = Scratch.save
+    saved = Unfinished.save
 
-    def stop(self: Scratch, state: Any) -> None:
+    def stop(self: Unfinished, state: Any) -> None:
         saved(self, state)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Scratch, "save", stop)
+        patch.setattr(Unfinished, "save", stop)
         with pytest.raises(KeyboardInterrupt):
             encoded(given, folder, tmp_path / "again.bin")
     assert not (tmp_path / "again.bin").exists()
     epochs: list[object] = []
     with monkeypatch.context() as patch:
-        patch.setattr(Scratch, "save", lambda self, state: (epochs.append(state), saved(self, state)))
+        patch.setattr(Unfinished, "save", lambda self, state: (epochs.append(state), saved(self, state)))
         encoded(given, folder, tmp_path / "again.bin")
     assert len(epochs) == 1
     assert (tmp_path / "again.bin").read_bytes() == (tmp_path / "whole.bin").read_bytes()
@@ -228,4 +228,4 @@ def test_nan_weights_are_refused_by_layer(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("bits", [0, 9, {"conv1": 0}, "five"])
 def test_bits_out_of_range_are_refused(bits: Any) -> None:
     with pytest.raises(ValueError, match=r"encode\.bits"):
-        read(document(bits=bits), "encode", Params)
+        read(document(bits=bits), "encode", EncodeSettings)

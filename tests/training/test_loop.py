@@ -24,10 +24,10 @@ from lib.training.evaluation import evaluate
 from lib.training.hooks import Method, Moment
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
-from lib.training.resume import Scratch
+from lib.training.resume import Unfinished
 from lib.training.run import Setting
 from lib.training.schedules import Constant
-from lib.training.tally import Row, Tally
+from lib.training.tally import LogRow, Tally
 from tests import interrupted, tiny
 
 CPU = torch.device("cpu")
@@ -77,8 +77,8 @@ def _plain(network: Network) -> Method:
     return Method(masks=lambda: full(network))
 
 
-def _fit(task: Fit, folder: Path) -> list[Row]:
-    return fit(task, Scratch(folder), lambda *_: Bar())
+def _fit(task: Fit, folder: Path) -> list[LogRow]:
+    return fit(task, Unfinished(folder), lambda *_: Bar())
 
 
 def _taught(folder: Path, out: str, seed: int = 0, **changes: Any) -> Path:
@@ -218,7 +218,7 @@ def test_progress_starts_where_the_state_ends(here: Setting, tmp_path: Path) -> 
         begun.append((total, done))
         return bar
 
-    rows = fit(_task(here, 20, _plain, epochs=3), Scratch(tmp_path), progress)
+    rows = fit(_task(here, 20, _plain, epochs=3), Unfinished(tmp_path), progress)
     assert begun == [(6, 4)]
     assert bar.steps == 2
     assert [row["epoch"] for row in rows] == [1.0, 2.0, 3.0]
@@ -226,7 +226,7 @@ def test_progress_starts_where_the_state_ends(here: Setting, tmp_path: Path) -> 
 
 def test_dropout_is_the_same_after_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted.prepare(tmp_path)
-    monkeypatch.setattr(Scratch, "save", lambda *_: None)
+    monkeypatch.setattr(Unfinished, "save", lambda *_: None)
     states: list[bytes] = []
     for stop in (False, True):
         task = _vgg(tmp_path)
@@ -263,13 +263,13 @@ def training_data(folder: Path) -> Batches:
 
 
 def _stop_after_first_save(patch: pytest.MonkeyPatch) -> None:
-    original = Scratch.save
+    original = Unfinished.save
 
-    def stop(place: Scratch, state: Any) -> None:
+    def stop(place: Unfinished, state: Any) -> None:
         original(place, state)
         raise KeyboardInterrupt
 
-    patch.setattr(Scratch, "save", stop)
+    patch.setattr(Unfinished, "save", stop)
 
 
 class Echo(nn.Module):

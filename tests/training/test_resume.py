@@ -13,7 +13,7 @@ import torch
 
 from lib.formats.checkpoint import load
 from lib.training import loop
-from lib.training.resume import Scratch, identity, scratch
+from lib.training.resume import Unfinished, claimed, identity
 from tests import interrupted, tiny
 
 FILES = ("out.safetensors", "out.csv")
@@ -67,7 +67,7 @@ def test_the_resumed_kinds_hold_what_makes_them_hard(folder: Path) -> None:
     given = interrupted.document()
     seen: list[dict[str, Any]] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scratch, "save", lambda _, state: seen.append(dict(state)))
+        patch.setattr(Unfinished, "save", lambda _, state: seen.append(dict(state)))
         patch.setattr("shutil.rmtree", lambda _: None)
         for kind in interrupted.KINDS:
             interrupted.train(kind, folder, own, given)
@@ -97,14 +97,14 @@ def test_another_training_does_not_continue_from_the_state(folder: Path, epochs:
 
 
 def _interrupted_after_one_epoch(folder: Path, own: Path, given: dict[str, Any], kind: str = "teach") -> None:
-    original = Scratch.save
+    original = Unfinished.save
 
-    def stop(place: Scratch, state: Any) -> None:
+    def stop(place: Unfinished, state: Any) -> None:
         original(place, state)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scratch, "save", stop)
+        patch.setattr(Unfinished, "save", stop)
         interrupted.train(kind, folder, own, given)
 
 
@@ -137,19 +137,19 @@ def test_a_run_that_another_process_is_doing_is_refused(folder: Path) -> None:
     assert list((own / "scratch").iterdir()) == []
 
 
-def test_the_scratch_folder_stays_when_the_work_fails(tmp_path: Path) -> None:
-    with contextlib.suppress(KeyboardInterrupt), scratch(tmp_path, "key") as place:
+def test_the_state_stays_when_the_work_fails(tmp_path: Path) -> None:
+    with contextlib.suppress(KeyboardInterrupt), claimed(tmp_path, "key") as place:
         place.save({"epoch": 1})
         raise KeyboardInterrupt
-    with scratch(tmp_path, "key") as place:
+    with claimed(tmp_path, "key") as place:
         assert place.load() == {"epoch": 1}
     assert list(tmp_path.iterdir()) == []
-    with scratch(tmp_path, "key") as place:
+    with claimed(tmp_path, "key") as place:
         assert place.load() is None
 
 
 def test_a_state_that_is_being_written_never_replaces_the_one_before(tmp_path: Path) -> None:
-    place = Scratch(tmp_path)
+    place = Unfinished(tmp_path)
     place.save({"epoch": 1})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "save", _half)

@@ -30,7 +30,7 @@ taps = blocks
 
 
 @section
-class Params:
+class AfdSettings:
     """dim: of queries, keys and positions."""
 
     dim: PositiveInt
@@ -96,7 +96,7 @@ def _pooled(features: Tensor) -> Tensor:
     return features.mean((2, 3), dtype=exact(features[:0]).dtype)
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
+def term(params: AfdSettings, student: Outputs, teacher: Outputs) -> Term:
     """Blocks (B, C, H, W) of any number, channels and sizes."""
     mine, theirs = ([feature.shape[1] for feature in outputs.maps] for outputs in (student, teacher))
     with torch.random.fork_rng(devices=[]):

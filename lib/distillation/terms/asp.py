@@ -20,11 +20,11 @@ taps = stages
 
 
 @section
-class Params:
+class AspSettings:
     """Nothing of its own."""
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (any shapes do)
+def term(params: AspSettings, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (any shapes do)
     """Stages (B, C, H, W) of any channels and sizes."""
 
     def loss(student: Outputs, teacher: Outputs, _: Tensor) -> Tensor:

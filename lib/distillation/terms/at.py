@@ -22,7 +22,7 @@ taps = stages
 
 
 @section
-class Params:
+class AtSettings:
     """Nothing of its own."""
 
 
@@ -32,7 +32,7 @@ def transfer(student: Tensor, teacher: Tensor) -> Tensor:
     return (attention(mine) - attention(theirs)).square().mean()
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (nothing to set)
+def term(params: AtSettings, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (nothing to set)
     """Raises ValueError unless both networks have equally many stages."""
     paired(student.maps, teacher.maps, "at")
 

@@ -28,19 +28,19 @@ DISTANCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 @section
-class Params:
+class FeatureSettings:
     """where: the vector before the classifier, or all stages. distance: a mean over elements; smooth_l1 turns linear at 1."""
 
     where: Literal["penultimate", "stages"]
     distance: Literal["mse", "l1", "smooth_l1"]
 
 
-def taps(params: Params, network: Network) -> Taps:
+def taps(params: FeatureSettings, network: Network) -> Taps:
     """What the variant looks at."""
     return penultimate(params, network) if params.where == "penultimate" else stages(params, network)
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
+def term(params: FeatureSettings, student: Outputs, teacher: Outputs) -> Term:
     """Features (B, C) or (B, C, H, W); adapters are made where channels differ. Raises ValueError unless stages pair up."""
     distance = DISTANCES[params.distance]
     paired(student.maps, teacher.maps, "feature")

@@ -23,7 +23,7 @@ taps = blocks
 
 
 @section
-class Params:
+class HapSettings:
     """teacher_blocks: how many are followed, from the last one backwards."""
 
     teacher_blocks: PositiveInt
@@ -34,7 +34,7 @@ def preserving(student: Tensor, teacher: Tensor) -> Tensor:
     return (student[:, None] - teacher[None]).square().mean()
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (the student's blocks are all taken)
+def term(params: HapSettings, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (the student's blocks are all taken)
     """Raises ValueError when the teacher has fewer blocks than are to be followed."""
     if params.teacher_blocks > len(teacher.maps):
         msg = f"hap: teacher_blocks must be at most {len(teacher.maps)}, the teacher's blocks, got {params.teacher_blocks}"

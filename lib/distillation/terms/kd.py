@@ -22,7 +22,7 @@ taps = logits_only
 
 
 @section
-class Params:
+class KdSettings:
     """temperature: above 0; larger is softer."""
 
     temperature: Annotated[float, Field(gt=0.0)]
@@ -35,7 +35,7 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
+def term(params: KdSettings, student: Outputs, teacher: Outputs) -> Term:
     """Raises ValueError unless both tell the same classes apart."""
     if student.logits.shape != teacher.logits.shape:
         shapes = f"{tuple(student.logits.shape)} and {tuple(teacher.logits.shape)}"

@@ -26,7 +26,7 @@ taps = blocks
 
 
 @section
-class Params:
+class LspSettings:
     """teacher_maps: how many are followed: the last blocks, and the logits as one more."""
 
     teacher_maps: Annotated[int, Field(ge=2)]
@@ -37,7 +37,7 @@ def of_logits(outputs: Outputs) -> Tensor:
     return similarity(functional.normalize(outputs.logits, dim=1))
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (the student's blocks are all taken)
+def term(params: LspSettings, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (the student's blocks are all taken)
     """Raises ValueError when the teacher has fewer blocks than are to be followed."""
     if params.teacher_maps - 1 > len(teacher.maps):
         msg = (

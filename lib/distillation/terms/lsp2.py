@@ -23,7 +23,7 @@ taps = blocks
 
 
 @section
-class Params:
+class Lsp2Settings:
     """window: teacher blocks for each student block; null: all of them."""
 
     window: PositiveInt | None
@@ -37,7 +37,7 @@ def around(block: int, window: int | None) -> slice:
     return slice(start, start + window)
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
+def term(params: Lsp2Settings, student: Outputs, teacher: Outputs) -> Term:
     """Raises ValueError when a window would lie behind the teacher's last block."""
     last = around(len(student.maps) - 1, params.window)
     if (last.start or 0) >= len(teacher.maps):

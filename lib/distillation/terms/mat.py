@@ -27,7 +27,7 @@ taps = blocks
 
 
 @section
-class Params:
+class MatSettings:
     """window: teacher blocks for each student block."""
 
     window: PositiveInt
@@ -43,7 +43,7 @@ def matching(student: Tensor, teachers: list[Tensor]) -> Tensor:
     return (weights * values).mean()
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
+def term(params: MatSettings, student: Outputs, teacher: Outputs) -> Term:
     """Raises ValueError when a window would lie behind the teacher's last block."""
     stride = math.ceil(len(teacher.maps) / len(student.maps))
     if stride * (len(student.maps) - 1) >= len(teacher.maps):

@@ -21,11 +21,11 @@ taps = stages
 
 
 @section
-class Params:
+class RcSettings:
     """Nothing of its own."""
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (nothing to set)
+def term(params: RcSettings, student: Outputs, teacher: Outputs) -> Term:  # noqa: ARG001 (nothing to set)
     """Stages (B, C, H, W), any channels. Raises ValueError when heights and widths or the number of stages differ."""
     paired(student.maps, teacher.maps, "rc")
     for name, mine, theirs in zip(student.features, student.maps, teacher.maps, strict=True):

@@ -24,7 +24,7 @@ taps = parts.stages
 
 
 @section
-class Params:
+class SpSettings:
     """stages: how many are compared, from the last one backwards."""
 
     stages: PositiveInt
@@ -35,7 +35,7 @@ def preserving(student: Tensor, teacher: Tensor) -> Tensor:
     return (similarity(student) - similarity(teacher)).square().mean()
 
 
-def term(params: Params, student: Outputs, teacher: Outputs) -> Term:
+def term(params: SpSettings, student: Outputs, teacher: Outputs) -> Term:
     """Raises ValueError when a network has fewer stages than are to be compared."""
     least = min(len(student.maps), len(teacher.maps))
     if params.stages > least:

@@ -27,14 +27,14 @@ from lib.training.sgd import Sgd
 
 
 @section
-class Params(Thresholding):
+class AhsgHtSettings(Thresholding):
     """variant, heavy_ball: of the optimizer."""
 
     variant: Variant
     heavy_ball: Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: AhsgHtSettings, request: Request) -> Method:
     """Hard thresholding in training. Raises ValueError when the warm-up leaves no epoch to prune in."""
 
     def optimizer(parameters: list[torch.nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:

@@ -20,7 +20,7 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Soft):
+class AsfpSettings(Soft):
     """order: 2 for the Euclidean norm (the paper), 1 for the sum of absolute weights. keep_schedule must be asymptotic."""
 
     order: Literal[1, 2]
@@ -32,6 +32,6 @@ class Params(Soft):
             raise ValueError(msg)
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: AsfpSettings, request: Request) -> Method:
     """Soft pruning by norm on the asymptotic schedule. Raises ValueError when it is to choose only once."""
     return gradual(network, params, request, lambda _: norms(network.filters(), params.order), params.revival)

@@ -8,18 +8,12 @@ global` is the paper's.
 """
 
 from lib.networks.network import Network
-from lib.params.section import section
 from lib.pruning.held import held
 from lib.pruning.method import Common, Request
 from lib.training.hooks import Method
 
 
-@section
-class Params(Common):
-    """Nothing of its own."""
-
-
-def method(network: Network, params: Params, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
+def method(network: Network, params: Common, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
     """One-shot pruning by batch-norm scale."""
     scores = {wire.conv: network.norm(wire).weight.detach().abs() for wire in network.wires}
     return held(network, request.selection(network).choose(scores))

@@ -2,17 +2,11 @@
 
 from lib.masks.filters import full
 from lib.networks.network import Network
-from lib.params.section import section
 from lib.pruning.method import Common, Request
 from lib.training.hooks import Method
 
 
-@section
-class Params(Common):
-    """Nothing of its own."""
-
-
-def method(network: Network, params: Params, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
+def method(network: Network, params: Common, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
     """Keep every filter. Raises ValueError when asked to keep fewer."""
     if request.keep_ratio != 1.0:
         msg = f"dense keeps every filter, so its keep_ratio must be 1.0, got {request.keep_ratio}"

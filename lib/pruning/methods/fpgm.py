@@ -30,7 +30,7 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Soft):
+class FpgmSettings(Soft):
     """update: hard (the paper's ResNets) or soft; held hard on a constant keep ratio, `every` changes nothing.
 
     norm_remove: share of all filters that the norm stage drops (0 for none). squared: square the distances, as the variant in
@@ -43,7 +43,7 @@ class Params(Soft):
     norm_remove: Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: FpgmSettings, request: Request) -> Method:
     """Pruning by distance sums. Raises ValueError when the norm stage alone would drop more than the keep ratio allows."""
     selection = request.selection(network)
     dropped = [1.0 - group.keep_ratio for group in selection.pruned if group.keep_ratio not in (None, 1.0)]
@@ -55,7 +55,7 @@ def method(network: Network, params: Params, request: Request) -> Method:
 
 
 @torch.no_grad()
-def scores(network: Network, params: Params, selection: Selection, so_far: Masks) -> Mapping[str, Tensor]:
+def scores(network: Network, params: FpgmSettings, selection: Selection, so_far: Masks) -> Mapping[str, Tensor]:
     """Distance sums of the candidates; what the norm stage drops ranks below all of them, by norm."""
     filters = network.filters()
     strengths = {name: values.masked_fill(~so_far[name], -torch.inf) for name, values in norms(filters, 2).items()}

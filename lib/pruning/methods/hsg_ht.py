@@ -20,11 +20,11 @@ from lib.training.sgd import Sgd
 
 
 @section
-class Params(Thresholding):
+class HsgHtSettings(Thresholding):
     """Those of the threshold."""
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: HsgHtSettings, request: Request) -> Method:
     """Hard thresholding in training. Raises ValueError when the warm-up leaves no epoch to prune in."""
 
     def optimizer(parameters: list[torch.nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:

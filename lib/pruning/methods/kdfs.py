@@ -37,7 +37,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 @section
-class Params(Common):
+class KdfsSettings(Common):
     """macs_ratio: target share of the dense MACs; null: what the cell's keep ratio leaves if every layer keeps that share.
 
     penalty: its weight. finetune_epochs: of the training's epochs, those after the search. temperature_*: in the first epoch
@@ -62,7 +62,7 @@ class Params(Common):
 class Search:
     """The sampled network: hooks on the batch norms, the masks of the moment, and their end."""
 
-    def __init__(self, network: Network, params: Params, request: Request) -> None:
+    def __init__(self, network: Network, params: KdfsSettings, request: Request) -> None:
         """Raises ValueError when fine-tuning leaves no epoch to search in."""
         self.epochs = request.epochs - params.finetune_epochs
         if self.epochs < 1:
@@ -173,7 +173,7 @@ class Search:
         return mask
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: KdfsSettings, request: Request) -> Method:
     """Search, then fine-tuning with the masks held."""
     search = Search(network, params, request)
 

@@ -21,13 +21,13 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Common):
+class L1Settings(Common):
     """order: 1 for the sum of absolute weights (the paper), 2 for the Euclidean norm."""
 
     order: Literal[1, 2]
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: L1Settings, request: Request) -> Method:
     """One-shot pruning by norm."""
     selection = request.selection(network)
     return held(network, selection.choose(norms(network.filters(), params.order)))

@@ -30,14 +30,14 @@ TINY = 1e-12
 
 
 @section
-class Params(Common):
+class MergeSettings(Common):
     """fuse: share of the stronger filter in a merged pair, in (0, 1]. compensate: adapt what reads the merged filters."""
 
     fuse: Annotated[float, Field(gt=0.0, le=1.0)]
     compensate: bool
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: MergeSettings, request: Request) -> Method:
     """One-shot merging by similarity; changes the network's weights."""
     filters = network.filters()
     orders = {name: order(weight.detach()) for name, weight in filters.items()}
@@ -74,7 +74,9 @@ def order(weight: Tensor) -> tuple[Tensor, list[int]]:
 
 
 @torch.no_grad()
-def merge_(network: Network, masks: Masks, partners: dict[str, list[int]], ranks: dict[str, Tensor], params: Params) -> None:
+def merge_(
+    network: Network, masks: Masks, partners: dict[str, list[int]], ranks: dict[str, Tensor], params: MergeSettings
+) -> None:
     """Merge every dropped filter into its partner, in the order they go, so that what was merged moves on with its partner."""
     for wire in network.wires:
         weight, scale = network.conv(wire).weight, network.norm(wire).weight

@@ -25,7 +25,7 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Common):
+class NggmSettings(Common):
     """gamma: weight of the distances, in [0, 1]. samples: images for the gradient, in mini-batches of `batch`."""
 
     gamma: Annotated[float, Field(ge=0.0, le=1.0)]
@@ -34,7 +34,7 @@ class Params(Common):
     batch: PositiveInt
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: NggmSettings, request: Request) -> Method:
     """One-shot pruning by distance and gradient."""
     slopes = gradients(network, request.sample(params.samples, params.batch))
     scores = {

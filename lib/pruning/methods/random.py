@@ -4,19 +4,13 @@ After Mittal, Bhardwaj, Khapra, Ravindran, "Recovering from Random Pruning", WAC
 """
 
 from lib.networks.network import Network
-from lib.params.section import section
 from lib.pruning.held import held
 from lib.pruning.method import Common, Request
 from lib.pruning.scores import uniform
 from lib.training.hooks import Method
 
 
-@section
-class Params(Common):
-    """Nothing of its own: the seed decides."""
-
-
-def method(network: Network, params: Params, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
+def method(network: Network, params: Common, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
     """One-shot pruning by chance."""
     selection = request.selection(network)
     return held(network, selection.choose(uniform(network.filters(), request.generator)))

@@ -26,13 +26,13 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Gradual):
+class RegulariseSettings(Gradual):
     """strength: weight of the penalty in the loss."""
 
     strength: Annotated[float, Field(ge=0.0)]
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: RegulariseSettings, request: Request) -> Method:
     """Hard pruning by norm under a penalty on similarity."""
     made = gradual(network, params, request, lambda _: norms(network.filters(), 2))
     masks = made.masks()

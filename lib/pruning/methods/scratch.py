@@ -15,17 +15,17 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Common):
+class ScratchSettings(Common):
     """Nothing of its own; `start` must be scratch for the row to mean what it says."""
 
     def __post_init__(self) -> None:
-        """A scratch control that starts from the teacher would be a lie in the table."""
+        """A scratch control that starts from the dense network would be a lie in the table."""
         if self.start != "scratch":
             msg = f"start must be scratch for this control, got {self.start!r}"
             raise ValueError(msg)
 
 
-def method(network: Network, params: Params, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
+def method(network: Network, params: ScratchSettings, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
     """Keep the first filters of every layer."""
     selection = request.selection(network)
     falling = {name: -torch.arange(float(len(weight))) for name, weight in network.filters().items()}

@@ -23,12 +23,12 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Soft):
+class SfpSettings(Soft):
     """order: 2 for the Euclidean norm (the paper), 1 for the sum of absolute weights."""
 
     order: Literal[1, 2]
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: SfpSettings, request: Request) -> Method:
     """Soft pruning by norm. Raises ValueError when it is to choose only once."""
     return gradual(network, params, request, lambda _: norms(network.filters(), params.order), params.revival)

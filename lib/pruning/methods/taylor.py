@@ -20,14 +20,14 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Common):
+class TaylorSettings(Common):
     """samples: images for the gradient, in mini-batches of `batch`."""
 
     samples: PositiveInt
     batch: PositiveInt
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: TaylorSettings, request: Request) -> Method:
     """One-shot pruning by first-order importance."""
     slopes = gradients(network, request.sample(params.samples, params.batch))
     scores = {name: first_order(weight, slopes[name]) for name, weight in network.filters().items()}

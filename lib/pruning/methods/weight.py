@@ -25,14 +25,14 @@ from lib.training.hooks import Method
 
 
 @section
-class Params(Gradual):
+class WeightSettings(Gradual):
     """scope: the ratio holds in every layer by itself, or for all pruned layers together (global). update: hard or soft."""
 
     scope: Literal["layer", "global"]
     update: Update
 
 
-def method(network: Network, params: Params, request: Request) -> Method:
+def method(network: Network, params: WeightSettings, request: Request) -> Method:
     """Pruning of single weights by magnitude. Raises ValueError when prune.layers leaves nothing to prune."""
     zeros = Zeros(network)
     ratios = _ratios(network, request)
