@@ -36,7 +36,7 @@ def network() -> Network:
 def filter_by_filter(made: Network) -> None:
     """The original's way: every norm fetched to Python, every dropped filter zeroed by itself."""
     for wire in made.wires:
-        weight, shift = made.conv(wire).weight, made.norm(wire).bias
+        weight, shift = made.conv(wire).weight, made.batch_norm(wire).bias
         norms = [one.norm(2).item() for one in weight]
         order = sorted(range(len(norms)), key=norms.__getitem__)
         for index in order[: len(norms) - kept_count(len(norms), KEEP_RATIO)]:

@@ -9,6 +9,7 @@ turns step by step; medians over all turns. `remembered` is kd with the teacher'
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -23,7 +24,7 @@ from lib.networks.network import Network
 from lib.training.device import Compute, autocast, prepare
 from lib.training.objective import Objective
 from lib.training.sgd import Sgd, sgd
-from lib.training.taps import Outputs
+from lib.training.taps import Outputs, Tapped
 
 BATCH, WARM_UP = 128, 2
 SGD = Sgd(lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -50,18 +51,18 @@ def network(seed: int) -> Network:
 def objective(names: tuple[str, ...], example: torch.Tensor) -> Objective:
     student = network(0).train()
     if not names:
-        return Objective(student, 0.0)
+        return Objective(Tapped(student), 0.0)
     return distilled(student, network(1), dict.fromkeys(names, 1.0), SETTINGS, 0.0, example)
 
 
 def stepper(made: Objective, images: torch.Tensor, labels: torch.Tensor, precision: torch.autocast) -> Callable[[], None]:
     """One training step with an objective, as lib.training.loop does it."""
     optimizer = sgd([*made.student.network.parameters(), *made.parameters], SGD)
-    which = torch.arange(len(labels))
+    indices = torch.arange(len(labels))
 
     def step() -> None:
         with precision:
-            total = made(images, labels, which).total
+            total = made(images, labels, indices).total
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -82,8 +83,8 @@ def main() -> None:
     combinations = {"plain": (), "kd": ("kd",)}
     combinations |= {f"kd + {name}": ("kd", name) for name in plugins.names(terms) if name != "kd"}
     steps = {name: stepper(objective(some, images[:2]), images, labels, precision) for name, some in combinations.items()}
-    recalling, logits = objective(("kd",), images[:2]), torch.zeros(BATCH, 10)
-    recalling.memory = lambda which: Outputs(logits[which], {})
+    logits = torch.zeros(BATCH, 10)
+    recalling = replace(objective(("kd",), images[:2]), recall=lambda indices: Outputs(logits[indices], {}))
     steps["kd, remembered"] = stepper(recalling, images, labels, precision)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(WARM_UP + given.turns):

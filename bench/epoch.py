@@ -18,18 +18,18 @@ import torch
 from torch.nn import functional
 
 from lib.images.batches import Augmentation, Batches
-from lib.masks.filters import full
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.networks.network import Network
 from lib.progress import Bar
 from lib.training.device import Compute, prepare
-from lib.training.hooks import Method
+from lib.training.hooks import Hooks
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
 from lib.training.resume import Unfinished
 from lib.training.schedules import Constant, Cosine
 from lib.training.sgd import sgd
+from lib.training.taps import Tapped
 
 BATCH, STEPS, BLOCKS = 128, 30, 5
 TRAINING = Training(
@@ -69,8 +69,7 @@ def split(count: int, device: torch.device) -> Batches:
 
 def ours(compute: Compute, train: Batches, validation: Batches) -> float:
     made = network().to(train.device)
-    method = Method(masks=lambda: full(made))
-    task = Fit(made, method, Objective(made, 0.0), train, validation, TRAINING, 1, compute, 0)
+    task = Fit(made, Hooks(), Objective(Tapped(made), 0.0), train, validation, TRAINING, 1, compute, 0)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         fit(task, Unfinished(Path(folder)), silent)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from lib.formats.checkpoint import Checkpoint, save
 from lib.images import dataset, sources
 from lib.images.dataset import load
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.params.section import read
@@ -60,12 +60,12 @@ def prepare(folder: Path) -> None:
     data = load(folder / "data")
     for name, file in (("vgg11", "teacher"), ("resnet8", "dense"), ("resnet8", "pruned")):
         network = build(Architecture(name, 10, 1), stream(0, name))
-        masks = None
+        kept = None
         if file == "pruned":
-            masks = Selection(network, 0.5, coupled=False).choose(uniform(network.filters(), stream(0, "masks")))
-            apply_(network, masks)
+            kept = Kept(Selection(network, 0.5, coupled=False).choose(uniform(network.filters(), stream(0, "masks"))))
+            apply_(network, kept)
         notes = {"epochs": 1, "validation_top1": 100.0}  # claimed, so that the untrained teacher is taken
-        save(folder / f"{file}.safetensors", Checkpoint(network, masks, data.shape, data.mean, data.std, notes))
+        save(folder / f"{file}.safetensors", Checkpoint(network, kept, data.shape, data.mean, data.std, notes))
 
 
 def train(kind: str, folder: Path, own: Path, given: Mapping[str, Any], seed: int = 0) -> Path:

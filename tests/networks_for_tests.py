@@ -36,7 +36,7 @@ def lived_in(name: str, seed: int = 0, *, in_channels: int = 3, num_classes: int
     network = build(Architecture(name, num_classes, in_channels), stream(seed, "initialisation"))
     generator = stream(seed, "statistics")
     for wire in network.wires:
-        norm, bias = network.norm(wire), network.conv(wire).bias
+        norm, bias = network.batch_norm(wire), network.conv(wire).bias
         assert norm.running_mean is not None
         assert norm.running_var is not None
         norm.weight.normal_(1.0, 0.3, generator=generator)

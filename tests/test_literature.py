@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from lib.cost.macs import count, fractional_macs
-from lib.masks.filters import Masks, apply_
+from lib.masks.filters import Masks
+from lib.masks.kept import Kept, apply_
 from lib.masks.weights import weights
 from lib.networks import build
 from lib.networks.description import Architecture
@@ -35,7 +36,7 @@ SFP = {  # percent of MACs saved by whole filters at keep ratios 0.7 and 0.6
 def _masked(name: str, keep_ratio: float, layers: Layers) -> tuple[Network, Masks]:
     network = build(Architecture(name, 10, 3), stream(0, "initialisation"))
     masks = Selection(network, keep_ratio, coupled=False, layers=layers).choose(norms(network.filters(), 1))
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     return network, masks
 
 

@@ -17,7 +17,6 @@ import yaml
 
 from lib.formats import checkpoint
 from lib.images.dataset import load as load_data
-from lib.masks.filters import achieved
 from stages.command import run as run_stage
 from tests import tiny
 
@@ -67,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("suite")
     (folder / "params.yaml").write_text(yaml.safe_dump(_document()))
     data, networks = folder / "data", folder / "models"
-    training = {"seed": 0, "data": data, "scratch": folder / "scratch"}
+    training = {"seed": 0, "data": data, "resume_dir": folder / "scratch"}
     teacher, guide = (networks / f"teacher/0/{name}.safetensors" for name in ("resnet8", "resnet14"))
     _stage("code", folder, out=folder / "code")
     _stage("check", folder, out=folder / "checked.txt")
@@ -76,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _stage("train_teacher", folder, network=path.stem, out=path, **training)
     _stage("guide", folder, seed=0, teachers=networks / "teacher/0", data=data, out=networks / "guide/0")
     guide = networks / "guide/0"
-    from_here = {"teacher": teacher, "guide": guide, **training}
+    from_here = {"dense": teacher, "guide": guide, **training}
     for key, method, keep in ((PRUNED, "ahsg_ht", 0.5), ("dense-1.0-0", "dense", 1.0)):
         out = networks / f"pruned/{key}.safetensors"
         _stage("prune", folder, method=method, keep_ratio=keep, compaction="scatter", out=out, **from_here)
@@ -122,11 +121,11 @@ def test_the_pruning_was_guided_by_features(folder: Path) -> None:
 def test_the_distilled_network_keeps_the_masks_it_got(folder: Path, distiller: str) -> None:
     pruned = checkpoint.load(folder / f"models/pruned/{PRUNED}.safetensors")
     distilled = checkpoint.load(folder / f"models/distilled/ahsg_ht-0.5-{distiller}-0.safetensors")
-    assert pruned.masks is not None
-    assert distilled.masks is not None
-    assert achieved(pruned.masks) == 0.5
-    for name, mask in pruned.masks.items():
-        assert torch.equal(mask, distilled.masks[name])
+    assert pruned.kept is not None
+    assert distilled.kept is not None
+    assert pruned.kept.share == 0.5
+    for name, mask in pruned.kept.filters.items():
+        assert torch.equal(mask, distilled.kept.filters[name])
         assert distilled.network.filters()[name][~mask].count_nonzero() == 0
     assert (pruned.notes["epochs"], distilled.notes["epochs"]) == (2, 3)
 
@@ -136,7 +135,7 @@ def test_both_compact_networks_compute_what_the_masked_one_does(folder: Path) ->
     masked = checkpoint.load(folder / "models/distilled/ahsg_ht-0.5-kd-0.safetensors").network
     for name in ("compact/ahsg_ht-0.5-kd-0", "coupled"):
         small = checkpoint.load(folder / f"models/{name}.safetensors")
-        assert small.masks is None
+        assert small.kept is None
         assert small.network.filters()["conv1"].shape[0] == 8
         with torch.no_grad():
             assert torch.allclose(masked(test), small.network(test), atol=1e-4)

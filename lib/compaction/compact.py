@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lib.masks.filters import Masks, check
+from lib.masks.kept import Kept, as_indices, check
 from lib.networks import build
 from lib.networks.description import Plan
 from lib.networks.network import Network
@@ -22,13 +22,13 @@ from lib.networks.network import Network
 Mode = Literal["scatter", "coupled"]
 
 
-def channel_plan(network: Network, masks: Masks, mode: Mode) -> Plan:
+def channel_plan(network: Network, kept: Kept, mode: Mode) -> Plan:
     """The channels that stay. Raises ValueError for masks that do not fit or a network that is compact already."""
-    check(network, masks)
+    check(network, kept)
     if network.architecture.plan is not None:
         msg = "the network is compact already; compact the masked network it was made from"
         raise ValueError(msg)
-    filters = {name: tuple(mask.nonzero().flatten().tolist()) for name, mask in masks.items()}
+    filters = {name: tuple(indices) for name, indices in as_indices(kept.filters).items()}
     needed: dict[str, set[int]] = {}
     for wire in network.wires:
         needed.setdefault(wire.writes, set()).update(filters[wire.conv])
@@ -43,9 +43,9 @@ def channel_plan(network: Network, masks: Masks, mode: Mode) -> Plan:
 
 
 @torch.no_grad()
-def compact(network: Network, masks: Masks, mode: Mode) -> Network:
+def compact(network: Network, kept: Kept, mode: Mode) -> Network:
     """The small network, in eval mode, on the masked network's device and in its precision."""
-    plan = channel_plan(network, masks, mode)
+    plan = channel_plan(network, kept, mode)
     small = build(replace(network.architecture, plan=plan)).to(network.conv(network.wires[0]).weight)
     target, source = small.state_dict(), network.state_dict()
     for name, tensor in target.items():
@@ -59,7 +59,7 @@ def _cut(network: Network, plan: Plan, name: str, tensor: Tensor) -> Tensor:
     for wire in network.wires:
         if module == wire.conv and tensor.dim() == 4:
             return tensor[list(plan.filters[wire.conv])][:, list(plan.spaces[wire.reads])]
-        if module in (wire.conv, wire.norm) and tensor.dim() == 1:
+        if module in (wire.conv, wire.batch_norm) and tensor.dim() == 1:
             return tensor[list(plan.filters[wire.conv])]
     if module == network.head and tensor.dim() == 2:
         return tensor[:, list(plan.spaces[network.head_reads])]

@@ -49,9 +49,9 @@ def folded(network: Network) -> nn.Module:
     copy.load_state_dict(network.state_dict())
     copy.eval()
     for wire in copy.wires:
-        fused = fuse_conv_bn_eval(copy.conv(wire), copy.norm(wire))
+        fused = fuse_conv_bn_eval(copy.conv(wire), copy.batch_norm(wire))
         _replace(copy, wire.conv, fused)
-        _replace(copy, wire.norm, nn.Identity())
+        _replace(copy, wire.batch_norm, nn.Identity())
     return copy
 
 

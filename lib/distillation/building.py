@@ -1,6 +1,6 @@
 """Named combinations of distillation terms -> what a student minimises."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -13,8 +13,8 @@ from lib.distillation.term import logits_only
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 from lib.params.section import read
-from lib.training.objective import Objective
-from lib.training.taps import Taps, Weighted
+from lib.training.objective import Objective, Recall
+from lib.training.taps import Tapped, Taps, Weighted
 
 
 def distilled(
@@ -24,30 +24,29 @@ def distilled(
     settings: Mapping[str, Any],
     label_smoothing: float,
     example: Tensor,
+    remember: Callable[[Tapped], Recall] | None = None,
 ) -> Objective:
     """The objective of a named combination of terms.
 
     weights: by term name; settings: the parameter sections of the terms; example: two or more normalised images (B, C, H, W),
-    to see the shapes. Raises ValueError for an unknown term or one that refuses these networks, and ParamsError for wrong
-    settings.
+    to see the shapes; remember: computes the teacher's outputs beforehand. Raises ValueError for an unknown term or one that
+    refuses these networks, and ParamsError for wrong settings.
     """
     modules = {name: plugins.find(terms, name) for name in weights}
     params = {name: read(settings, name, plugins.settings(module)) for name, module in modules.items()}
     taps = {n: (m.taps(params[n], student), _taps(n, m, params[n], teacher)) for n, m in modules.items()}
-    mine, theirs = (tuple(dict.fromkeys(tap for pair in taps.values() for tap in pair[side])) for side in (0, 1))
-    objective = Objective(student, label_smoothing, teacher, {}, (mine, theirs))
+    of_student, of_teacher = (tuple(dict.fromkeys(tap for pair in taps.values() for tap in pair[side])) for side in (0, 1))
+    tapped = Tapped(student, of_student), Tapped(teacher.eval().requires_grad_(requires_grad=False), of_teacher)
     training = student.training
     with torch.no_grad():
         student.eval()
-        assert objective.teacher is not None
-        seen = objective.student(example), objective.teacher(example)
+        seen = [network(example) for network in tapped]
     student.train(training)
     built = {}
     for name, module in modules.items():
         own = [outputs.only(some) for outputs, some in zip(seen, taps[name], strict=True)]
         built[name] = Weighted(weights[name], module.term(params[name], *own), taps[name])
-    objective.built = built
-    return objective
+    return Objective(tapped[0], label_smoothing, built, tapped[1], remember(tapped[1]) if remember else None)
 
 
 def _taps(name: str, module: ModuleType, params: object, teacher: Network | Ensemble) -> Taps:

@@ -1,19 +1,19 @@
 """The teacher's outputs for every training image, computed once: with augmentation off they never change."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from lib.images.batches import Batches
+from lib.training.objective import Recall
 from lib.training.taps import Outputs, Tapped
 
 BATCH = 250
 GIB = 2**30
 
 
-def remember(teacher: Tapped, train: Batches, precision: torch.autocast, gib: float) -> Callable[[Tensor], Outputs]:
+def remember(teacher: Tapped, train: Batches, precision: torch.autocast, gib: float) -> Recall:
     """A function from places in the training split, (B,), to the teacher's outputs there, held on the data's device.
 
     They are computed in order and in mini-batches of BATCH, so a resumed training remembers the same bits. gib: how much may
@@ -38,8 +38,8 @@ def remember(teacher: Tapped, train: Batches, precision: torch.autocast, gib: fl
     memory = dict(zip(names, kept, strict=True))
     logits = memory.pop("")
 
-    def recall(which: Tensor) -> Outputs:
-        places = which.to(logits.device)
+    def recall(indices: Tensor) -> Outputs:
+        places = indices.to(logits.device)
         return Outputs(logits[places], {name: values[places] for name, values in memory.items()})
 
     return recall

@@ -15,49 +15,47 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lib.atomic import replacing
-from lib.masks import weights as singly
 from lib.masks.filters import Masks
-from lib.masks.weights import Sparsity
+from lib.masks.kept import Kept, as_indices, check
 from lib.networks import build
 from lib.networks.description import Architecture, Plan
 from lib.networks.network import Network
 
 FORMAT = 1
-SPARSITY = "sparsity/"  # before the name of a layer: the mask of its single weights
+WEIGHTS = "sparsity/"  # before the name of a layer: the mask of its single weights
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with what is needed to use it. masks: None for a network that was never pruned or is compact.
+    """A network with what is needed to use it. kept: None for a network that was never pruned or is compact.
 
-    shape: (C, H, W) of the images; mean, std: per channel, of pixels in 0..1; notes: JSON values; sparsity: the masks of
-    single weights, where those were pruned.
+    shape: (C, H, W) of the images; mean, std: per channel, of pixels in 0..1; notes: JSON values.
     """
 
     network: Network
-    masks: Masks | None
+    kept: Kept | None
     shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     notes: Mapping[str, Any] = field(default_factory=dict)
-    sparsity: Sparsity | None = None
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically; the same network gives the same bytes."""
     network = checkpoint.network
-    masks = None if checkpoint.masks is None else {k: _indices(v) for k, v in checkpoint.masks.items()}
+    kept = checkpoint.kept
     header = {
         "format": FORMAT,
         "architecture": asdict(network.architecture),
-        "masks": masks,
+        "masks": None if kept is None else as_indices(kept.filters),
         "shape": checkpoint.shape,
         "mean": checkpoint.mean,
         "std": checkpoint.std,
         "notes": dict(checkpoint.notes),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    tensors |= {f"{SPARSITY}{name}": mask.cpu().contiguous() for name, mask in (checkpoint.sparsity or {}).items()}
+    if kept is not None:
+        tensors |= {f"{WEIGHTS}{name}": mask.cpu().contiguous() for name, mask in kept.weights.items()}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"header": json.dumps(header, sort_keys=True)})
 
@@ -70,17 +68,17 @@ def load(path: Path) -> Checkpoint:
     header, tensors = _read(path)
     architecture = _architecture(header["architecture"])
     network = build(architecture)
-    sparsity = {name.removeprefix(SPARSITY): tensors.pop(name) for name in list(tensors) if name.startswith(SPARSITY)}
-    if sparsity:
-        singly.check(network, sparsity)
+    weights = {name.removeprefix(WEIGHTS): tensors.pop(name) for name in list(tensors) if name.startswith(WEIGHTS)}
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         msg = f"{path}: the weights do not fit the network its header describes; make the file again ({error})"
         raise ValueError(msg) from error
-    masks = None if header["masks"] is None else _masks(network, header["masks"])
+    kept = None if header["masks"] is None else Kept(_masks(network, header["masks"]), weights)
+    if kept is not None:
+        check(network, kept)
     shape, mean, std = (tuple(header[key]) for key in ("shape", "mean", "std"))
-    return Checkpoint(network.eval(), masks, shape, mean, std, header["notes"], sparsity or None)
+    return Checkpoint(network.eval(), kept, shape, mean, std, header["notes"])
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -112,10 +110,6 @@ def _architecture(record: Mapping[str, Any]) -> Architecture:
     if plan is not None:
         plan = Plan(*({k: tuple(v) for k, v in plan[part].items()} for part in ("filters", "spaces")))
     return Architecture(record["name"], record["num_classes"], record["in_channels"], tuple(record["hidden"]), plan)
-
-
-def _indices(mask: torch.Tensor) -> list[int]:
-    return mask.nonzero().flatten().tolist()
 
 
 def _masks(network: Network, kept: Mapping[str, list[int]]) -> Masks:

@@ -14,7 +14,8 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from lib.formats.checkpoint import Checkpoint
-from lib.masks.filters import check, from_zeros
+from lib.masks.filters import from_zeros
+from lib.masks.kept import Kept, check
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.params.section import section
@@ -57,9 +58,9 @@ def read(path: Path, description: Description) -> Checkpoint:
     except RuntimeError as error:
         msg = f"the weights of {path} do not fit {description.network}: {error}\ncorrect `rename`, `hidden` or `network`"
         raise ValueError(msg) from error
-    masks = from_zeros(network)
-    check(network, masks)
-    return Checkpoint(network.eval(), masks, description.shape, description.mean, description.std, {"foreign": path.name})
+    kept = Kept(from_zeros(network))
+    check(network, kept)
+    return Checkpoint(network.eval(), kept, description.shape, description.mean, description.std, {"foreign": path.name})
 
 
 def _renamed(state: Mapping[str, Tensor], description: Description) -> dict[str, Tensor]:

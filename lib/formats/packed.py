@@ -82,7 +82,7 @@ class Packed(NamedTuple):
 
 def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
     """A compact (or dense) network as a container. Raises ValueError for masks, NaN, and other types than float32."""
-    if checkpoint.masks is not None:
+    if checkpoint.kept is not None:
         msg = "only a network without masks is packed; give the checkpoint of the compact stage"
         raise ValueError(msg)
     network, sizes = checkpoint.network, Sizes()

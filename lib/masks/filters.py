@@ -64,11 +64,6 @@ def check(network: Network, masks: Masks) -> None:
             raise ValueError(msg)
 
 
-def achieved(masks: Masks) -> float:
-    """Filters kept over filters there are, all layers together."""
-    return sum(int(mask.sum()) for mask in masks.values()) / sum(mask.numel() for mask in masks.values())
-
-
 def changed(before: Masks, after: Masks) -> int:
     """How many filters changed sides between two masks."""
     return sum(int((before[name] != mask).sum()) for name, mask in after.items())
@@ -87,7 +82,7 @@ class Holder:
         self.filters = network.filters()
         self.channels: dict[str, list[Tensor]] = {}
         for wire in network.wires:
-            norm = network.norm(wire)
+            norm = network.batch_norm(wire)
             found = [network.conv(wire).bias, norm.bias, norm.weight if scale else None]
             self.channels[wire.conv] = [parameter for parameter in found if parameter is not None]
 
@@ -123,9 +118,3 @@ def multiply_(parameters: list[Tensor], factors: list[Tensor], optimizer: torch.
                 along.append(factor)
     if buffers:
         torch._foreach_mul_(buffers, along)
-
-
-def apply_(network: Network, masks: Masks) -> None:
-    """Zero what the masks drop, once: the network then equals its compact form. Raises ValueError as `check` does."""
-    check(network, masks)
-    Holder(network).hold_(masks)

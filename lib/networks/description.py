@@ -20,7 +20,7 @@ class Wire:
     """
 
     conv: str
-    norm: str
+    batch_norm: str
     reads: str
     writes: str
     part: Part

@@ -31,15 +31,20 @@ class Network(nn.Module):
         sources = Counter([wire.writes for wire in self.wires] + [carry.target for carry in self.carries])
         return frozenset(space for space, count in sources.items() if count > 1)
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return next(self.parameters()).device
+
     def conv(self, wire: Wire) -> nn.Conv2d:
         """The convolution of a wire."""
         module = self.get_submodule(wire.conv)
         assert isinstance(module, nn.Conv2d)
         return module
 
-    def norm(self, wire: Wire) -> nn.BatchNorm2d:
+    def batch_norm(self, wire: Wire) -> nn.BatchNorm2d:
         """The batch norm of a wire."""
-        module = self.get_submodule(wire.norm)
+        module = self.get_submodule(wire.batch_norm)
         assert isinstance(module, nn.BatchNorm2d)
         return module
 

@@ -14,13 +14,14 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from lib.masks.filters import Holder, Masks, changed, full
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.keep_schedule import KeepSchedule, keep_at
-from lib.pruning.method import Common, Request
+from lib.pruning.method import Common, Method, Request
 from lib.pruning.revival import Damping, Revival
 from lib.pruning.selection import Goal
-from lib.training.hooks import Method, Moment
+from lib.training.hooks import Moment
 
 
 @section
@@ -110,14 +111,14 @@ def gradual(network: Network, params: Gradual, request: Request, score: Score, r
             holder.zero_weights_(masks)
 
     masks = {name: mask.to(holder.filters[name].device) for name, mask in full(network).items()}
-    made = pruning(Pruner(params, request.epochs, update, masks, choose), hold, masks=lambda: masks)
+    made = pruning(Pruner(params, request.epochs, update, masks, choose), hold, lambda: Kept(masks))
     return made if damping is None else replace(made, state={**made.state, **damping.state})
 
 
 Hold = Callable[[Masks, torch.optim.Optimizer | None], None]
 
 
-def pruning(pruner: Pruner, hold: Hold, masks: Callable[[], Masks], sparsity: Callable[[], Masks] | None = None) -> Method:
+def pruning(pruner: Pruner, hold: Hold, kept: Callable[[], Kept]) -> Method:
     """The hooks that drive a pruner. hold(masks, optimizer): zero what is dropped.
 
     Raises ValueError, before any training, where no curve of the schedule leads to a layer's keep ratio.
@@ -139,4 +140,4 @@ def pruning(pruner: Pruner, hold: Hold, masks: Callable[[], Masks], sparsity: Ca
         hold(pruner.masks, moment.optimizer)
         return {"mask_changes": float(moved)}
 
-    return Method(masks=masks, sparsity=sparsity, after_step=after_step, after_epoch=after_epoch, state=pruner.masks)
+    return Method(kept=kept, after_step=after_step, after_epoch=after_epoch, state=pruner.masks)

@@ -1,20 +1,23 @@
 """What a pruning method is: a frozen record of functions that the training loop calls.
 
 A method is one file in `lib/pruning/methods/` with a section of settings (Common, or a subclass of it) and one function
-`method(network, params, request) -> Method`. Only `masks` must be given; everything else has a neutral default.
+`method(network, params, request) -> Method`. Only `kept` must be given; everything else has a neutral default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
 from lib.images.batches import Sample
+from lib.masks.filters import Masks
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.layers import Layers
 from lib.pruning.selection import Selection
+from lib.training.hooks import Hooks
 
 
 @section
@@ -49,3 +52,18 @@ class Request:
     def selection(self, network: Network) -> Selection:
         """The rule that turns scores into masks."""
         return Selection(network, self.keep_ratio, coupled=self.coupled, layers=self.layers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Hooks):
+    """Hooks of the training, and what comes of it.
+
+    kept: what stays, asked for when training ends. remark: what the user should know of the outcome; empty for nothing.
+    """
+
+    kept: Callable[[], Kept]
+    remark: Callable[[], str] = lambda: ""
+
+    def masks(self) -> Masks:
+        """The filters that stay."""
+        return self.kept().filters

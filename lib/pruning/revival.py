@@ -56,12 +56,12 @@ class Damping:
     @torch.no_grad()
     def _measure(self, wire: Wire) -> tuple[Tensor, Tensor]:
         norm = self.network.conv(wire).weight.flatten(1).norm(dim=1)
-        running = self.network.norm(wire).running_var
+        running = self.network.batch_norm(wire).running_var
         assert running is not None
         return norm, running / norm.square().clamp_min(TINY)
 
     def _scaler(self, wire: Wire, weight: Tensor) -> Callable[[Tensor], Tensor]:
-        eps = self.network.norm(wire).eps
+        eps = self.network.batch_norm(wire).eps
 
         def scale(gradient: Tensor) -> Tensor:
             unit = self.variances[wire.conv]

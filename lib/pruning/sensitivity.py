@@ -17,7 +17,8 @@ import torch
 from lib.formats.checkpoint import Checkpoint, load
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset, Split
-from lib.masks.filters import Masks, achieved, apply_, full, kept_count, top_k
+from lib.masks.filters import Masks, full, kept_count, top_k
+from lib.masks.kept import Kept, apply_
 from lib.networks.description import Wire
 from lib.networks.network import Network
 from lib.progress import Bar
@@ -84,7 +85,7 @@ def pruned(network: Network, masks: Masks) -> Iterator[None]:
     """The network with its masked filters at zero inside the block, and as it was, bit for bit, after it."""
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     try:
-        apply_(network, masks)
+        apply_(network, Kept(masks))
         yield
     finally:
         network.load_state_dict(before)
@@ -110,8 +111,8 @@ def _check(source: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
     if checkpoint.network.architecture.plan is not None:
         msg = f"{source} is compact: its filters are gone already; {cure}"
         raise ValueError(msg)
-    if checkpoint.masks is not None and achieved(checkpoint.masks) < 1.0:
-        msg = f"{source} is pruned already, its masks keep {achieved(checkpoint.masks):.3f} of the filters; {cure}"
+    if checkpoint.kept is not None and checkpoint.kept.share < 1.0:
+        msg = f"{source} is pruned already, its masks keep {checkpoint.kept.share:.3f} of the filters; {cure}"
         raise ValueError(msg)
     wanted = (tuple(checkpoint.shape), checkpoint.network.architecture.num_classes)
     found = (tuple(dataset.shape), len(dataset.classes))

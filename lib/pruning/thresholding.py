@@ -11,13 +11,14 @@ import torch
 from pydantic import Field, PositiveInt
 
 from lib.masks.filters import Holder, Masks, changed
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import section
-from lib.pruning.method import Common, Request
+from lib.pruning.method import Common, Method, Request
 from lib.pruning.revival import Damping, Revival
 from lib.pruning.scores import norms
 from lib.pruning.selection import Selection
-from lib.training.hooks import Method, Moment
+from lib.training.hooks import Moment
 from lib.training.schedules import BatchSize
 from lib.training.sgd import Sgd
 
@@ -87,7 +88,7 @@ def thresholding(network: Network, params: Thresholding, request: Request, optim
             threshold(moment.optimizer if params.mask_momentum else None, measure=measure)
 
     return Method(
-        masks=threshold.choose,
+        kept=lambda: Kept(threshold.choose()),
         optimizer=optimizer,
         after_step=after_step,
         after_epoch=threshold.churn,

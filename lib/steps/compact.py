@@ -9,8 +9,7 @@ from lib.compaction.proof import verify
 from lib.formats.checkpoint import load, plan_text, save
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset
-from lib.masks.filters import achieved, apply_
-from lib.masks.weights import Zeros
+from lib.masks.kept import apply_
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
 
@@ -21,25 +20,24 @@ def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Pa
     Raises ValueError when the checkpoint holds no masks or the two networks are not equal; then nothing is written.
     """
     masked = load(source)
-    if masked.masks is None:
+    if masked.kept is None:
         msg = f"{source} holds no masks; give a checkpoint of the prune or distill stage"
         raise ValueError(msg)
     device = prepare(compute)
-    apply_(masked.network, masked.masks)
-    Zeros(masked.network).hold_(masked.sparsity or {})
+    apply_(masked.network, masked.kept)
     network = masked.network.to(device)
     split = dataset.splits["test"]
     still = Augmentation(flip=False, crop_padding=0)
     test = Batches(split.images, split.labels, masked.mean, masked.std, still, device)
-    small = compact(network, masked.masks, mode)
+    small = compact(network, masked.kept, mode)
     difference = verify(network, small, [images for images, _ in test.plain(500)])
     notes = {
         **masked.notes,
         "compaction": mode,
-        "keep_ratio_achieved": achieved(masked.sparsity or masked.masks),
+        "keep_ratio_achieved": masked.kept.share,
         "max_abs_logit_difference": difference.float32,
         "max_abs_logit_difference_float64": difference.float64,
         "masked_top1": evaluate(network, test).top1,
     }
-    save(out, replace(masked, network=small, masks=None, sparsity=None, notes=notes))
+    save(out, replace(masked, network=small, kept=None, notes=notes))
     write_text(out.with_suffix(".json"), plan_text(small))

@@ -1,6 +1,7 @@
 """Training a pruned network with a named distiller, its masks held."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,14 +12,14 @@ from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.memory import remember
 from lib.formats.checkpoint import load, save
-from lib.masks.filters import apply_
-from lib.masks.weights import Zeros
+from lib.masks.kept import apply_
 from lib.params.section import read, section
 from lib.pruning.held import held
 from lib.training.device import autocast
 from lib.training.loop import Training
 from lib.training.objective import Objective
 from lib.training.run import Run, Setting, train, write_log
+from lib.training.taps import Tapped
 
 Room: Any = Annotated[float, Field(gt=0.0)] | None
 
@@ -44,27 +45,28 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     room: float | None = read(document, "distill.cache_gib", Room)
     start = load(pruned)
     student = start.network.to(setting.device)
-    if start.masks is None:
+    if start.kept is None:
         msg = f"{pruned} holds no masks; give the checkpoint that the prune stage wrote"
         raise ValueError(msg)
-    objective, terms = Objective(student, training.label_smoothing), document["distill"]["terms"]
+    objective, terms = Objective(Tapped(student), training.label_smoothing), document["distill"]["terms"]
     if distiller.terms or distiller.share_classifier:
         teacher = teachers.load(guide, setting)
         if distiller.share_classifier:
             share_classifier_(student, teacher)
-        objective = distilled(student, teacher, distiller.terms, terms, training.label_smoothing, setting.example())
-        if room is not None and objective.teacher is not None and distiller.terms:
+        kept_outputs = None
+        if room is not None and distiller.terms:
             images, precision = setting.batches("train", setting.augmentation), autocast(setting.compute, setting.device)
-            objective.memory = remember(objective.teacher, images, precision, room)
-    method = held(student, start.masks, start.sparsity)
+            kept_outputs = partial(remember, train=images, precision=precision, gib=room)
+        example, smoothing = setting.example(), training.label_smoothing
+        objective = distilled(student, teacher, distiller.terms, terms, smoothing, example, kept_outputs)
+    hooks = held(student, start.kept)
     label = f"{pruned.stem} {name}"
     decides = {"distiller": distiller, "terms": terms, "room": room}
-    rows = train(Run(label, student, method, objective, training, training.epochs, decides), setting)
-    apply_(student, start.masks)
-    Zeros(student).hold_(start.sparsity or {})
+    rows = train(Run(label, student, hooks, objective, training, training.epochs, decides), setting)
+    apply_(student, start.kept)
     notes = {
         "epochs": start.notes["epochs"] + training.epochs,
         "validation_top1": rows[-1]["validation_top1"],
     }
-    save(out, setting.checkpoint(student, start.masks, notes, start.sparsity))
+    save(out, setting.checkpoint(student, start.kept, notes))
     write_log(out.with_suffix(".csv"), rows)

@@ -14,7 +14,7 @@ from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.codes import Coder
 from lib.formats.packed import SUFFIX, Sizes, pack
 from lib.images.batches import STILL
-from lib.masks.filters import full
+from lib.masks.kept import Kept, everything
 from lib.masks.weights import weights
 from lib.networks import build
 from lib.networks.network import Network
@@ -26,6 +26,7 @@ from lib.training.evaluation import evaluate
 from lib.training.loop import Training
 from lib.training.objective import Objective
 from lib.training.run import Run, Setting, train
+from lib.training.taps import Tapped
 
 DIGITS = 6  # decimals kept
 MEASURED = ("validation_top1", "masked_top1", "max_abs_logit_difference", "max_abs_logit_difference_float64")
@@ -119,7 +120,7 @@ def report(network: Network, sizes: Sizes) -> dict[str, float]:
 
 def _fitting(setting: Setting, checkpoint: Checkpoint, source: Path) -> Setting:
     """The setting with images as the network knows them; one from elsewhere has a normalisation of its own."""
-    if checkpoint.masks is not None:
+    if checkpoint.kept is not None:
         msg = f"{source} holds masks; give the checkpoint that the compact stage wrote"
         raise ValueError(msg)
     if checkpoint.shape != setting.dataset.shape:
@@ -134,8 +135,9 @@ def _tune(
 ) -> None:
     """Train what is shared, and the rest with its zeros held. Raises ValueError where weights that share a value parted."""
     zeros = {name: weight != 0 for name, weight in weights(network).items() if name not in labels}
-    method, objective = held(network, full(network), zeros), Objective(network, training.label_smoothing)
-    train(Run(label, network, method, objective, training, training.epochs, {"encode": decides}), setting)
+    hooks = held(network, Kept(everything(network).filters, zeros))
+    objective = Objective(Tapped(network), training.label_smoothing)
+    train(Run(label, network, hooks, objective, training, training.epochs, {"encode": decides}), setting)
     parted = [name for name, own in labels.items() if len(weights(network)[name].unique()) > len(own.unique())]
     if parted:
         msg = f"weights that share a value were moved apart in {', '.join(parted)}; a bug, tell it with your torch version"

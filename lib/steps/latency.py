@@ -8,7 +8,7 @@ from typing import Any
 from lib.atomic import write_text
 from lib.cost.latency import LatencySettings, machine, time_in_turns
 from lib.formats.checkpoint import load
-from lib.masks.filters import apply_
+from lib.masks.kept import apply_
 from lib.params.suite import Suite
 from lib.training.device import Compute, prepare
 
@@ -23,8 +23,8 @@ def clock(suite: Suite, masked: Path, compact: Path, params: LatencySettings, co
     timed: dict[tuple[int, ...], dict[str, Any]] = {}
     for cell in suite.timed:
         pruned, small = (load(folder / f"{cell.key}.safetensors") for folder in (masked, compact))
-        if pruned.masks is not None:
-            apply_(pruned.network, pruned.masks)
+        if pruned.kept is not None:
+            apply_(pruned.network, pruned.kept)
         widths = tuple(size for tensor in small.network.state_dict().values() for size in tensor.shape)
         if widths not in timed:
             timings = time_in_turns({"masked": pruned.network, "compact": small.network}, small.shape, params, device)

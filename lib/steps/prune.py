@@ -10,17 +10,17 @@ from lib import plugins
 from lib.distillation import teachers
 from lib.distillation.building import distilled
 from lib.formats.checkpoint import load, save
-from lib.masks.filters import apply_, check
-from lib.masks.weights import Zeros
+from lib.masks.kept import apply_
 from lib.networks import build
 from lib.params.section import read
 from lib.pruning import methods
 from lib.pruning.layers import Layers
-from lib.pruning.method import Common, Request
+from lib.pruning.method import Common, Method, Request
 from lib.randomness import stream
 from lib.training.loop import Training
 from lib.training.objective import Objective
 from lib.training.run import Run, Setting, train, write_log
+from lib.training.taps import Tapped
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path,
         shape=setting.dataset.shape,
         sample=setting.sample(cell.method),
     )
-    method = module.method(network, params, request)
-    objective = Objective(network, training.label_smoothing)
+    method: Method = module.method(network, params, request)
+    objective = Objective(Tapped(network), training.label_smoothing)
     if params.guide:
         model = teachers.load(guide, setting)
         terms = document["distill"]["terms"]
@@ -65,11 +65,8 @@ def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path,
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
     decides = {"cell": cell, "params": params, "layers": request.layers, "terms": document["distill"]["terms"]}
     rows = train(Run(label, network, method, objective, training, epochs, decides), setting)
-    masks = {name: mask.cpu() for name, mask in method.masks().items()}
-    check(network, masks)
-    apply_(network, masks)
-    sparsity = method.sparsity() if method.sparsity else None
-    Zeros(network).hold_(sparsity or {})
-    save(out, setting.checkpoint(network, masks, {"epochs": seen + epochs}, sparsity))
+    kept = method.kept().to("cpu")
+    apply_(network, kept)
+    save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs}))
     write_log(out.with_suffix(".csv"), rows)
     return str(method.remark())

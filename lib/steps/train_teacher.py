@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from lib.formats.checkpoint import save
-from lib.masks.filters import full
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.params.section import read
 from lib.randomness import stream
-from lib.training.hooks import Method
+from lib.training.hooks import Hooks
 from lib.training.loop import Training
 from lib.training.objective import Objective
 from lib.training.run import Run, Setting, train, write_log
+from lib.training.taps import Tapped
 
 
 def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -> None:
@@ -22,9 +22,8 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -
     classes, channels = len(setting.dataset.classes), setting.dataset.shape[0]
     network = build(Architecture(name, classes, channels), stream(setting.seed, "initialisation", name))
     network.to(setting.device)
-    everything = Method(masks=lambda: full(network))
-    objective = Objective(network, training.label_smoothing)
-    run = Run(f"teacher {name} seed {setting.seed}", network, everything, objective, training, training.epochs, {})
+    objective = Objective(Tapped(network), training.label_smoothing)
+    run = Run(f"teacher {name} seed {setting.seed}", network, Hooks(), objective, training, training.epochs, {})
     rows = train(run, setting)
     save(
         out,

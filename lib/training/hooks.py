@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from lib.masks.filters import Masks
-from lib.masks.weights import Sparsity
 from lib.training.schedules import BatchSize
 from lib.training.sgd import Sgd, sgd
 
@@ -21,19 +19,16 @@ class Moment:
     optimizer: torch.optim.Optimizer
 
 
-@dataclass(frozen=True)
-class Method:
-    """The hooks of a method.
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What happens in a training besides its steps; everything has a neutral default.
 
-    masks: the final masks, asked for when training ends. sparsity: the final masks of single weights, for a method that
-    prunes those. optimizer: builds it for the parameters. parameters: extra ones to train. after_step: called after every
-    optimizer step. after_epoch: called after an epoch, before its validation; returns numbers for the log. penalty: a scalar
-    to add to the loss. batches: mini-batch sizes of the method's own, instead of the training's. state: tensors that a
-    resumed training must find again, changed in place. remark: what the user should know of the outcome; empty for nothing.
+    optimizer: builds it for the parameters. parameters: extra ones to train. after_step: called after every optimizer step.
+    after_epoch: called after an epoch, before its validation; returns numbers for the log. penalty: a scalar to add to the
+    loss. batches: mini-batch sizes instead of the training's. state: tensors that a resumed training must find again, changed
+    in place.
     """
 
-    masks: Callable[[], Masks]
-    sparsity: Callable[[], Sparsity] | None = None
     optimizer: Callable[[list[nn.Parameter], Sgd], torch.optim.Optimizer] = sgd
     parameters: tuple[nn.Parameter, ...] = ()
     after_step: Callable[[Moment], None] = lambda _: None
@@ -41,4 +36,3 @@ class Method:
     penalty: Callable[[], Tensor] | None = None
     batches: BatchSize | None = None
     state: Mapping[str, Tensor] = field(default_factory=dict)
-    remark: Callable[[], str] = lambda: ""

@@ -15,7 +15,7 @@ from lib.progress import Bar
 from lib.randomness import number, stream
 from lib.training.device import Compute, autocast
 from lib.training.evaluation import evaluate
-from lib.training.hooks import Method, Moment
+from lib.training.hooks import Hooks, Moment
 from lib.training.objective import Objective
 from lib.training.resume import Unfinished
 from lib.training.schedules import BatchSize, LearningRate, batch_sizes, factor
@@ -41,7 +41,7 @@ class Fit:
     """Everything one training needs. epochs: its length (a training from scratch is longer than settings say)."""
 
     network: Network
-    method: Method
+    hooks: Hooks
     objective: Objective
     train: Batches
     validation: Batches
@@ -56,8 +56,8 @@ class Fit:
         return autocast(self.compute, self.train.device)
 
     def sizes(self, epoch: int) -> list[int]:
-        """The mini-batch sizes of an epoch: the method's own schedule where it has one."""
-        return batch_sizes(self.method.batches or self.settings.batches, len(self.train), epoch)
+        """The mini-batch sizes of an epoch: the hooks' own schedule where they have one."""
+        return batch_sizes(self.hooks.batches or self.settings.batches, len(self.train), epoch)
 
     def schedules(self) -> list[list[int]]:
         """The mini-batch sizes of all epochs."""
@@ -69,8 +69,8 @@ def fit(task: Fit, unfinished: Unfinished, progress: Callable[[int, int], Bar]) 
 
     progress(total steps, steps done) makes the bar. Raises ValueError when the loss is not finite.
     """
-    parameters = [*task.network.parameters(), *task.objective.parameters, *task.method.parameters]
-    optimizer = task.method.optimizer(parameters, task.settings)
+    parameters = [*task.network.parameters(), *task.objective.parameters, *task.hooks.parameters]
+    optimizer = task.hooks.optimizer(parameters, task.settings)
     rows = _restore(task, optimizer, unfinished.load())
     sizes = task.schedules()
     done = sum(len(epoch) for epoch in sizes[: len(rows)])
@@ -80,7 +80,7 @@ def fit(task: Fit, unfinished: Unfinished, progress: Callable[[int, int], Bar]) 
             torch.manual_seed(number(task.seed, "dropout", epoch))
             row = _epoch(task, optimizer, epoch, sizes, bar)
         last = Moment(epoch, sum(map(len, sizes[: epoch + 1])) - 1, optimizer)
-        rows.append(row | dict(task.method.after_epoch(last)) | _validation(task, epoch))
+        rows.append(row | dict(task.hooks.after_epoch(last)) | _validation(task, epoch))
         bar.set_postfix_str(_summary(rows[-1]))
         unfinished.save(_state(task, optimizer, rows))
     return rows
@@ -90,20 +90,20 @@ def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[
     task.network.train()
     step = sum(len(before) for before in sizes[:epoch])
     tally = Tally()
-    for index, (which, images, labels) in enumerate(_images(task, epoch, sizes[epoch])):
+    for index, (indices, images, labels) in enumerate(_images(task, epoch, sizes[epoch])):
         rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes[epoch]), task.epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
         with task.precision:
-            losses = task.objective(images, labels, which)
+            losses = task.objective(images, labels, indices)
             parts, total = dict(losses.parts), losses.total
-            if task.method.penalty is not None:
-                parts["penalty"] = task.method.penalty()
+            if task.hooks.penalty is not None:
+                parts["penalty"] = task.hooks.penalty()
                 total = total + parts["penalty"]
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        task.method.after_step(Moment(epoch, step + index, optimizer))
+        task.hooks.after_step(Moment(epoch, step + index, optimizer))
         tally.add(total, parts, losses.logits, labels)
         if (index + 1) % CHECK_EVERY == 0 or index + 1 == len(sizes[epoch]):
             tally.check(step + index, rate)
@@ -129,12 +129,12 @@ def _summary(row: LogRow) -> str:
 
 
 def _state(task: Fit, optimizer: torch.optim.Optimizer, rows: list[LogRow]) -> dict[str, Any]:
-    extra = [*task.objective.parameters, *task.method.parameters]
+    extra = [*task.objective.parameters, *task.hooks.parameters]
     return {
         "network": task.network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "extra": [parameter.detach() for parameter in extra],
-        "method": dict(task.method.state),
+        "hooks": dict(task.hooks.state),
         "rows": rows,
     }
 
@@ -145,9 +145,9 @@ def _restore(task: Fit, optimizer: torch.optim.Optimizer, state: dict[str, Any] 
         return []
     task.network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
-    for parameter, value in zip([*task.objective.parameters, *task.method.parameters], state["extra"], strict=True):
+    for parameter, value in zip([*task.objective.parameters, *task.hooks.parameters], state["extra"], strict=True):
         parameter.copy_(value)
-    for name, tensor in task.method.state.items():
-        tensor.copy_(state["method"][name])
+    for name, tensor in task.hooks.state.items():
+        tensor.copy_(state["hooks"][name])
     rows: list[LogRow] = state["rows"]
     return rows

@@ -16,14 +16,13 @@ from lib.formats.checkpoint import Checkpoint
 from lib.images.batches import STILL, Augmentation, Batches, Sample
 from lib.images.dataset import Dataset
 from lib.images.dataset import load as load_dataset
-from lib.masks.filters import Masks
-from lib.masks.weights import Sparsity
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import read
 from lib.progress import steps
 from lib.randomness import stream
 from lib.training.device import Compute, device_name, prepare
-from lib.training.hooks import Method
+from lib.training.hooks import Hooks
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
 from lib.training.resume import claimed, identity
@@ -62,13 +61,11 @@ class Setting:
 
         return sample
 
-    def checkpoint(
-        self, network: Network, masks: Masks | None, notes: Mapping[str, Any], sparsity: Sparsity | None = None
-    ) -> Checkpoint:
+    def checkpoint(self, network: Network, kept: Kept | None, notes: Mapping[str, Any]) -> Checkpoint:
         """A trained network as a checkpoint that knows its data and what it was trained on."""
         trained_on = {**asdict(self.compute), "device": device_name(self.device), "torch": torch.__version__}
         data = self.dataset
-        return Checkpoint(network, masks, data.shape, data.mean, data.std, {**notes, "trained_on": trained_on}, sparsity)
+        return Checkpoint(network, kept, data.shape, data.mean, data.std, {**notes, "trained_on": trained_on})
 
 
 def setting(document: Mapping[str, Any], data: Path, seed: int, resume_dir: Path) -> Setting:
@@ -84,7 +81,7 @@ class Run:
 
     label: str
     network: Network
-    method: Method
+    hooks: Hooks
     objective: Objective
     training: Training
     epochs: int
@@ -103,7 +100,7 @@ def train(run: Run, setting: Setting) -> list[LogRow]:
     )
     task = Fit(
         run.network,
-        run.method,
+        run.hooks,
         run.objective,
         setting.batches("train", setting.augmentation),
         setting.batches("validation", STILL),

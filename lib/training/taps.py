@@ -55,7 +55,7 @@ class Weighted:
 class Tapped:
     """A network together with forward hooks that note what passes its taps."""
 
-    def __init__(self, network: Network | Ensemble, taps: Taps) -> None:
+    def __init__(self, network: Network | Ensemble, taps: Taps = ()) -> None:
         """Raises ValueError for a tap that is neither one of the network's nor the name of a module of it."""
         named = {} if isinstance(network, Ensemble) else network.taps
         modules = {name for name, _ in network.named_modules() if name}

@@ -8,7 +8,8 @@ from lib.compaction.proof import verify
 from lib.cost.macs import count
 from lib.formats import checkpoint
 from lib.formats.checkpoint import Checkpoint
-from lib.masks.filters import apply_, full
+from lib.masks.filters import full
+from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
@@ -18,7 +19,7 @@ from tests.networks_for_tests import ALL, images, lived_in, random_masks, side
 def masked(name: str, seed: int = 0) -> tuple[Network, dict[str, torch.Tensor]]:
     network = lived_in(name, seed).double()
     masks = random_masks(network, seed)
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     return network, masks
 
 
@@ -29,7 +30,7 @@ def masked(name: str, seed: int = 0) -> tuple[Network, dict[str, torch.Tensor]]:
 )
 def test_compact_equals_masked_for_random_masks_and_random_statistics(name: str, seed: int, mode: Mode) -> None:
     network, masks = masked(name, seed)
-    small = compact(network, masks, mode)
+    small = compact(network, Kept(masks), mode)
     batch = images(network, 2, dtype=torch.float64)
     with torch.no_grad():
         expected, got = network(batch), small(batch)
@@ -43,9 +44,9 @@ def test_compact_equals_masked_for_random_masks_and_random_statistics(name: str,
 def test_coupled_is_never_larger_than_scatter_and_smaller_with_shared_masks(name: str) -> None:
     network = lived_in(name).double()
     masks = Selection(network, 0.5, coupled=True).choose(uniform(network.filters(), torch.Generator().manual_seed(0)))
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     shape = (3, side(name), side(name))
-    scatter, coupled = (count(compact(network, masks, mode), shape) for mode in ("scatter", "coupled"))
+    scatter, coupled = (count(compact(network, Kept(masks), mode), shape) for mode in ("scatter", "coupled"))
     if name.startswith("vgg"):
         assert scatter == coupled  # no streams to shrink
     else:
@@ -55,8 +56,8 @@ def test_coupled_is_never_larger_than_scatter_and_smaller_with_shared_masks(name
 
 def test_scatter_keeps_streams_whole_and_coupled_keeps_what_is_carried() -> None:
     network, masks = masked("resnet20")
-    assert channel_plan(network, masks, "scatter").spaces["layer2"] == tuple(range(32))
-    spaces = channel_plan(network, masks, "coupled").spaces
+    assert channel_plan(network, Kept(masks), "scatter").spaces["layer2"] == tuple(range(32))
+    spaces = channel_plan(network, Kept(masks), "coupled").spaces
     assert set(spaces["layer1"]) <= set(spaces["layer2"])
     assert set(spaces["layer2"]) <= set(spaces["layer3"])
 
@@ -65,7 +66,7 @@ def test_scatter_keeps_streams_whole_and_coupled_keeps_what_is_carried() -> None
 @pytest.mark.parametrize("name", ["resnet14", "vgg11"])
 def test_keeping_everything_is_the_identity(name: str, mode: Mode) -> None:
     network = lived_in(name).double()
-    small = compact(network, full(network), mode)
+    small = compact(network, Kept(full(network)), mode)
     for (key, tensor), same in zip(network.state_dict().items(), small.state_dict().values(), strict=True):
         assert torch.equal(tensor, same), key
 
@@ -73,7 +74,7 @@ def test_keeping_everything_is_the_identity(name: str, mode: Mode) -> None:
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 def test_compact_network_can_be_trained_on(mode: Mode) -> None:
     network, masks = masked("resnet8")
-    small = compact(network, masks, mode).train()
+    small = compact(network, Kept(masks), mode).train()
     small(images(network, 4, dtype=torch.float64)).sum().backward()
     assert all(parameter.grad is not None for parameter in small.parameters())
 
@@ -82,7 +83,7 @@ def test_compact_network_can_be_trained_on(mode: Mode) -> None:
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 def test_compact_network_survives_its_file(name: str, mode: Mode, tmp_path: Path) -> None:
     network, masks = masked(name)
-    small = compact(network.float(), masks, mode)
+    small = compact(network.float(), Kept(masks), mode)
     shape = (3, side(name), side(name))
     checkpoint.save(tmp_path / "small.safetensors", Checkpoint(small, None, shape, (0.5,) * 3, (0.2,) * 3))
     again = checkpoint.load(tmp_path / "small.safetensors").network
@@ -92,7 +93,7 @@ def test_compact_network_survives_its_file(name: str, mode: Mode, tmp_path: Path
 
 def test_verify_passes_equal_networks_and_says_how_equal() -> None:
     network, masks = masked("resnet8")
-    small = compact(network.float(), masks, "scatter")
+    small = compact(network.float(), Kept(masks), "scatter")
     found = verify(network, small, [images(network, 8)])
     assert found.images == 8
     assert found.changed_predictions == 0
@@ -102,7 +103,7 @@ def test_verify_passes_equal_networks_and_says_how_equal() -> None:
 @pytest.mark.parametrize("value", [1e-3, float("nan")])
 def test_verify_refuses_a_network_that_is_not_equal(value: float) -> None:
     network, masks = masked("resnet8")
-    small = compact(network.float(), masks, "scatter")
+    small = compact(network.float(), Kept(masks), "scatter")
     with torch.no_grad():
         small.get_parameter("classifier.bias")[0] += value
     with pytest.raises(ValueError, match="the compact network is not equal to the masked one"):
@@ -111,7 +112,7 @@ def test_verify_refuses_a_network_that_is_not_equal(value: float) -> None:
 
 def test_verify_refuses_logits_that_are_not_numbers_in_any_batch() -> None:
     network, masks = masked("resnet8")
-    small = compact(network.float(), masks, "scatter")
+    small = compact(network.float(), Kept(masks), "scatter")
     good = images(network, 2)
     with pytest.raises(ValueError, match="inf in float32"):
         verify(network, small, [good, good * float("nan")])  # both networks answer NaN: not a proof of equality
@@ -119,13 +120,13 @@ def test_verify_refuses_logits_that_are_not_numbers_in_any_batch() -> None:
 
 def test_verify_refuses_when_masks_were_not_applied() -> None:
     network = lived_in("resnet8").float()
-    small = compact(network, random_masks(network), "scatter")
+    small = compact(network, Kept(random_masks(network)), "scatter")
     with pytest.raises(ValueError, match="not equal"):
         verify(network, small, [images(network, 2)])
 
 
 def test_compact_network_is_not_compacted_again() -> None:
     network, masks = masked("resnet8")
-    small = compact(network, masks, "scatter")
+    small = compact(network, Kept(masks), "scatter")
     with pytest.raises(ValueError, match="compact already"):
-        compact(small, full(small), "scatter")
+        compact(small, Kept(full(small)), "scatter")

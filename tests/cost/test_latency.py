@@ -14,7 +14,7 @@ from torch import nn
 from lib.compaction.compact import compact
 from lib.cost import latency
 from lib.cost.latency import LatencySettings, folded, machine, time_in_turns
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.networks.network import Network
@@ -41,8 +41,8 @@ def _network(name: str, kind: str) -> Network:
     if kind == "dense":
         return network
     masks = Selection(network, 0.5, coupled=True).choose(uniform(network.filters(), generator))
-    apply_(network, masks)
-    return network if kind == "masked" else compact(network, masks, kind)  # type: ignore[arg-type]
+    apply_(network, Kept(masks))
+    return network if kind == "masked" else compact(network, Kept(masks), kind)  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from torch import nn
 from lib.compaction.compact import compact
 from lib.cost.macs import Cost, count, fractional_macs
 from lib.masks.filters import full, kept_count
+from lib.masks.kept import Kept
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.networks.network import Network
@@ -83,7 +84,7 @@ def test_fractional_macs_of_a_chain_shrink_with_inputs_and_outputs() -> None:
 def test_compact_networks_are_counted_from_their_integer_widths(name: str, shape: tuple[int, int, int]) -> None:
     network = _network(name)
     masks = {key: torch.arange(len(mask)) < kept_count(len(mask), 0.7) for key, mask in full(network).items()}
-    dense, small = count(network, shape), count(compact(network, masks, "scatter"), shape)
+    dense, small = count(network, shape), count(compact(network, Kept(masks), "scatter"), shape)
     streams = network.streams
     for wire in network.wires:
         reads = network.widths[wire.reads]

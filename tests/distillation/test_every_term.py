@@ -11,7 +11,7 @@ from lib import plugins
 from lib.compaction.compact import compact
 from lib.distillation import terms
 from lib.distillation.building import distilled
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.training.objective import Objective
 from tests.networks_for_tests import images, lived_in, random_masks, side
@@ -111,9 +111,9 @@ def test_a_student_that_is_its_teacher_has_no_loss(name: str) -> None:
 def test_masked_and_compact_students_have_the_same_loss(name: str) -> None:
     student, guide = lived_in("resnet8", 0).double(), lived_in("resnet20", 1).double()
     masks = random_masks(student)
-    apply_(student, masks)
+    apply_(student, Kept(masks))
     values = []
-    for network in (student, compact(student, masks, "scatter")):
+    for network in (student, compact(student, Kept(masks), "scatter")):
         made = distilled(network, guide, {name: 1.0}, SETTINGS, 0.0, torch.zeros(2, 3, 8, 8, dtype=torch.float64))
         with torch.no_grad():
             values.append(float(made(images(network, 6, dtype=torch.float64), torch.arange(6)).parts[name]))

@@ -1,5 +1,7 @@
 """A teacher's remembered outputs are those that it gives, of the right images, and only of images that stay the same."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from lib.params.section import ParamsError
 from lib.randomness import stream
 from lib.steps.document import check
 from lib.training.device import Compute, autocast
-from lib.training.objective import Objective
+from lib.training.objective import Objective, Recall
+from lib.training.taps import Tapped
 from tests import interrupted, tiny
 from tests.networks_for_tests import lived_in
 
@@ -29,20 +32,20 @@ def batches(*, flip: bool = False, crop_padding: int = 0) -> Batches:
     return Batches(images, torch.arange(COUNT) % 10, (0.5,) * 3, (0.2,) * 3, Augmentation(flip, crop_padding), CPU)
 
 
-def objective() -> Objective:
+def objective(remember: Callable[[Tapped], Recall] | None = None) -> Objective:
     student, teacher = lived_in("resnet8", 0), lived_in("resnet20", 1)
-    return distilled(student, teacher, dict.fromkeys(TERMS, 1.0), TERMS, 0.0, torch.zeros(2, 3, 8, 8))
+    return distilled(student, teacher, dict.fromkeys(TERMS, 1.0), TERMS, 0.0, torch.zeros(2, 3, 8, 8), remember)
 
 
 def test_remembered_losses_are_the_computed_ones_and_the_teacher_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "BATCH", 5)  # so that the last one is smaller
-    data, computed, recalled = batches(), objective(), objective()
+    data, computed = batches(), objective()
+    recalled = objective(partial(remember, train=data, precision=PRECISION, gib=1.0))
     assert recalled.teacher is not None
-    recalled.memory = remember(recalled.teacher, data, PRECISION, 1.0)
     recalled.teacher.network.register_forward_pre_hook(lambda *_: pytest.fail("the teacher ran"))
-    for which, images, labels in data.numbered([8, 15], stream(0, "order")):
-        assert sorted(which.tolist()) != which.tolist()
-        expected, found = computed(images, labels), recalled(images, labels, which)
+    for indices, images, labels in data.numbered([8, 15], stream(0, "order")):
+        assert sorted(indices.tolist()) != indices.tolist()
+        expected, found = computed(images, labels), recalled(images, labels, indices)
         for name, loss in expected.parts.items():
             assert torch.allclose(found.parts[name], loss, rtol=1e-4)
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint, load, plan_text, save
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.pruning.scores import uniform
@@ -33,10 +33,10 @@ def _checkpoint(kind: str) -> Checkpoint:
     if kind in ("dense", "hidden"):
         return Checkpoint(network, None, SHAPE, MEAN, STD, notes)
     masks = Selection(network, 0.5, coupled=True).choose(uniform(network.filters(), stream(0, "masks")))
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     if kind == "masked":
-        return Checkpoint(network, masks, SHAPE, MEAN, STD, notes)
-    return Checkpoint(compact(network, masks, kind), None, SHAPE, MEAN, STD, notes)  # type: ignore[arg-type]
+        return Checkpoint(network, Kept(masks), SHAPE, MEAN, STD, notes)
+    return Checkpoint(compact(network, Kept(masks), kind), None, SHAPE, MEAN, STD, notes)  # type: ignore[arg-type]
 
 
 def _saved(folder: Path, kind: str = "masked") -> Path:
@@ -52,16 +52,15 @@ def _header(path: Path) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_saved_comes_back(tmp_path: Path, kind: str) -> None:
     saved, found = _checkpoint(kind), load(_saved(tmp_path, kind))
-    assert replace(found, network=saved.network, masks=None) == replace(saved, masks=None)
+    assert replace(found, network=saved.network, kept=None) == replace(saved, kept=None)
     assert found.network.architecture == saved.network.architecture
     assert not found.network.training
     state = saved.network.state_dict()
     assert state.keys() == found.network.state_dict().keys()
     assert all(torch.equal(state[name], value) for name, value in found.network.state_dict().items())
-    assert (found.masks is None) == (saved.masks is None)
-    for name, mask in (saved.masks or {}).items():
-        assert found.masks is not None
-        assert torch.equal(mask, found.masks[name])
+    assert (found.kept is None) == (saved.kept is None)
+    if saved.kept is not None and found.kept is not None:
+        assert all(torch.equal(mask, found.kept.filters[name]) for name, mask in saved.kept.filters.items())
     images = torch.randn(2, *SHAPE, generator=stream(0, "images"))
     assert torch.equal(saved.network(images), found.network(images))
 

@@ -9,7 +9,7 @@ import torch
 from lib.compaction.compact import compact
 from lib.cost.macs import count
 from lib.formats.foreign import Description, read
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.params.section import parse
@@ -35,7 +35,7 @@ def foreign_name(name: str) -> str:
 
 def foreign_file(path: Path, **changes: Any) -> tuple[Path, Any]:
     network = build(Architecture("resnet20", 10, 3, (20,)), torch.Generator().manual_seed(0)).eval()
-    apply_(network, random_masks(network))
+    apply_(network, Kept(random_masks(network)))
     state = {foreign_name(name): tensor for name, tensor in network.state_dict().items()}
     torch.save({"epoch": 3, "state_dict": state | changes}, path)
     return path, network
@@ -46,9 +46,9 @@ def test_foreign_names_are_mapped_and_masks_are_read_from_zeros(tmp_path: Path) 
     found = read(path, DESCRIPTION)
     batch = torch.randn(2, 3, 32, 32)
     assert torch.equal(found.network(batch), original(batch))
-    assert found.masks is not None
+    assert found.kept is not None
     expected = random_masks(original)
-    assert all(torch.equal(mask, expected[name]) for name, mask in found.masks.items())
+    assert all(torch.equal(mask, expected[name]) for name, mask in found.kept.filters.items())
 
 
 class Malicious:
@@ -98,8 +98,8 @@ def test_file_without_weights_where_they_should_be_is_refused(content: object, t
 @pytest.mark.skipif(CHECKPOINT is None, reason="FOREIGN_CHECKPOINT does not name ahsg_ht_resnet20_cifar10.pth.tar")
 def test_published_network_has_the_cost_of_its_kept_widths() -> None:
     found = read(Path(str(CHECKPOINT)), DESCRIPTION)
-    assert found.masks is not None
-    assert {len(mask): int((~mask).sum()) for mask in found.masks.values()} == {16: 5, 32: 10, 64: 20}
-    apply_(found.network, found.masks)
-    cost = count(compact(found.network, found.masks, "scatter"), (3, 32, 32))
+    assert found.kept is not None
+    assert {len(mask): int((~mask).sum()) for mask in found.kept.filters.values()} == {16: 5, 32: 10, 64: 20}
+    apply_(found.network, found.kept)
+    cost = count(compact(found.network, found.kept, "scatter"), (3, 32, 32))
     assert (cost.params, cost.total_macs) == (155_312, 23_317_960)

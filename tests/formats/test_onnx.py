@@ -13,7 +13,7 @@ import torch
 from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint
 from lib.formats.onnx import Agreement, Session, agreement, evenly, export, top1, uneven, verify
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.quantization.integers import to_int8
 from tests import tiny
@@ -23,8 +23,8 @@ from tests.networks_for_tests import coupled_masks, images, lived_in, random_mas
 def small(name: str, mode: Any) -> Network:
     network = lived_in(name)
     masks = random_masks(network) if mode == "scatter" else coupled_masks(network, 0.5)
-    apply_(network, masks)
-    return compact(network, masks, mode)
+    apply_(network, Kept(masks))
+    return compact(network, Kept(masks), mode)
 
 
 def checkpoint(network: Network) -> Checkpoint:

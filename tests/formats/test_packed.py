@@ -15,7 +15,7 @@ from torch import Tensor
 from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint, save
 from lib.formats.packed import FRONT, Sizes, _packed, _Reader, _unpacked, opened, pack, sealed, unpack
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.quantization.sharing import share_
 from lib.randomness import stream
@@ -27,16 +27,16 @@ CODERS = ("huffman", "ans")
 NOTES = {"epochs": 3, "compaction": "scatter", "trained_on": {"device": "cpu"}}
 
 
-def checkpoint(network: Network, masks: Any = None) -> Checkpoint:
-    return Checkpoint(network, masks, (3, 32, 32), (0.1, 0.2, 0.3), (0.25,) * 3, NOTES)
+def checkpoint(network: Network, kept: Kept | None = None) -> Checkpoint:
+    return Checkpoint(network, kept, (3, 32, 32), (0.1, 0.2, 0.3), (0.25,) * 3, NOTES)
 
 
 def small(name: str, mode: Any = "scatter") -> Network:
     """Compact, with shared weights where k-means is quick."""
     network = lived_in(name)
     masks = random_masks(network)
-    apply_(network, masks)
-    made = compact(network, masks, mode)
+    apply_(network, Kept(masks))
+    made = compact(network, Kept(masks), mode)
     share_(made, {"*": 4} if name == "resnet8" else {"*conv1": 4})
     return made
 
@@ -190,13 +190,13 @@ def test_what_is_wrong_is_said(change: Any, said: str) -> None:
 def test_a_masked_network_is_not_packed() -> None:
     network = lived_in("resnet8")
     with pytest.raises(ValueError, match="only a network without masks"):
-        pack(checkpoint(network, random_masks(network)), "huffman")
+        pack(checkpoint(network, Kept(random_masks(network))), "huffman")
 
 
 def test_nan_is_not_packed() -> None:
     network = lived_in("resnet8")
-    network.norm(network.wires[1]).bias.data[3] = float("nan")
-    with pytest.raises(ValueError, match=rf"NaN in {network.wires[1].norm}\.bias: "):
+    network.batch_norm(network.wires[1]).bias.data[3] = float("nan")
+    with pytest.raises(ValueError, match=rf"NaN in {network.wires[1].batch_norm}\.bias: "):
         pack(checkpoint(network), "huffman")
 
 

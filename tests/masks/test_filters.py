@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional
 
 from lib.masks import filters as mask_sets
-from lib.masks.filters import Holder, apply_, kept_count, top_k
+from lib.masks.filters import Holder, kept_count, top_k
+from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from tests.networks_for_tests import images, lived_in, random_masks
 
@@ -56,7 +57,7 @@ def test_full_masks_keep_everything_and_fit() -> None:
     network = lived_in("resnet8")
     masks = mask_sets.full(network)
     mask_sets.check(network, masks)
-    assert mask_sets.achieved(masks) == 1.0
+    assert Kept(masks).share == 1.0
     assert [len(mask) for mask in masks.values()] == [16, 16, 16, 32, 32, 64, 64]
 
 
@@ -89,14 +90,14 @@ def test_masks_that_do_not_fit_are_refused_and_change_nothing(kind: str, message
     network = lived_in("resnet8")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(ValueError, match=message):
-        apply_(network, _bad(network, kind))
+        apply_(network, Kept(_bad(network, kind)))
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
 def test_achieved_and_changed_count_filters() -> None:
     before = {"a": torch.tensor([True, True, False, False]), "b": torch.tensor([True, False])}
     after = {"a": torch.tensor([True, False, True, False]), "b": torch.tensor([True, False])}
-    assert mask_sets.achieved(before) == 0.5
+    assert Kept(before).share == 0.5
     assert mask_sets.changed(before, after) == 2
     assert mask_sets.changed(before, before) == 0
 
@@ -106,9 +107,9 @@ def test_applied_masks_zero_weights_bias_and_batch_norm_and_nothing_else(name: s
     network = lived_in(name)
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     masks = random_masks(network)
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     for wire in network.wires:
-        zeroed = {f"{wire.conv}.weight", f"{wire.conv}.bias", f"{wire.norm}.weight", f"{wire.norm}.bias"}
+        zeroed = {f"{wire.conv}.weight", f"{wire.conv}.bias", f"{wire.batch_norm}.weight", f"{wire.batch_norm}.bias"}
         for key in zeroed & before.keys():
             expected = before.pop(key)
             expected[~masks[wire.conv]] = 0.0
@@ -120,10 +121,10 @@ def test_applied_masks_zero_weights_bias_and_batch_norm_and_nothing_else(name: s
 def test_masked_channels_put_out_exactly_zero(name: str) -> None:
     network = lived_in(name)
     masks = random_masks(network)
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     seen: dict[str, torch.Tensor] = {}
     for wire in network.wires:
-        network.norm(wire).register_forward_hook(lambda _, __, out, key=wire.conv: seen.update({key: out}))
+        network.batch_norm(wire).register_forward_hook(lambda _, __, out, key=wire.conv: seen.update({key: out}))
     network(images(network, 2))
     assert all(not seen[key][:, ~mask].any() for key, mask in masks.items())
     assert all(seen[key][:, mask].any() for key, mask in masks.items())
@@ -132,7 +133,7 @@ def test_masked_channels_put_out_exactly_zero(name: str) -> None:
 def test_masks_are_read_back_from_zeros() -> None:
     network = lived_in("vgg11")
     masks = random_masks(network)
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     found = mask_sets.from_zeros(network)
     assert found.keys() == masks.keys()
     assert all(torch.equal(found[name], mask) for name, mask in masks.items())
@@ -168,7 +169,7 @@ def test_held_filters_stay_zero_through_steps_with_momentum_from_before(name: st
     assert optimizer.state[network.filters()[some]]["momentum_buffer"][~masks[some]].any()
     _train(network, optimizer, masks, clear=True)
     for wire in network.wires:
-        conv, norm, dropped = network.conv(wire), network.norm(wire), ~masks[wire.conv]
+        conv, norm, dropped = network.conv(wire), network.batch_norm(wire), ~masks[wire.conv]
         for parameter in (conv.weight, conv.bias, norm.weight, norm.bias):
             if parameter is not None:
                 assert not parameter[dropped].any()
@@ -191,8 +192,8 @@ def test_momentum_is_left_alone_where_no_optimizer_is_given() -> None:
 def test_scale_can_be_left_to_the_training() -> None:
     network = lived_in("vgg11")
     masks = random_masks(network)
-    before = {wire.conv: network.norm(wire).weight.detach().clone() for wire in network.wires}
+    before = {wire.conv: network.batch_norm(wire).weight.detach().clone() for wire in network.wires}
     Holder(network, scale=False).hold_(masks)
     for wire in network.wires:
-        assert torch.equal(network.norm(wire).weight, before[wire.conv])
-        assert not network.norm(wire).bias[~masks[wire.conv]].any()
+        assert torch.equal(network.batch_norm(wire).weight, before[wire.conv])
+        assert not network.batch_norm(wire).bias[~masks[wire.conv]].any()

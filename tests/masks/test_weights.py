@@ -12,7 +12,8 @@ from lib.cost.macs import count
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.images.dataset import Dataset
 from lib.images.dataset import load as load_data
-from lib.masks.filters import achieved, apply_, full
+from lib.masks.filters import full
+from lib.masks.kept import Kept, apply_
 from lib.masks.weights import Sparsity, Zeros, check, strongest, weights, zero_share
 from lib.networks import build
 from lib.networks.description import Architecture
@@ -52,7 +53,7 @@ def _sparse(data: Dataset, path: Path, keep_ratio: float = 0.3) -> Sparsity:
     network = build(Architecture("resnet8", 10, 1), stream(0, "initialisation")).eval()
     sparsity = strongest(_magnitudes(network), keep_ratio, everywhere=False)
     Zeros(network).hold_(sparsity)
-    save(path, Checkpoint(network, full(network), data.shape, data.mean, data.std, {"epochs": 1}, sparsity))
+    save(path, Checkpoint(network, Kept(full(network), sparsity), data.shape, data.mean, data.std, {"epochs": 1}))
     return sparsity
 
 
@@ -81,7 +82,7 @@ def test_exactly_the_floor_is_kept_of_all_layers_together(keep_ratio: float) -> 
         kept = torch.cat([magnitudes[name][mask] for name, mask in masks.items() if int(mask.sum()) > 1])
         dropped = torch.cat([magnitudes[name][~mask] for name, mask in masks.items()])
         assert kept.min() >= dropped.max()
-        assert len({round(achieved({name: mask}), 3) for name, mask in masks.items()}) > 3  # not the same share everywhere
+        assert len({round(Kept({name: mask}).share, 3) for name, mask in masks.items()}) > 3  # not the same share everywhere
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
@@ -103,9 +104,9 @@ def test_every_layer_keeps_its_largest_weight_however_small(everywhere: bool, ot
 def test_a_checkpoint_gives_the_masks_back(data: Dataset, tmp_path: Path) -> None:
     sparsity = _sparse(data, tmp_path / "sparse.safetensors")
     again = load(tmp_path / "sparse.safetensors")
-    assert again.sparsity is not None
-    assert again.sparsity.keys() == sparsity.keys()
-    assert all(torch.equal(mask, again.sparsity[name]) for name, mask in sparsity.items())
+    assert again.kept is not None
+    assert again.kept.weights.keys() == sparsity.keys()
+    assert all(torch.equal(mask, again.kept.weights[name]) for name, mask in sparsity.items())
     save(tmp_path / "again.safetensors", again)
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "sparse.safetensors").read_bytes()
 
@@ -113,7 +114,7 @@ def test_a_checkpoint_gives_the_masks_back(data: Dataset, tmp_path: Path) -> Non
 def test_distilling_holds_the_zeros_and_trains_the_others(
     data: Dataset, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.steps.distill.Zeros.hold_", _only_with_an_optimizer(Zeros.hold_))
+    monkeypatch.setattr("lib.masks.weights.Zeros.hold_", _only_with_an_optimizer(Zeros.hold_))
     source, out = tmp_path / "sparse.safetensors", tmp_path / "out.safetensors"
     sparsity = _sparse(data, source)
     before = weights(load(source).network)
@@ -122,9 +123,9 @@ def test_distilling_holds_the_zeros_and_trains_the_others(
     save(tmp_path / "teacher.safetensors", _teacher(data))
     distill(given, "kd", source, tmp_path / "teacher.safetensors", tiny.here(given, folder), out)
     trained = load(out)
-    assert trained.sparsity is not None
+    assert trained.kept is not None
     for name, weight in weights(trained.network).items():
-        assert torch.equal(trained.sparsity[name], sparsity[name])
+        assert torch.equal(trained.kept.weights[name], sparsity[name])
         assert bool(weight[~sparsity[name]].eq(0).all())
         assert bool(weight[sparsity[name]].ne(before[name][sparsity[name]]).float().mean() > 0.9)
 
@@ -151,18 +152,18 @@ def test_the_true_share_of_zeros_is_measured_and_macs_do_not_change(data: Datase
     shrink(tmp_path / "sparse.safetensors", data, "scatter", COMPUTE, tmp_path / "small.safetensors")
     numbers = measure(tmp_path / "small.safetensors", data, keep_ratio, EVERYWHERE, COMPUTE)
     dense = count(build(Architecture("resnet8", 10, 1)), data.shape)
-    assert numbers["sparsity"] == round(1 - achieved(sparsity), 6) == pytest.approx(1 - keep_ratio, abs=1e-3)
-    assert numbers["keep_ratio_achieved"] == round(achieved(sparsity), 6)
+    assert numbers["sparsity"] == round(1 - Kept(sparsity).share, 6) == pytest.approx(1 - keep_ratio, abs=1e-3)
+    assert numbers["keep_ratio_achieved"] == round(Kept(sparsity).share, 6)
     assert (numbers["macs"], numbers["params"], numbers["macs_ratio"]) == (dense.total_macs, dense.params, 1.0)
-    assert load(tmp_path / "small.safetensors").sparsity is None
+    assert load(tmp_path / "small.safetensors").kept is None
 
 
 def test_filters_that_are_gone_are_no_zeros(data: Dataset, tmp_path: Path) -> None:
     network = build(Architecture("resnet8", 10, 1), stream(0, "initialisation"))
     masks = Selection(network, 0.5, coupled=False).choose(uniform(network.filters(), stream(0, "masks")))
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     assert 0.4 < zero_share(network) < 0.6
-    save(tmp_path / "masked.safetensors", Checkpoint(network, masks, data.shape, data.mean, data.std, {"epochs": 1}))
+    save(tmp_path / "masked.safetensors", Checkpoint(network, Kept(masks), data.shape, data.mean, data.std, {"epochs": 1}))
     shrink(tmp_path / "masked.safetensors", data, "scatter", COMPUTE, tmp_path / "small.safetensors")
     assert measure(tmp_path / "small.safetensors", data, 0.5, EVERYWHERE, COMPUTE)["sparsity"] == 0.0
 
@@ -183,7 +184,7 @@ def test_masks_that_do_not_fit_are_refused_by_name(data: Dataset, tmp_path: Path
     wrong = {"shape": r"\['conv1'\]", "missing": r"\['conv1'\]", "unknown": r"\['conv9'\]", "dtype": "their type"}[kind]
     with pytest.raises(ValueError, match=f"must be bool, shaped like the weights; wrong: {wrong}"):
         check(network, sparsity)
-    save(tmp_path / "bad.safetensors", Checkpoint(network, full(network), data.shape, data.mean, data.std, {}, sparsity))
+    save(tmp_path / "bad.safetensors", Checkpoint(network, Kept(full(network), sparsity), data.shape, data.mean, data.std, {}))
     with pytest.raises(ValueError, match=f"wrong: {wrong}"):
         load(tmp_path / "bad.safetensors")
 
@@ -191,7 +192,7 @@ def test_masks_that_do_not_fit_are_refused_by_name(data: Dataset, tmp_path: Path
 def test_held_zeros_take_no_momentum_and_layers_without_a_mask_stay_whole() -> None:
     network = lived_in("resnet8").train()
     mask = torch.rand(64, 64, 3, 3, generator=stream(0, "masks")) < 0.5
-    held(network, full(network), {"layer3.0.conv2": mask})
+    held(network, Kept(full(network), {"layer3.0.conv2": mask}))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     torch.nn.functional.cross_entropy(network(images(network, 4)), torch.arange(4)).backward()
     weight = network.filters()["layer3.0.conv2"]

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from lib.compaction.compact import Mode, channel_plan, compact
 from lib.compaction.proof import verify
-from lib.masks.filters import Masks, apply_, full
+from lib.masks.filters import Masks, full
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.networks.network import Network
@@ -60,14 +61,14 @@ def _shared(network: Network) -> Masks:
 def test_compact_equals_masked(name: str, choose: Callable[[Network], Masks]) -> None:
     network = lived_in(name).double()
     masks = choose(network)
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     batch = images(network, 2, dtype=torch.float64)
     modes: tuple[Mode, ...] = ("scatter", "coupled")
     with torch.no_grad():
         expected = network(batch)
         assert expected[0].sub(expected[1]).abs().max() > 1e-6  # an answer that is the same for all would prove nothing
         for mode in modes:
-            small = compact(network, masks, mode)
+            small = compact(network, Kept(masks), mode)
             assert (expected - small(batch)).abs().max() < 1e-9
             assert all(small.conv(wire).out_channels == int(masks[wire.conv].sum()) for wire in small.wires)
 
@@ -76,15 +77,15 @@ def test_compact_equals_masked(name: str, choose: Callable[[Network], Masks]) ->
 def test_verify_and_a_second_build_agree_with_narrow_projections(name: str) -> None:
     network = lived_in(name)
     masks = random_masks(network)
-    apply_(network, masks)
-    found = verify(network, compact(network, masks, "coupled"), [images(network, 2)])
+    apply_(network, Kept(masks))
+    found = verify(network, compact(network, Kept(masks), "coupled"), [images(network, 2)])
     assert found.float64 < 1e-9
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_channels_last_changes_nothing(name: str) -> None:
     network = lived_in(name).double()
-    small = compact(network, random_masks(network), "scatter")
+    small = compact(network, Kept(random_masks(network)), "scatter")
     batch = images(network, 2, dtype=torch.float64)
     with torch.no_grad():
         expected = small(batch)
@@ -98,8 +99,8 @@ def test_coupled_drops_stream_channels_that_no_writer_uses_and_keeps_those_of_an
     for wire in network.wires:
         if wire.writes == "layer2":
             masks[wire.conv] = torch.arange(128) == {"projection": 5, "last": 9}[wire.part]
-    assert channel_plan(network, masks, "coupled").spaces["layer2"] == (5, 9)
-    assert channel_plan(network, masks, "scatter").spaces["layer2"] == tuple(range(128))
+    assert channel_plan(network, Kept(masks), "coupled").spaces["layer2"] == (5, 9)
+    assert channel_plan(network, Kept(masks), "scatter").spaces["layer2"] == tuple(range(128))
 
 
 def _behind_stem(name: str, mode: Mode) -> tuple[list[int], int]:
@@ -107,7 +108,7 @@ def _behind_stem(name: str, mode: Mode) -> tuple[list[int], int]:
     network = lived_in(name)
     masks = full(network)
     masks["conv1"] = torch.zeros(64, dtype=torch.bool).index_fill(0, torch.tensor([3, 7]), value=True)
-    small = compact(network, masks, mode)
+    small = compact(network, Kept(masks), mode)
     found: list[Tensor] = []
     small.get_submodule("spread").register_forward_hook(lambda _module, _inputs, output: found.append(output))
     small(images(network, 1))
@@ -122,7 +123,7 @@ def test_stem_of_basic_blocks_begins_the_first_stream_and_that_of_bottlenecks_st
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_compact_network_with_narrow_projections_can_be_trained_on(name: str) -> None:
     network = lived_in(name)
-    small = compact(network, random_masks(network), "scatter").train()
+    small = compact(network, Kept(random_masks(network)), "scatter").train()
     small(images(network, 4)).logsumexp(1).sum().backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in small.parameters())
 

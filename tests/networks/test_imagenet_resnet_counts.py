@@ -116,7 +116,7 @@ def test_wires_name_every_convolution_in_order_with_its_own_batch_norm(name: str
     convolutions = [key for key, module in network.named_modules() if isinstance(module, nn.Conv2d)]
     assert [wire.conv for wire in network.wires] == convolutions
     for wire in network.wires:
-        assert network.conv(wire).out_channels == network.norm(wire).num_features == network.widths[wire.writes]
+        assert network.conv(wire).out_channels == network.batch_norm(wire).num_features == network.widths[wire.writes]
         assert network.conv(wire).in_channels == network.widths[wire.reads]
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lib import plugins
 from lib.compaction.compact import Mode, compact
-from lib.masks.filters import achieved, apply_, check, kept_count
-from lib.masks.weights import Zeros
+from lib.masks.filters import check, kept_count
+from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.pruning import methods
 from lib.pruning.layers import EVERYWHERE, Layers
@@ -161,8 +161,7 @@ def go_on(
 
 def finish(network: Network, method: Method) -> None:
     """What the prune stage does at the end."""
-    apply_(network, {name: mask.cpu() for name, mask in method.masks().items()})
-    Zeros(network).hold_(method.sparsity() if method.sparsity else {})
+    apply_(network, method.kept().to("cpu"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,8 +197,8 @@ def test_methods_without_a_count_keep_the_ratio_they_were_asked_for(name: str, r
     method = make(name, made, ratio)
     train(made, method, steps=1)
     check(made, method.masks())
-    if method.sparsity:
-        assert achieved(method.sparsity()) == pytest.approx(max(ratio, 7 / 75_800), abs=2e-4)  # 7 layers keep one at least
+    if method.kept().weights:
+        assert method.kept().share == pytest.approx(max(ratio, 7 / 75_800), abs=2e-4)  # 7 layers keep one at least
         return
     macs = Macs(made, (3, 8, 8), coupled=False)
     uniform = {layer: torch.arange(len(mask)) < kept_count(len(mask), ratio) for layer, mask in method.masks().items()}
@@ -228,7 +227,7 @@ def test_compact_equals_masked_after_training(name: str, network: str, mode: Mod
     method = make(name, made, 0.5, coupled=mode == "coupled")
     train(made, method, steps=1)
     finish(made, method)
-    small = compact(made, method.masks(), mode)
+    small = compact(made, Kept(method.masks()), mode)
     batch = images(made, 2, dtype=torch.float64)
     with torch.no_grad():
         assert (made(batch) - small(batch)).abs().max() < 1e-9
@@ -294,7 +293,7 @@ def test_hard_masks_hold_every_dropped_filter_at_zero_through_every_step(name: s
         )
         for wire in made.wires:
             dropped = ~masks[wire.conv]
-            conv, norm = made.conv(wire).weight, made.norm(wire)
+            conv, norm = made.conv(wire).weight, made.batch_norm(wire)
             assert conv[dropped].eq(0).all()
             assert norm.weight[dropped].eq(0).all()
             assert norm.bias[dropped].eq(0).all()
@@ -325,8 +324,7 @@ def test_weight_holds_single_weights_at_zero_and_every_filter_alive() -> None:
     made = lived_in("resnet8")
     method = make("weight", made, 0.3)
     optimizer = train(made, method, steps=4)
-    assert method.sparsity is not None
-    for layer, mask in method.sparsity().items():
+    for layer, mask in method.kept().weights.items():
         weight = made.get_submodule(layer).weight
         assert isinstance(weight, Tensor)
         assert weight[~mask].eq(0).all()
@@ -362,7 +360,7 @@ def test_settings_that_choose_filters_do_change_the_choice(name: str, changes: d
             for weight in made.filters().values():  # filters of very different lengths, as training makes them
                 weight.mul_(torch.linspace(0.3, 3.0, len(weight)).view(-1, 1, 1, 1))
         method = make(name, made, 0.5, **settings)
-        chosen.append(method.sparsity() if method.sparsity else method.masks())
+        chosen.append(method.kept().weights or method.masks())
     assert any(not torch.equal(mask, chosen[1][layer]) for layer, mask in chosen[0].items())
 
 
@@ -370,7 +368,7 @@ def test_weight_obeys_the_layers_of_the_suite() -> None:
     made = lived_in("resnet8")
     layers = Layers("inner", ("layer3.*",), {"layer2.0.conv1": 0.25}, "kept", "uniform")
     method = plugins.find(methods, "weight").method(made, params("weight"), replace(request(made, 0.5), layers=layers))
-    shares = {layer: float(mask.float().mean()) for layer, mask in method.sparsity().items()}
+    shares = {layer: float(mask.float().mean()) for layer, mask in method.kept().weights.items()}
     whole = {layer for layer, share in shares.items() if share == 1.0}
     assert whole == {"conv1", "layer1.0.conv2", "layer2.0.conv2", "layer3.0.conv1", "layer3.0.conv2"}
     assert shares["layer2.0.conv1"] == pytest.approx(0.25)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lib.compaction.compact import compact
 from lib.cost.differentiable import Macs
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.pruning.layers import Layers
 from lib.pruning.methods import kdfs
@@ -43,7 +44,7 @@ def outputs(network: Network, batch: Tensor) -> dict[str, Tensor]:
         def note(_: nn.Module, __: Any, output: Tensor, name: str = wire.conv) -> None:
             seen[name] = output.detach()
 
-        handles.append(network.norm(wire).register_forward_hook(note))
+        handles.append(network.batch_norm(wire).register_forward_hook(note))
     network(batch)
     for handle in handles:
         handle.remove()
@@ -81,7 +82,7 @@ def test_frozen_and_compact_networks_compute_the_same(coupled: bool) -> None:
     train(network, method)
     batch = images(network, 4, dtype=torch.float64)
     with torch.no_grad():
-        small = compact(network, method.masks(), "coupled" if coupled else "scatter")
+        small = compact(network, Kept(method.masks()), "coupled" if coupled else "scatter")
         assert (network(batch) - small(batch)).abs().max() < 1e-9
 
 
@@ -176,7 +177,7 @@ def test_statistics_are_those_of_the_fixed_masks_over_the_sample() -> None:
     method.after_epoch(Moment(1, 1, optimizer))  # the search ends here
     ((batch, _),) = request(network, 0.5).sample(8, 128)
     first = network.conv(network.wires[0])(batch)
-    norm = network.norm(network.wires[0])
+    norm = network.batch_norm(network.wires[0])
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert torch.allclose(norm.running_mean, first.mean((0, 2, 3)), atol=1e-6)

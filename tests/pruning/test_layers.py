@@ -12,6 +12,7 @@ from torch import Tensor
 from lib.compaction.compact import compact
 from lib.cost.macs import count, fractional_macs
 from lib.masks.filters import Masks, Rounding, kept_count
+from lib.masks.kept import Kept
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.networks.network import Network
@@ -157,7 +158,7 @@ def test_pfec_prunes_a_vgg16_to_its_published_widths_and_macs() -> None:
     own = {names[0]: 32} | dict.fromkeys(names[-6:], 256)
     masks = Selection(network, 1.0, coupled=False, layers=_layers(keep_ratios=own)).choose(_scores(network))
     assert [int(masks[name].sum()) for name in names] == [32, 64, 128, 128, 256, 256, 256, *[256] * 6]
-    dense, small = _conv_macs(network), _conv_macs(compact(network, masks, "scatter"))
+    dense, small = _conv_macs(network), _conv_macs(compact(network, Kept(masks), "scatter"))
     assert (round(dense / 1e6, 2), round(small / 1e6, 2)) == (313.20, 206.14)
     assert round(100 * (1 - small / dense), 1) == 34.2
 
@@ -165,7 +166,7 @@ def test_pfec_prunes_a_vgg16_to_its_published_widths_and_macs() -> None:
 def test_a_uniform_fifth_of_a_vgg16_is_the_published_share() -> None:
     network = build(Architecture("vgg16", 10, 3))
     masks = Selection(network, 0.8, coupled=False, layers=_layers(rounding="pruned")).choose(_scores(network))
-    dense, small = _conv_macs(network), _conv_macs(compact(network, masks, "scatter"))
+    dense, small = _conv_macs(network), _conv_macs(compact(network, Kept(masks), "scatter"))
     assert round(100 * (1 - fractional_macs(network, CIFAR, 0.8) / dense), 1) == 35.9
     assert round(100 * (1 - small / dense), 1) == 35.4
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.pruning.methods import merge
 from lib.pruning.methods.regularise import similarity
@@ -17,7 +17,7 @@ INNER = "layer2.0.conv1"
 def copied(network: Network, times: float) -> None:
     """Make filters 1, 3, 5, ... of an inner layer positive multiples of 0, 2, 4, ..., batch norm included."""
     (wire,) = (wire for wire in network.wires if wire.conv == INNER)
-    weight, norm = network.conv(wire).weight, network.norm(wire)
+    weight, norm = network.conv(wire).weight, network.batch_norm(wire)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     norm.weight.abs_()
@@ -37,7 +37,7 @@ def merged(network: Network, **changes: object) -> dict[str, torch.Tensor]:
     masks[INNER] = ranks >= len(ranks) // 2
     order = {name: list(range(len(mask))) for name, mask in masks.items()} | {INNER: partners}
     merge.merge_(network, masks, order, scores, given)
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     return masks
 
 

@@ -100,7 +100,7 @@ def _equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def _by_hand(network: Network, batches: Batches, layer: int, kept: int, order: int) -> float:
     """Top-1 of a copy whose filters of smallest norm are silenced one by one."""
     victim = copy.deepcopy(network)
-    conv, norm = victim.conv(victim.wires[layer]), victim.norm(victim.wires[layer])
+    conv, norm = victim.conv(victim.wires[layer]), victim.batch_norm(victim.wires[layer])
     sizes = [float((filters.abs() ** order).sum()) for filters in conv.weight]
     for index in np.argsort(sizes)[: len(sizes) - kept]:
         for tensor in (conv.weight, norm.weight, norm.bias):
@@ -135,7 +135,7 @@ def test_only_the_scanned_layer_changes_and_its_dropped_filters_are_zero(
     rows = scan(network, batches, (0.5,), 1, Count)
     assert _equal(seen[0], before)
     for state, wire, kept in zip(seen[1:], network.wires, rows["kept"][1:], strict=True):
-        own = {f"{wire.conv}.weight", f"{wire.norm}.weight", f"{wire.norm}.bias"}
+        own = {f"{wire.conv}.weight", f"{wire.batch_norm}.weight", f"{wire.batch_norm}.bias"}
         assert {name for name in before if not torch.equal(state[name], before[name])} == own
         for name in own:
             alive = state[name].flatten(1).any(1) if state[name].dim() > 1 else state[name] != 0

@@ -21,8 +21,8 @@ def test_one_ahsg_ht_step_zeroes_5_10_20_filters_and_their_shifts_but_no_scale()
     for wire in made.wires:
         dropped = made.conv(wire).weight.flatten(1).eq(0).all(1)
         assert int(dropped.sum()) == {16: 5, 32: 10, 64: 20}[len(dropped)]
-        assert made.norm(wire).bias[dropped].eq(0).all()
-        assert made.norm(wire).weight[dropped].ne(0).all()
+        assert made.batch_norm(wire).bias[dropped].eq(0).all()
+        assert made.batch_norm(wire).weight[dropped].ne(0).all()
 
 
 def test_ahsg_ht_keeps_the_filters_of_largest_euclidean_norm() -> None:

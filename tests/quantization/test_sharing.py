@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lib.compaction.compact import compact
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.masks.weights import weights
 from lib.networks import build
 from lib.networks.network import Network
@@ -77,8 +77,8 @@ def test_a_pattern_that_fits_nothing_is_refused() -> None:
 def _shared(name: str = "resnet8") -> tuple[Network, dict[str, Tensor]]:
     dense = lived_in(name)
     masks = random_masks(dense)
-    apply_(dense, masks)
-    network = compact(dense, masks, "scatter").train()  # widths of any number, so that vector units have a rest to do
+    apply_(dense, Kept(masks))
+    network = compact(dense, Kept(masks), "scatter").train()  # widths of any number, so that vector units have a rest to do
     weights(network)["classifier"].data.flatten()[::3] = 0.0
     labels = share_(network, {"*": 3})
     sum_gradients(network, labels)

@@ -13,7 +13,7 @@ from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.packed import opened
 from lib.images.batches import STILL
-from lib.masks.filters import apply_
+from lib.masks.kept import Kept, apply_
 from lib.masks.weights import weights
 from lib.params.section import read
 from lib.pruning.layers import EVERYWHERE
@@ -34,9 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.digits(folder)
     network = lived_in("resnet8", in_channels=1)
     masks = random_masks(network)
-    apply_(network, masks)
+    apply_(network, Kept(masks))
     data = tiny.here(tiny.document(), folder).dataset
-    small = compact(network, masks, "scatter")
+    small = compact(network, Kept(masks), "scatter")
     save(folder / "compact.safetensors", Checkpoint(small, None, data.shape, data.mean, data.std, {"epochs": 1}))
     return folder
 
@@ -155,13 +155,13 @@ def test_an_interrupted_run_ends_in_the_same_bytes(folder: Path, tmp_path: Path,
 
 def _nudged(path: Path) -> Checkpoint:
     found = opened(path)
-    found.network.norm(found.network.wires[0]).bias.data[0] += 1e-6
+    found.network.batch_norm(found.network.wires[0]).bias.data[0] += 1e-6
     return found
 
 
 def _negative_zero(path: Path) -> Checkpoint:
     found = opened(path)
-    found.network.norm(found.network.wires[0]).bias.data[0] = -0.0
+    found.network.batch_norm(found.network.wires[0]).bias.data[0] = -0.0
     return found
 
 
@@ -181,7 +181,7 @@ WRONG: dict[str, tuple[Callable[[Path], Checkpoint], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_read_back_wrongly_stops_the_stage_and_leaves_no_file(folder: Path, tmp_path: Path, name: str) -> None:
     checkpoint = load(folder / "compact.safetensors")
-    checkpoint.network.norm(checkpoint.network.wires[0]).bias.data[0] = 0.0
+    checkpoint.network.batch_norm(checkpoint.network.wires[0]).bias.data[0] = 0.0
     save(tmp_path / "compact.safetensors", checkpoint)
     given, (wrong, said) = document(training=None), WRONG[name]
     with pytest.raises(ValueError, match=said):
@@ -198,7 +198,7 @@ def test_another_accuracy_stops_the_stage(folder: Path, tmp_path: Path, monkeypa
 
 
 REFUSED: dict[str, tuple[Callable[[Checkpoint], Checkpoint], str, str]] = {
-    "masks": (lambda one: replace(one, masks={}), "a.bin", "holds masks; give the checkpoint that the compact stage wrote"),
+    "masks": (lambda one: replace(one, kept=Kept({})), "a.bin", "holds masks; give the checkpoint that the compact stage wrote"),
     "other images": (
         lambda one: replace(one, shape=(1, 9, 9)),
         "a.bin",

@@ -10,7 +10,8 @@ from lib.formats.checkpoint import Checkpoint, load, save
 from lib.images.batches import STILL, Batches
 from lib.images.dataset import Dataset
 from lib.images.dataset import load as load_data
-from lib.masks.filters import Masks, achieved
+from lib.masks.filters import Masks
+from lib.masks.kept import Kept
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.pruning.layers import EVERYWHERE
@@ -37,15 +38,15 @@ def _masked(data: Dataset, keep_ratio: float) -> Checkpoint:
     network = build(Architecture("resnet8", 10, 1), stream(0, "initialisation")).eval()
     masks = Selection(network, keep_ratio, coupled=False).choose(uniform(network.filters(), stream(0, "masks")))
     notes = {"epochs": 7, "validation_top1": 12.3456789}
-    return Checkpoint(network, masks, data.shape, data.mean, data.std, notes)
+    return Checkpoint(network, Kept(masks), data.shape, data.mean, data.std, notes)
 
 
 def _compact(data: Dataset, folder: Path, mode: str, keep_ratio: float = KEEP) -> tuple[Path, Masks]:
     masked = _masked(data, keep_ratio)
     save(folder / "masked.safetensors", masked)
     shrink(folder / "masked.safetensors", data, mode, COMPUTE, folder / "compact.safetensors")  # type: ignore[arg-type]
-    assert masked.masks is not None
-    return folder / "compact.safetensors", masked.masks
+    assert masked.kept is not None
+    return folder / "compact.safetensors", masked.kept.filters
 
 
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
@@ -69,7 +70,7 @@ def test_the_numbers_agree_with_cost_and_evaluate(data: Dataset, tmp_path: Path,
         "top1": scores.top1,
         "top5": scores.top5,
         "masked_top1": scores.top1,
-        "keep_ratio_achieved": achieved(masks),
+        "keep_ratio_achieved": Kept(masks).share,
         "sparsity": 0.0,
     }
     assert {name: numbers[name] for name in expected} == pytest.approx(expected, abs=1e-6)
@@ -99,7 +100,7 @@ def test_top5_means_nothing_with_five_classes(data: Dataset, tmp_path: Path) -> 
     network = build(Architecture("resnet8", 5, 1), stream(0, "initialisation"))
     masks = Selection(network, KEEP, coupled=False).choose(uniform(network.filters(), stream(0, "masks")))
     notes = {"epochs": 1, "validation_top1": 20.0}
-    save(tmp_path / "masked.safetensors", Checkpoint(network, masks, data.shape, data.mean, data.std, notes))
+    save(tmp_path / "masked.safetensors", Checkpoint(network, Kept(masks), data.shape, data.mean, data.std, notes))
     shrink(tmp_path / "masked.safetensors", few, "scatter", COMPUTE, tmp_path / "compact.safetensors")
     numbers = measure(tmp_path / "compact.safetensors", few, KEEP, EVERYWHERE, COMPUTE)
     assert "top5" not in numbers

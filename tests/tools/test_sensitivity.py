@@ -17,6 +17,7 @@ from lib.formats.checkpoint import Checkpoint, save
 from lib.images.dataset import Dataset, Split
 from lib.images.dataset import load as load_data
 from lib.masks.filters import full
+from lib.masks.kept import Kept
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.plots import drawing
@@ -48,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "dense": dense,
         "kept": dataclasses.replace(dense, masks=full(network)),
         "masked": dataclasses.replace(dense, masks=masks),
-        "compact": dataclasses.replace(dense, network=compact(network, masks, "scatter")),
+        "compact": dataclasses.replace(dense, network=compact(network, Kept(masks), "scatter")),
         "foreign": dataclasses.replace(dense, network=other),
         "large": dataclasses.replace(dense, shape=(1, 28, 28)),
     }

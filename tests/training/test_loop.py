@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from lib.formats.checkpoint import load
 from lib.images.batches import STILL, Augmentation, Batches
-from lib.masks.filters import full
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.networks.network import Network
@@ -21,13 +20,14 @@ from lib.steps.train_teacher import teach
 from lib.training import evaluation, loop
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
-from lib.training.hooks import Method, Moment
+from lib.training.hooks import Hooks, Moment
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
 from lib.training.resume import Unfinished
 from lib.training.run import Setting
 from lib.training.schedules import Constant
 from lib.training.tally import LogRow, Tally
+from lib.training.taps import Tapped
 from tests import interrupted, tiny
 
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ def here(folder: Path) -> Setting:
     return tiny.here(tiny.document(), folder)
 
 
-def _task(here: Setting, samples: int, method: Callable[[Network], Method], **changes: Any) -> Fit:
+def _task(here: Setting, samples: int, method: Callable[[Network], Hooks], **changes: Any) -> Fit:
     """Train resnet8 on the first samples of the digits, 10 a step, 2 epochs; `changes` are of section teacher."""
     batches = {"kind": "constant", "size": 10, "last": "merge"}
     document = tiny.document(teacher__batches=batches, **{f"teacher__{name}": value for name, value in changes.items()})
@@ -68,13 +68,13 @@ def _task(here: Setting, samples: int, method: Callable[[Network], Method], **ch
         split.images[:samples], split.labels[:samples], here.dataset.mean, here.dataset.std, here.augmentation, CPU
     )
     settings = read(document, "teacher", Training)
-    objective = Objective(network, settings.label_smoothing)
+    objective = Objective(Tapped(network), settings.label_smoothing)
     compute = read(document, "compute", Compute)
     return Fit(network, method(network), objective, train, train, settings, settings.epochs, compute, 0)
 
 
-def _plain(network: Network) -> Method:
-    return Method(masks=lambda: full(network))
+def _plain(_: Network) -> Hooks:
+    return Hooks()
 
 
 def _fit(task: Fit, folder: Path) -> list[LogRow]:
@@ -134,7 +134,7 @@ def test_the_first_step_that_is_not_finite_is_named(here: Setting, tmp_path: Pat
     def penalty() -> Tensor:
         return torch.tensor(math.inf if next(step) >= bad else 0.0)
 
-    task = _task(here, 150, lambda network: Method(masks=lambda: full(network), penalty=penalty))
+    task = _task(here, 150, lambda _: Hooks(penalty=penalty))
     with pytest.raises(ValueError, match=f"the loss is (inf|nan) at step {bad}, learning rate"):
         _fit(task, tmp_path)
 
@@ -154,9 +154,8 @@ def test_hooks_are_called_as_documented(here: Setting, tmp_path: Path) -> None:
         built.append((parameters, settings))
         return torch.optim.SGD(parameters, lr=settings.lr)
 
-    def method(network: Network) -> Method:
-        return Method(
-            masks=lambda: full(network),
+    def method(_: Network) -> Hooks:
+        return Hooks(
             optimizer=optimizer,
             parameters=(extra,),
             after_step=moments.append,
@@ -185,8 +184,8 @@ def _mean_square(task: Fit) -> float:
 
 
 def test_the_penalty_reaches_the_weights(here: Setting, tmp_path: Path) -> None:
-    def method(network: Network) -> Method:
-        return Method(masks=lambda: full(network), penalty=lambda: network.filters()["conv1"].square().sum())
+    def method(network: Network) -> Hooks:
+        return Hooks(penalty=lambda: network.filters()["conv1"].square().sum())
 
     with_penalty, without = _task(here, 20, method), _task(here, 20, _plain)
     _fit(with_penalty, tmp_path / "a")
@@ -198,10 +197,8 @@ def test_the_penalty_reaches_the_weights(here: Setting, tmp_path: Path) -> None:
 def test_the_learning_rate_follows_the_schedule_within_an_epoch(here: Setting, tmp_path: Path) -> None:
     rates: list[float] = []
 
-    def method(network: Network) -> Method:
-        return Method(
-            masks=lambda: full(network), after_step=lambda moment: rates.append(moment.optimizer.param_groups[0]["lr"])
-        )
+    def method(_: Network) -> Hooks:
+        return Hooks(after_step=lambda moment: rates.append(moment.optimizer.param_groups[0]["lr"]))
 
     schedule = {"kind": "cosine", "warmup_epochs": 1, "warmup_factor": 0.5, "final_factor": 0.0}
     rows = _fit(_task(here, 20, method, lr=0.1, schedule=schedule), tmp_path)
@@ -250,7 +247,7 @@ def _vgg(folder: Path) -> Fit:
     network = build(Architecture("vgg11", 10, 1), stream(0, "initialisation"))
     document = tiny.document(teacher__batches={"kind": "constant", "size": 4, "last": "merge"})
     settings, compute = read(document, "teacher", Training), read(document, "compute", Compute)
-    return Fit(network, _plain(network), Objective(network, 0.0), data, data, settings, 2, compute, 0)
+    return Fit(network, _plain(network), Objective(Tapped(network), 0.0), data, data, settings, 2, compute, 0)
 
 
 def training_data(folder: Path) -> Batches:

@@ -52,7 +52,7 @@ def _narrower() -> Network:
 def test_without_a_teacher_the_loss_is_the_cross_entropy(smoothing: float) -> None:
     network = _network(0)
     images, labels = _batch()
-    losses = Objective(network, smoothing)(images, labels)
+    losses = Objective(Tapped(network), smoothing)(images, labels)
     expected = functional.cross_entropy(losses.logits, labels, label_smoothing=smoothing)
     assert torch.equal(losses.total, expected)
     assert list(losses.parts) == ["cross_entropy"]

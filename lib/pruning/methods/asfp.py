@@ -14,9 +14,8 @@ from typing import Literal
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.gradual import Soft, gradual
-from lib.pruning.method import Request
+from lib.pruning.method import Method, Request
 from lib.pruning.scores import norms
-from lib.training.hooks import Method
 
 
 @section

@@ -7,13 +7,13 @@ Departs: the network was not trained with an L1 penalty on the scales, and the r
 global` is the paper's.
 """
 
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.pruning.held import held
-from lib.pruning.method import Common, Request
-from lib.training.hooks import Method
+from lib.pruning.method import Common, Method, Request
 
 
 def method(network: Network, params: Common, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
     """One-shot pruning by batch-norm scale."""
-    scores = {wire.conv: network.norm(wire).weight.detach().abs() for wire in network.wires}
-    return held(network, request.selection(network).choose(scores))
+    scores = {wire.conv: network.batch_norm(wire).weight.detach().abs() for wire in network.wires}
+    return held(network, Kept(request.selection(network).choose(scores)))

@@ -1,9 +1,8 @@
 """No pruning at all: the control that shows what the same extra training does to the whole network."""
 
-from lib.masks.filters import full
+from lib.masks.kept import everything
 from lib.networks.network import Network
-from lib.pruning.method import Common, Request
-from lib.training.hooks import Method
+from lib.pruning.method import Common, Method, Request
 
 
 def method(network: Network, params: Common, request: Request) -> Method:  # noqa: ARG001 (nothing to set)
@@ -11,5 +10,5 @@ def method(network: Network, params: Common, request: Request) -> Method:  # noq
     if request.keep_ratio != 1.0:
         msg = f"dense keeps every filter, so its keep_ratio must be 1.0, got {request.keep_ratio}"
         raise ValueError(msg)
-    masks = full(network)
-    return Method(masks=lambda: masks)
+    kept = everything(network)
+    return Method(kept=lambda: kept)

@@ -23,10 +23,9 @@ from lib.masks.filters import SLACK, Masks
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.gradual import Soft, Update, gradual
-from lib.pruning.method import Request
+from lib.pruning.method import Method, Request
 from lib.pruning.scores import Distance, distance_sums, norms
 from lib.pruning.selection import Selection
-from lib.training.hooks import Method
 
 
 @section

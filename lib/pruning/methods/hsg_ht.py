@@ -12,10 +12,9 @@ import torch
 
 from lib.networks.network import Network
 from lib.params.section import section
-from lib.pruning.method import Request
+from lib.pruning.method import Method, Request
 from lib.pruning.thresholding import Thresholding, thresholding
 from lib.training.ahsg import AHSG
-from lib.training.hooks import Method
 from lib.training.sgd import Sgd
 
 

@@ -23,12 +23,13 @@ from torch import Tensor, nn
 
 from lib.cost.differentiable import Macs
 from lib.masks.filters import Holder, Masks, full
+from lib.masks.kept import Kept
 from lib.networks.batch_norms import recalibrate_
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.kdfs_sampler import Sampler, temperature_at
-from lib.pruning.method import Common, Request
-from lib.training.hooks import Method, Moment
+from lib.pruning.method import Common, Method, Request
+from lib.training.hooks import Moment
 from lib.training.sgd import Sgd
 
 TOLERANCE = 0.01  # of the target, beyond which the run says by how much it missed
@@ -89,7 +90,7 @@ class Search:
         self.drawn = self.spread(self.sampler.ticket())
         network.register_forward_pre_hook(self._draw)
         for wire in network.wires:
-            network.norm(wire).register_forward_hook(self._mask(wire.conv))
+            network.batch_norm(wire).register_forward_hook(self._mask(wire.conv))
 
     @property
     def over(self) -> bool:
@@ -197,7 +198,7 @@ def method(network: Network, params: KdfsSettings, request: Request) -> Method:
             search.holder.hold_(search.masks, moment.optimizer)
 
     return Method(
-        masks=search.final,
+        kept=lambda: Kept(search.final()),
         optimizer=optimizer,
         parameters=(search.sampler.logits,),
         after_step=after_step,

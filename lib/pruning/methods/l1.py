@@ -12,12 +12,12 @@ Departs: the masked network is trained with the masks held instead of being rebu
 
 from typing import Literal
 
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.held import held
-from lib.pruning.method import Common, Request
+from lib.pruning.method import Common, Method, Request
 from lib.pruning.scores import norms
-from lib.training.hooks import Method
 
 
 @section
@@ -30,4 +30,4 @@ class L1Settings(Common):
 def method(network: Network, params: L1Settings, request: Request) -> Method:
     """One-shot pruning by norm."""
     selection = request.selection(network)
-    return held(network, selection.choose(norms(network.filters(), params.order)))
+    return held(network, Kept(selection.choose(norms(network.filters(), params.order))))

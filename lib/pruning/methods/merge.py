@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.masks.filters import Masks
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.held import held
-from lib.pruning.method import Common, Request
-from lib.training.hooks import Method
+from lib.pruning.method import Common, Method, Request
 
 TINY = 1e-12
 
@@ -45,7 +45,7 @@ def method(network: Network, params: MergeSettings, request: Request) -> Method:
     scores = {name: ranks.to(filters[name].device) / len(ranks) for name, (ranks, _) in orders.items()}
     masks = request.selection(network).choose(scores)
     merge_(network, masks, {name: partners for name, (_, partners) in orders.items()}, scores, params)
-    return held(network, masks)
+    return held(network, Kept(masks))
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def merge_(
 ) -> None:
     """Merge every dropped filter into its partner, in the order they go, so that what was merged moves on with its partner."""
     for wire in network.wires:
-        weight, scale = network.conv(wire).weight, network.norm(wire).weight
+        weight, scale = network.conv(wire).weight, network.batch_norm(wire).weight
         readers = _readers(network, wire.writes) if params.compensate and wire.writes not in network.streams else []
         dropped = [index for index in ranks[wire.conv].argsort().tolist() if not masks[wire.conv][index]]
         for small in dropped:

@@ -15,13 +15,13 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.gradients import gradients
 from lib.pruning.held import held
-from lib.pruning.method import Common, Request
+from lib.pruning.method import Common, Method, Request
 from lib.pruning.scores import gradient_median
-from lib.training.hooks import Method
 
 
 @section
@@ -41,4 +41,4 @@ def method(network: Network, params: NggmSettings, request: Request) -> Method:
         name: gradient_median(weight.detach(), slopes[name], params.gamma, squared=params.squared)
         for name, weight in network.filters().items()
     }
-    return held(network, request.selection(network).choose(scores))
+    return held(network, Kept(request.selection(network).choose(scores)))

@@ -20,9 +20,8 @@ from torch.nn import functional
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.gradual import Gradual, gradual
-from lib.pruning.method import Request
+from lib.pruning.method import Method, Request
 from lib.pruning.scores import norms
-from lib.training.hooks import Method
 
 
 @section

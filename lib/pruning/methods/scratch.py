@@ -7,11 +7,11 @@ code path; every layer keeps its first filters, since filters of random weights 
 
 import torch
 
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.held import held
-from lib.pruning.method import Common, Request
-from lib.training.hooks import Method
+from lib.pruning.method import Common, Method, Request
 
 
 @section
@@ -29,4 +29,4 @@ def method(network: Network, params: ScratchSettings, request: Request) -> Metho
     """Keep the first filters of every layer."""
     selection = request.selection(network)
     falling = {name: -torch.arange(float(len(weight))) for name, weight in network.filters().items()}
-    return held(network, selection.choose(falling))
+    return held(network, Kept(selection.choose(falling)))

@@ -10,13 +10,13 @@ Departs: one shot by layer, where the papers remove few filters at a time from a
 
 from pydantic import PositiveInt
 
+from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.gradients import gradients
 from lib.pruning.held import held
-from lib.pruning.method import Common, Request
+from lib.pruning.method import Common, Method, Request
 from lib.pruning.scores import first_order
-from lib.training.hooks import Method
 
 
 @section
@@ -31,4 +31,4 @@ def method(network: Network, params: TaylorSettings, request: Request) -> Method
     """One-shot pruning by first-order importance."""
     slopes = gradients(network, request.sample(params.samples, params.batch))
     scores = {name: first_order(weight, slopes[name]) for name, weight in network.filters().items()}
-    return held(network, request.selection(network).choose(scores))
+    return held(network, Kept(request.selection(network).choose(scores)))

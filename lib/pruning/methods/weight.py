@@ -14,14 +14,14 @@ from typing import Literal
 
 import torch
 
-from lib.masks.filters import Masks, full
+from lib.masks.filters import Masks
+from lib.masks.kept import Kept, everything
 from lib.masks.weights import Zeros, check, strongest
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.gradual import Gradual, Pruner, Update, pruning
-from lib.pruning.method import Request
+from lib.pruning.method import Method, Request
 from lib.pruning.selection import Goal
-from lib.training.hooks import Method
 
 
 @section
@@ -45,14 +45,14 @@ def method(network: Network, params: WeightSettings, request: Request) -> Method
         alone = [strongest({name: ranked[name]}, goal(ratio), everywhere=False) for name, ratio in ratios.items()]
         return so_far | {name: mask for chosen in alone for name, mask in chosen.items()}
 
-    kept = {name: weight.detach().isfinite() for name, weight in zeros.weights.items()}
-    check(network, kept)
-    pruner = Pruner(params, request.epochs, params.update, kept, choose)
+    weights = {name: weight.detach().isfinite() for name, weight in zeros.weights.items()}
+    check(network, weights)
+    pruner = Pruner(params, request.epochs, params.update, weights, choose)
 
     def hold(masks: Masks, optimizer: torch.optim.Optimizer | None) -> None:
         zeros.hold_(masks, optimizer if pruner.hard else None)
 
-    return pruning(pruner, hold, masks=lambda: full(network), sparsity=lambda: kept)
+    return pruning(pruner, hold, lambda: Kept(everything(network).filters, weights))
 
 
 def _ratios(network: Network, request: Request) -> dict[str, float]:
