@@ -17,8 +17,8 @@ from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.pruning import methods
 from lib.pruning.layers import EVERYWHERE, Layers
-from lib.pruning.method import Common, Request
-from lib.training.hooks import Method, Moment
+from lib.pruning.method import Common, Method, Request
+from lib.training.hooks import Moment
 from lib.training.sgd import Sgd
 from tests.networks_for_tests import images, lived_in, side
 

@@ -12,9 +12,10 @@ from lib.masks.filters import from_zeros, kept_count
 from lib.networks.network import Network
 from lib.params.section import ParamsError
 from lib.pruning.keep_schedule import keep_at
+from lib.pruning.method import Method
 from lib.pruning.scores import norms
 from lib.pruning.selection import Selection
-from lib.training.hooks import Method, Moment
+from lib.training.hooks import Moment
 from tests.networks_for_tests import lived_in
 from tests.pruning.test_every_method import EPOCHS, SETTINGS, go_on, make, params, preload, train
 

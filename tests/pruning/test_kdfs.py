@@ -12,9 +12,10 @@ from lib.cost.differentiable import Macs
 from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.pruning.layers import Layers
+from lib.pruning.method import Method
 from lib.pruning.methods import kdfs
 from lib.pruning.methods.kdfs import Search
-from lib.training.hooks import Method, Moment
+from lib.training.hooks import Moment
 from lib.training.schedules import Cosine, factor
 from lib.training.sgd import Sgd
 from tests.goldens import read

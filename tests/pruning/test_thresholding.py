@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lib.networks.network import Network
-from lib.training.hooks import Method, Moment
+from lib.pruning.method import Method
+from lib.training.hooks import Moment
 from tests.networks_for_tests import lived_in
 from tests.pruning.test_every_method import SETTINGS, make, train
 

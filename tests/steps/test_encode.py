@@ -198,7 +198,11 @@ def test_another_accuracy_stops_the_stage(folder: Path, tmp_path: Path, monkeypa
 
 
 REFUSED: dict[str, tuple[Callable[[Checkpoint], Checkpoint], str, str]] = {
-    "masks": (lambda one: replace(one, kept=Kept({})), "a.bin", "holds masks; give the checkpoint that the compact stage wrote"),
+    "masks": (
+        lambda one: replace(one, kept=Kept({})),
+        "a.bin",
+        "holds masks; give the checkpoint that the compact stage wrote",
+    ),
     "other images": (
         lambda one: replace(one, shape=(1, 9, 9)),
         "a.bin",
