@@ -34,8 +34,8 @@ class Distiller:
     share_classifier: bool
 
 
-def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, setting: Setting, out: Path) -> None:
-    """Train checkpoint `pruned` with distiller `name`; writes `out` and its log beside it (.csv).
+def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, setting: Setting, out: Path, log: Path) -> None:
+    """Train checkpoint `pruned` with distiller `name`; writes `out` and the log `log` (.csv).
 
     guide: the teacher's checkpoint or a folder of several teachers'.
     """
@@ -67,4 +67,4 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
         "validation_top1": rows[-1]["validation_top1"],
     }
     save(out, setting.checkpoint(student, start.masks, notes, start.sparsity))
-    write_log(out.with_suffix(".csv"), rows)
+    write_log(log, rows)

@@ -32,10 +32,12 @@ class PruneJob:
     coupled: bool
 
 
-def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path, setting: Setting, out: Path) -> str:
+def prune(
+    document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path, setting: Setting, out: Path, log: Path
+) -> str:
     """Prune the network of checkpoint `dense`; `guide` is the checkpoint, or the folder of several, of who guides.
 
-    Writes the masked network and its masks to `out`, the log beside it (.csv). Returns the method's remark for the user.
+    Writes the masked network and its masks to `out`, the log to `log` (.csv). Returns the method's remark for the user.
     """
     module: ModuleType = plugins.find(methods, cell.method)
     params: Common = read(document, f"prune.methods.{cell.method}", plugins.settings(module))
@@ -71,5 +73,5 @@ def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path,
     sparsity = method.sparsity() if method.sparsity else None
     Zeros(network).hold_(sparsity or {})
     save(out, setting.checkpoint(network, masks, {"epochs": seen + epochs}, sparsity))
-    write_log(out.with_suffix(".csv"), rows)
+    write_log(log, rows)
     return str(method.remark())
