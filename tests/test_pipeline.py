@@ -14,7 +14,7 @@ import yaml
 from tests.tiny import ROOT, STAGES
 
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-FOLDERS = ("lib", "stages", "suites", ".dvc")
+FOLDERS = ("lib", "stages", "tools", "suites", ".dvc")
 FILES = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
 
 

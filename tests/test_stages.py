@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from lib.masks.filters import achieved
 from stages.command import run as run_stage
 from tests import tiny
 
-SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "stages").glob("*.py") if path.stem not in ("__init__", "command"))
+COMMANDS = [path for folder in ("stages", "tools") for path in (tiny.ROOT / folder).glob("*.py")]
+SCRIPTS = sorted(path.stem for path in COMMANDS if path.stem not in ("__init__", "command", "workers"))
 PRUNED = "ahsg_ht-0.5-0"
 
 
@@ -229,16 +231,21 @@ def test_a_stage_gives_the_same_bytes_again(folder: Path, tmp_path: Path) -> Non
         assert out.with_suffix(ending).read_bytes() == expected.read_bytes()
 
 
+def _module(name: str) -> ModuleType:
+    """A stage, or a command that is none."""
+    return importlib.import_module(f"{'stages' if (tiny.ROOT / 'stages' / f'{name}.py').exists() else 'tools'}.{name}")
+
+
 def _in_process(name: str, folder: Path, **given: object) -> None:
     """Run a stage in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", [name, *_arguments({"params": folder / "params.yaml", **given})])
-        run_stage(importlib.import_module(f"stages.{name}").main)
+        run_stage(_module(name).main)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_help_describes_the_stage(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    module = importlib.import_module(f"stages.{name}")
+    module = _module(name)
     monkeypatch.setattr("sys.argv", [name, "--help"])
     with pytest.raises(SystemExit, match=r"^0$"):
         run_stage(module.main)

@@ -13,7 +13,7 @@ from lib.params.section import parse, read
 from lib.plots.sensitivity import picture
 from lib.progress import steps
 from lib.pruning.sensitivity import examine
-from lib.tables.text import csv
+from lib.tables.writing import csv
 from lib.training.device import Compute
 from stages.command import run
 

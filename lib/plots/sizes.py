@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lib.params.suite import Suite
 from lib.plots import drawing
-from lib.tables.text import scaled
+from lib.tables.writing import scaled
 
 FORMS = {"in float32": ("bytes", "top1_mean"), "encoded": ("encoded_bytes", "encoded_top1")}  # label: x, y
 

@@ -12,7 +12,7 @@ from lib import atomic
 from lib.params import suite
 from lib.params.suite import Suite
 from lib.plots import accuracy, latency, losses, ranking, sizes, training
-from lib.tables import logs, published, reports, results, summaries, text, timings
+from lib.tables import logs, published, reports, results, summaries, timings, writing
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,16 @@ def gather(
 def texts(gathered: Gathered) -> dict[str, str]:
     """The tables by their file names. Only those called latency* depend on what a clock said."""
     wanted, summary = gathered.suite, summaries.summarise(gathered.cells)
-    wide = text.wide_latency(gathered.timings, gathered.cells)
+    wide = writing.wide_latency(gathered.timings, gathered.cells)
     reproducible = {kind: names for kind, names in gathered.missing.items() if kind != "latencies"}
     headline = summaries.headline(summary, wanted)
     return {
-        "table.csv": text.csv(text.long_form(gathered.cells, gathered.published)),
-        "summary.csv": text.csv(summary),
+        "table.csv": writing.csv(writing.long_form(gathered.cells, gathered.published)),
+        "summary.csv": writing.csv(summary),
         "summary.json": json.dumps(headline, indent=2, sort_keys=True) + "\n",
         "table.md": reports.table(wanted, summary, gathered.published, reproducible),
-        "training.csv": text.csv(gathered.logs),
-        "latency.csv": text.csv(wide),
+        "training.csv": writing.csv(gathered.logs),
+        "latency.csv": writing.csv(wide),
         "latency.md": reports.latency(wanted, wide, gathered.machine, gathered.missing["latencies"]),
     }
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lib.params.suite import DENSE, Suite
 from lib.tables.summaries import REFERENCES
-from lib.tables.text import markdown, scaled
+from lib.tables.writing import markdown, scaled
 
 TableRow = Mapping[str, Any]
 Column = tuple[str, Callable[[TableRow], str]]

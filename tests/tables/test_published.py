@@ -8,7 +8,7 @@ import pytest
 
 from lib.params.section import parse
 from lib.params.suite import Benchmark, Suite
-from lib.tables import published, reports, summaries
+from lib.tables import published, reports, summaries, writing
 
 ROW: dict[str, Any] = {
     "dataset": "cifar10",
@@ -79,5 +79,5 @@ def test_published_stand_apart_from_ours_with_their_source() -> None:
     assert "91.00 ± 0.10 (3)" not in ours
     assert "91.00 ± 0.10 (3)" in copied
     assert "[1] A paper, <https://example.org/paper>; FLOPs counted: conv only." in copied
-    origins = [line.split(",")[0] for line in text.csv(text.long_form(cells, theirs)).splitlines()]
+    origins = [line.split(",")[0] for line in writing.csv(writing.long_form(cells, theirs)).splitlines()]
     assert origins == ["origin", "ours", "published"]

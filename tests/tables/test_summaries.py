@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from lib.tables import summaries, text
+from lib.tables import summaries, writing
 
 
 def _cells(*rows: tuple[str, float, str, int, float]) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def test_spread_is_the_sample_standard_deviation() -> None:
 def test_one_seed_has_a_blank_spread() -> None:
     summary = summaries.summarise(_cells(("fpgm", 0.7, "none", 0, 90.0)))
     assert summary["top1_std"].isna().all()
-    assert text.csv(summary[["top1_mean", "top1_std", "n"]]) == "top1_mean,top1_std,n\n90.0000,,1\n"
+    assert writing.csv(summary[["top1_mean", "top1_std", "n"]]) == "top1_mean,top1_std,n\n90.0000,,1\n"
 
 
 def test_difference_to_dense_is_paired_by_seed_and_distiller() -> None:

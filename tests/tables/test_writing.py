@@ -3,20 +3,20 @@
 import pandas as pd
 import pytest
 
-from lib.tables import text
+from lib.tables import writing
 
 
 def test_csv_has_a_fixed_format_for_each_column_and_blanks() -> None:
     frame = pd.DataFrame({"method": ["l1", "l2"], "macs": [1e6, None], "top1": [90.0, 91.23456], "keep_ratio": [0.7, 1.0]})
-    assert text.csv(frame) == "method,macs,top1,keep_ratio\nl1,1000000,90.0000,0.7\nl2,,91.2346,1.0\n"
+    assert writing.csv(frame) == "method,macs,top1,keep_ratio\nl1,1000000,90.0000,0.7\nl2,,91.2346,1.0\n"
 
 
 def test_csv_has_no_negative_zero() -> None:
-    assert text.csv(pd.DataFrame({"delta_to_dense": [-1e-9]})) == "delta_to_dense\n0.0000\n"
+    assert writing.csv(pd.DataFrame({"delta_to_dense": [-1e-9]})) == "delta_to_dense\n0.0000\n"
 
 
 def test_markdown_pads_words_left_and_figures_right() -> None:
-    lines = text.markdown(["Method", "Keep", "Distiller", "Top-1"], [["l1", "0.7", "none", "9"]]).splitlines()
+    lines = writing.markdown(["Method", "Keep", "Distiller", "Top-1"], [["l1", "0.7", "none", "9"]]).splitlines()
     assert lines == [
         "| Method | Keep | Distiller | Top-1 |",
         "| ------ | ---- | --------- | ----: |",
@@ -28,4 +28,4 @@ def test_markdown_pads_words_left_and_figures_right() -> None:
     ("count", "text"), [(0, "0"), (999, "999"), (41_216, "41.2 k"), (125_485_056, "125 M"), (4.1e9, "4.10 G")]
 )
 def test_counts_are_written_in_three_digits(count: float, text: str) -> None:
-    assert text.scaled(count) == text
+    assert writing.scaled(count) == text
