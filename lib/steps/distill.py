@@ -47,18 +47,18 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     if start.masks is None:
         msg = f"{pruned} holds no masks; give the checkpoint that the prune stage wrote"
         raise ValueError(msg)
-    objective, terms = Objective(student, training.label_smoothing), document["distill"]["terms"]
+    objective, sections = Objective(student, training.label_smoothing), document["distill"]["terms"]
     if distiller.terms or distiller.share_classifier:
         teacher = teachers.load(guide, setting)
         if distiller.share_classifier:
             share_classifier_(student, teacher)
-        objective = distilled(student, teacher, distiller.terms, terms, training.label_smoothing, setting.example())
+        objective = distilled(student, teacher, distiller.terms, sections, training.label_smoothing, setting.example())
         if room is not None and objective.teacher is not None and distiller.terms:
             images, precision = setting.batches("train", setting.augmentation), autocast(setting.compute, setting.device)
             objective.memory = remember(objective.teacher, images, precision, room)
     method = held(student, start.masks, start.sparsity)
     label = f"{pruned.stem} {name}"
-    decides = {"distiller": distiller, "terms": terms, "room": room}
+    decides = {"distiller": distiller, "terms": {name: sections[name] for name in distiller.terms}, "room": room}
     rows = train(Run(label, student, method, objective, training, training.epochs, decides), setting)
     apply_(student, start.masks)
     Zeros(student).hold_(start.sparsity or {})

@@ -62,10 +62,11 @@ def prune(
     objective = Objective(network, training.label_smoothing)
     if params.guide:
         model = teachers.load(guide, setting)
-        terms = document["distill"]["terms"]
-        objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
+        sections = document["distill"]["terms"]
+        objective = distilled(network, model, params.guide, sections, training.label_smoothing, setting.example())
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
-    decides = {"cell": cell, "params": params, "layers": request.layers, "terms": document["distill"]["terms"]}
+    terms = {name: document["distill"]["terms"][name] for name in params.guide}
+    decides = {"cell": cell, "params": params, "layers": request.layers, "terms": terms}
     rows = train(Run(label, network, method, objective, training, epochs, decides), setting)
     masks = {name: mask.cpu() for name, mask in method.masks().items()}
     check(network, masks)
