@@ -230,7 +230,13 @@ def test_sweep_adds_its_cells_and_the_headline_diff_shows_them(project: Path) ->
     git(project, "commit", "--quiet", "--message", "second table")
     said = run(project, *dvc("metrics", "diff", "HEAD~1", "--targets", "metrics/digits/summary.json"))
     assert "top1.l1.keep_25.kd" in said
-    run(project, *dvc("plots", "diff", "HEAD~1"))
-    page = (project / "dvc_plots/index.html").read_text()
-    assert "<img" in page
-    assert "cdn." not in page
+    page = ("tools.plots_page", "--template", ".dvc/plots/page.html", "--out", ".dvc/plots/whole.html")
+    run(project, sys.executable, "-m", *page)
+    run(project, *dvc("config", "--local", "plots.html_template", "plots/whole.html"))
+    (project / "far").mkdir()
+    run(project, *dvc("plots", "diff", "HEAD~1", "--out", "far/away"))
+    shown = (project / "far/away/index.html").read_text()
+    assert "<img" in shown
+    assert "window.vegaEmbed=" in shown
+    assert "cdn." not in shown
+    assert "<script src" not in shown
