@@ -17,8 +17,6 @@ from tests.tiny import ROOT, STAGES
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 FOLDERS = ("lib", "stages", "tools", "suites", ".dvc")
 FILES = ("dvc.yaml", "params.yaml", "requirements.lock", ".dvcignore", ".gitignore")
-
-
 CELLS = ("prune", "distill", "compact", "encode", "measure")  # stages that the dense control goes through too
 BY_NAME = {"train_teacher": "network", "prune": "method", "distill": "distiller"}  # stages with a manifest for each
 
@@ -49,6 +47,11 @@ def test_a_cell_depends_on_no_folder_that_other_cells_write_into(stage: str) -> 
     """The data and the guide are each the only output of one stage; all else is a single file."""
     folders = [dep for dep in GRAPH[stage]["deps"] if not dep.endswith((".safetensors", ".json", ".txt"))]
     assert set(folders) <= {"data/${data.name}", "models/${suite}/guide/${item.seed}"}
+
+
+def test_the_data_depend_on_what_decides_them() -> None:
+    """data.watch: the lock of versions, or a local source; a manifest with the lock is among the others, and DVC takes both."""
+    assert set(GRAPH["download"]["deps"]) == {"data/checked.txt", "data/code/download.txt", "${data.watch}"}
 
 
 def test_what_is_kept_in_git_switches_no_run_cache_off() -> None:
