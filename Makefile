@@ -30,5 +30,6 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
 	pip install --quiet --disable-pip-version-check --constraint requirements.lock pip
 	pip install --quiet --disable-pip-version-check --constraint requirements.lock --group dev
-	python -c 'import pathlib, vl_convert; pathlib.Path(".dvc/plots/vega.js").write_text(vl_convert.javascript_bundle())'
+	python -m tools.plots_page --template .dvc/plots/page.html --out .dvc/plots/whole.html
+	dvc config --local plots.html_template plots/whole.html
 	touch $@

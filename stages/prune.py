@@ -1,7 +1,7 @@
 """Prune a trained network with one method at one keep ratio.
 
 Reads the network's checkpoint, the guide's (a checkpoint or a folder of them, used when the method asks for guidance) and the
-data folder; writes a checkpoint with weights and masks, and its log (.csv beside it).
+data folder; writes a checkpoint with weights and masks, and its log (.csv).
 """
 
 import sys
@@ -27,11 +27,12 @@ def main() -> None:
         data=Path,
         resume_dir=Path,
         out=Path,
+        log=Path,
     )
     document = parse(given.params.read_text())
     cell = PruneJob(given.method, given.keep_ratio, coupled=given.compaction == "coupled")
     here = setting(document, given.data, given.seed, given.resume_dir)
-    remark = prune(document, cell, given.dense, given.guide, here, given.out)
+    remark = prune(document, cell, given.dense, given.guide, here, given.out, given.log)
     sys.stderr.write(f"{remark}\n" if remark else "")
 
 

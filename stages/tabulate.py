@@ -8,19 +8,17 @@ from pathlib import Path
 
 from lib.params.section import parse
 from lib.steps import tabulate
-from lib.tables import logs
 from stages.command import arguments, run
 
 
 def main() -> None:
     """All tables and pictures of one suite."""
-    folders = {f"{stage}_logs": Path for stage in logs.STAGES}
-    given = arguments(__doc__, cells=Path, latency=Path, **folders, published=Path, out=Path)
+    given = arguments(__doc__, cells=Path, latency=Path, logs=Path, published=Path, out=Path)
     gathered = tabulate.gather(
         document=parse(given.params.read_text()),
         cells=given.cells,
         latencies=given.latency,
-        log_folders={stage: getattr(given, f"{stage}_logs") for stage in logs.STAGES},
+        training_logs=given.logs,
         published_document=parse(given.published.read_text()),
     )
     tabulate.write(gathered, given.out)

@@ -1,6 +1,6 @@
 """Train a whole network: the teacher, and what pruning starts from.
 
-Reads the data folder; writes a checkpoint and its log (.csv beside it).
+Reads the data folder; writes a checkpoint and its log (.csv).
 """
 
 from pathlib import Path
@@ -13,9 +13,9 @@ from stages.command import arguments, run
 
 def main() -> None:
     """One teacher."""
-    given = arguments(__doc__, network=str, seed=int, data=Path, resume_dir=Path, out=Path)
+    given = arguments(__doc__, network=str, seed=int, data=Path, resume_dir=Path, out=Path, log=Path)
     document = parse(given.params.read_text())
-    teach(document, given.network, setting(document, given.data, given.seed, given.resume_dir), given.out)
+    teach(document, given.network, setting(document, given.data, given.seed, given.resume_dir), given.out, given.log)
 
 
 if __name__ == "__main__":

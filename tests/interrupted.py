@@ -72,11 +72,11 @@ def train(kind: str, folder: Path, own: Path, given: Mapping[str, Any], seed: in
     """Do a training of a kind with the files of `folder`; its scratch and its results are in `own`."""
     here = setting(given, folder / "data", seed, own / "scratch")
     teacher, dense, pruned = (folder / f"{name}.safetensors" for name in ("teacher", "dense", "pruned"))
-    out = own / "out.safetensors"
+    out, log = own / "out.safetensors", own / "out.csv"
     jobs: Mapping[str, Callable[[], None]] = {
-        "teach": lambda: teach(given, "resnet8", here, out),
-        "prune": lambda: prune(given, PruneJob("ahsg_ht", 0.5, coupled=False), dense, teacher, here, out),
-        "distill": lambda: distill(given, "feature", pruned, teacher, here, out),
+        "teach": lambda: teach(given, "resnet8", here, out, log),
+        "prune": lambda: prune(given, PruneJob("ahsg_ht", 0.5, coupled=False), dense, teacher, here, out, log),
+        "distill": lambda: distill(given, "feature", pruned, teacher, here, out, log),
     }
     jobs[kind]()
     return out

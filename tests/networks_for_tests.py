@@ -4,15 +4,16 @@ import torch
 from torch import Tensor
 
 from lib.masks.filters import Masks
-from lib.networks import NETWORKS, WIDER_RESNETS, build
+from lib.networks import NETWORKS, build
 from lib.networks.description import Architecture
 from lib.networks.imagenet_resnet import BLOCKS
 from lib.networks.network import Network
+from lib.networks.resnet import WIDER
 from lib.pruning.selection import Selection
 from lib.randomness import stream
 
 IMAGENET = tuple(f"resnet{depth}" for depth in BLOCKS)
-HEAVY = ("resnet34", "resnet101", "resnet152", *(f"resnet{n}x{k}" for n, k in WIDER_RESNETS))  # of blocks that others have
+HEAVY = ("resnet34", "resnet101", "resnet152", *(f"resnet{n}x{k}" for n, k in WIDER))  # of blocks that others have
 ALL = tuple(name for name in NETWORKS if name not in HEAVY)
 
 

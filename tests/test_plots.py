@@ -48,7 +48,7 @@ def _timings(*batches: int) -> pd.DataFrame:
 
 def _logs(*stages: str) -> pd.DataFrame:
     labels = {
-        "teacher": {"method": "resnet20", "keep_ratio": "", "distiller": ""},
+        "trained": {"method": "resnet20", "keep_ratio": "", "distiller": ""},
         "pruned": {"method": "fpgm", "keep_ratio": "0.7", "distiller": ""},
         "distilled": {"method": "fpgm", "keep_ratio": "0.7", "distiller": "kd"},
     }
@@ -71,8 +71,8 @@ def _draw_all(published: pd.DataFrame) -> list[bytes]:
     return [
         accuracy.picture(SUITE, summaries.summarise(cells), published),
         latency.picture(SUITE, _timings(1, 128), cells),
-        training.picture(SUITE, _logs("teacher", "pruned", "distilled")),
-        losses.picture(SUITE, _logs("teacher", "pruned", "distilled")),
+        training.picture(SUITE, _logs("trained", "pruned", "distilled")),
+        losses.picture(SUITE, _logs("trained", "pruned", "distilled")),
         sizes.picture(SUITE, summaries.summarise(cells)),
     ]
 
@@ -127,7 +127,7 @@ def test_any_number_of_timed_batch_sizes_is_drawn(batches: tuple[int, ...]) -> N
     assert _pixels(latency.picture(SUITE, _timings(*batches), _cells(SUITE))).std() > 0.01
 
 
-@pytest.mark.parametrize("stages", [(), ("distilled",), ("teacher", "pruned")])
+@pytest.mark.parametrize("stages", [(), ("distilled",), ("trained", "pruned")])
 def test_phases_without_logs_are_left_out(stages: tuple[str, ...]) -> None:
     assert _pixels(training.picture(SUITE, _logs(*stages))).std() > 0.01
     assert _pixels(losses.picture(SUITE, _logs(*stages))).std() > 0.01

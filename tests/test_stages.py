@@ -66,23 +66,34 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("suite")
     (folder / "params.yaml").write_text(yaml.safe_dump(_document()))
     data, networks = folder / "data", folder / "models"
-    training = {"seed": 0, "data": data, "resume_dir": folder / "scratch"}
-    teacher, guide = (networks / f"teacher/0/{name}.safetensors" for name in ("resnet8", "resnet14"))
-    _stage("code", folder, out=folder / "code")
+    training = {"seed": 0, "data": data, "resume_dir": folder / "unfinished"}
+    dense, guide = (networks / f"trained/0/{name}.safetensors" for name in ("resnet8", "resnet14"))
+    logs = folder / "logs"
+    _stage("code", folder, versions=tiny.ROOT / "requirements.lock", out=folder / "code")
     _stage("check", folder, out=folder / "checked.txt")
     _stage("download", folder, cache=folder / "cache", out=data)
-    for path in (teacher, guide):
-        _stage("train_teacher", folder, network=path.stem, out=path, **training)
-    _stage("guide", folder, seed=0, teachers=networks / "teacher/0", data=data, out=networks / "guide/0")
+    for path in (dense, guide):
+        _stage("train_teacher", folder, network=path.stem, out=path, log=logs / f"trained/0/{path.stem}.csv", **training)
+    _stage("guide", folder, seed=0, teachers=networks / "trained/0", data=data, out=networks / "guide/0")
     guide = networks / "guide/0"
-    from_here = {"dense": teacher, "guide": guide, **training}
+    from_here = {"dense": dense, "guide": guide, **training}
     for key, method, keep in ((PRUNED, "ahsg_ht", 0.5), ("dense-1.0-0", "dense", 1.0)):
         out = networks / f"pruned/{key}.safetensors"
-        _stage("prune", folder, method=method, keep_ratio=keep, compaction="scatter", out=out, **from_here)
+        _stage(
+            "prune",
+            folder,
+            method=method,
+            keep_ratio=keep,
+            compaction="scatter",
+            out=out,
+            log=logs / f"pruned/{key}.csv",
+            **from_here,
+        )
     for method, keep, distiller in (("ahsg_ht", 0.5, "kd"), ("ahsg_ht", 0.5, "feature"), ("dense", 1.0, "kd")):
         pruned, key = networks / f"pruned/{method}-{keep}-0.safetensors", f"{method}-{keep}-{distiller}-0"
         distilled, small = (networks / f"{kind}/{key}.safetensors" for kind in ("distilled", "compact"))
-        _stage("distill", folder, distiller=distiller, pruned=pruned, guide=guide, out=distilled, **training)
+        log = logs / f"distilled/{key}.csv"
+        _stage("distill", folder, distiller=distiller, pruned=pruned, guide=guide, out=distilled, log=log, **training)
         _stage("compact", folder, source=distilled, data=data, compaction="scatter", out=small)
         packed = networks / f"encoded/{key}.bin"
         _stage("encode", folder, source=small, export=packed, **training)
@@ -91,10 +102,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, coupled = networks / "distilled/ahsg_ht-0.5-kd-0.safetensors", networks / "coupled.safetensors"
     _stage("compact", folder, source=source, data=data, compaction="coupled", out=coupled)
     _stage("latency", folder, masked=networks / "distilled", compact=networks / "compact", out=folder / "latency")
-    logs = {f"{name}_logs": networks / name for name in ("teacher", "pruned", "distilled")}
     published = tiny.ROOT / "suites/published.yaml"
-    given = {"cells": folder / "cells", "latency": folder / "latency", "published": published, "out": folder / "tables"}
-    (folder / "said").write_text(_stage("tabulate", folder, **given, **logs))
+    given = {"cells": folder / "cells", "latency": folder / "latency", "logs": logs, "published": published}
+    (folder / "said").write_text(_stage("tabulate", folder, out=folder / "tables", **given))
     return folder
 
 
@@ -103,17 +113,17 @@ def test_the_data_set_is_the_digits(folder: Path) -> None:
     assert (folder / "checked.txt").read_text() == "every section of the parameter file is valid\n"
 
 
-def test_every_training_leaves_a_checkpoint_and_its_log_and_no_scratch(folder: Path) -> None:
-    made = {path.relative_to(folder / "models").as_posix() for path in (folder / "models").rglob("*.csv")}
+def test_every_training_leaves_a_checkpoint_and_its_log_and_nothing_unfinished(folder: Path) -> None:
+    made = {path.relative_to(folder / "logs").as_posix() for path in (folder / "logs").rglob("*.csv")}
     keys = ("ahsg_ht-0.5-kd-0", "ahsg_ht-0.5-feature-0", "dense-1.0-kd-0")
     expected = {f"distilled/{key}.csv" for key in keys} | {f"pruned/{key}.csv" for key in (PRUNED, "dense-1.0-0")}
-    assert made == expected | {"teacher/0/resnet8.csv", "teacher/0/resnet14.csv"}
+    assert made == expected | {"trained/0/resnet8.csv", "trained/0/resnet14.csv"}
     assert all((folder / "models" / name).with_suffix(".safetensors").is_file() for name in made)
-    assert list((folder / "scratch").iterdir()) == []
+    assert list((folder / "unfinished").iterdir()) == []
 
 
 def test_the_pruning_was_guided_by_features(folder: Path) -> None:
-    header = (folder / f"models/pruned/{PRUNED}.csv").read_text().splitlines()[0].split(",")
+    header = (folder / f"logs/pruned/{PRUNED}.csv").read_text().splitlines()[0].split(",")
     assert {"loss_feature", "mask_changes", "validation_top1"} <= set(header)
 
 
@@ -223,11 +233,10 @@ def test_the_tables_name_the_one_cell_that_was_left_out(folder: Path) -> None:
 
 
 def test_a_stage_gives_the_same_bytes_again(folder: Path, tmp_path: Path) -> None:
-    data, out = folder / "data", tmp_path / "resnet8-0.safetensors"
-    _in_process("train_teacher", folder, network="resnet8", seed=0, data=data, resume_dir=tmp_path, out=out)
-    for ending in (".safetensors", ".csv"):
-        expected = folder / f"models/teacher/0/resnet8{ending}"
-        assert out.with_suffix(ending).read_bytes() == expected.read_bytes()
+    data, out, log = folder / "data", tmp_path / "out", tmp_path / "log"
+    _in_process("train_teacher", folder, network="resnet8", seed=0, data=data, resume_dir=tmp_path, out=out, log=log)
+    assert out.read_bytes() == (folder / "models/trained/0/resnet8.safetensors").read_bytes()
+    assert log.read_bytes() == (folder / "logs/trained/0/resnet8.csv").read_bytes()
 
 
 def _module(name: str) -> ModuleType:
@@ -307,7 +316,7 @@ def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) 
     if "params" in changes:
         given["params"] = tmp_path / str(changes["params"])
     if "dense" in changes.values():
-        given |= {key: folder / "models/teacher/0/resnet8.safetensors" for key in ("source", "pruned") if key in changes}
+        given |= {key: folder / "models/trained/0/resnet8.safetensors" for key in ("source", "pruned") if key in changes}
     if "pruned" in changes.values():
         given["source"] = folder / f"models/pruned/{PRUNED}.safetensors"
     with pytest.raises(SystemExit, match=f"^error: .*{said}"):
@@ -318,22 +327,21 @@ def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) 
 def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
     """Arguments of a stage that are all right, except that folders of earlier results are empty."""
     networks = folder / "models"
-    teacher, pruned = networks / "teacher/0/resnet14.safetensors", networks / f"pruned/{PRUNED}.safetensors"
-    training = {"seed": 0, "data": folder / "data", "scratch": empty / "scratch"}
-    logs = {f"{name}_logs": empty for name in ("teacher", "pruned", "distilled")}
-    pruning = {"method": "ahsg_ht", "keep_ratio": 0.5, "compaction": "scatter", "teacher": teacher, "guide": teacher}
+    teacher, pruned = networks / "trained/0/resnet14.safetensors", networks / f"pruned/{PRUNED}.safetensors"
+    training = {"seed": 0, "data": folder / "data", "resume_dir": empty / "unfinished", "log": empty / "log.csv"}
+    pruning = {"method": "ahsg_ht", "keep_ratio": 0.5, "compaction": "scatter", "dense": teacher, "guide": teacher}
     arguments: dict[str, dict[str, object]] = {
         "check": {},
-        "code": {},
+        "code": {"versions": tiny.ROOT / "requirements.lock"},
         "download": {"cache": empty / "cache"},
         "train_teacher": {"network": "resnet8", **training},
-        "guide": {"seed": 0, "teachers": networks / "teacher/0", "data": folder / "data"},
+        "guide": {"seed": 0, "teachers": networks / "trained/0", "data": folder / "data"},
         "prune": {**pruning, **training},
         "distill": {"distiller": "kd", "pruned": pruned, "guide": teacher, **training},
         "compact": {"source": pruned, "data": folder / "data", "compaction": "scatter"},
-        "encode": {"source": pruned, **training},
+        "encode": {"source": pruned, **{name: training[name] for name in ("seed", "data", "resume_dir")}},
         "latency": {"masked": empty, "compact": empty},
-        "tabulate": {"cells": empty, "latency": empty, **logs, "published": tiny.ROOT / "suites/published.yaml"},
+        "tabulate": {"cells": empty, "latency": empty, "logs": empty, "published": tiny.ROOT / "suites/published.yaml"},
     }
     target = {"export": empty / "out.bin"} if stage == "encode" else {"out": empty / "out"}
     return {**arguments[stage], **target}

@@ -1,79 +1,74 @@
-"""Which code a stage really runs, so that an edit re-runs what it concerns and nothing else.
+"""What a stage really uses, so that an edit re-runs what it concerns and nothing else.
 
-A manifest lists every project file that a stage script loads with its hash. DVC depends on manifests instead of files: a
-handful of lines for each stage, where dvc.lock, which DVC reads and writes anew for every stage, would have hundreds.
+A manifest lists the project files that a stage loads, with their hashes, and the settings of the distillation terms that it
+uses, which DVC's parameters cannot name for a combination of terms. DVC depends on manifests instead of files: one line a
+stage, where dvc.lock, which DVC reads and writes anew for every stage, would have hundreds.
+
+What a stage finds by name while it runs shows in no import statement; `Use` names it: the method or the network of a cell,
+the terms of its distiller or guide, the families of its networks.
 """
 
-import ast
 import hashlib
-from collections.abc import Iterator
-from functools import cache
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import grimp
+from grimp.exceptions import SourceSyntaxError
 
 from lib.atomic import write_text
-
-METHODS, TERMS = "lib/pruning/methods", "lib/distillation/terms"
-# Found by name while running, so no import statement shows them: who looks, and in which folders.
-LOOKED_UP = {
-    "lib/steps/prune.py": (METHODS,),
-    "lib/distillation/building.py": (TERMS,),
-    "lib/steps/document.py": (METHODS, TERMS),
-}
+from lib.graph.uses import Use, uses
+from lib.params.section import read
 
 
-def write_manifests(root: Path, out: Path) -> None:
-    """Write <script>.txt for every stage script of a project, and prune/<method>.txt for every method, into folder `out`."""
-    methods = _plugins(root, METHODS)
-    wanted = {f"{script.stem}.txt": closure(root, script.stem) for script in sorted((root / "stages").glob("[a-z]*.py"))}
-    wanted |= {f"prune/{Path(name).stem}.txt": closure(root, "prune", Path(name).stem) for name in methods}
+def write_manifests(document: Mapping[str, Any], root: Path, versions: Path, out: Path) -> None:
+    """Write a manifest <name>.txt for every name of `uses` into folder `out`; others that it held go.
+
+    root: the folder where Python finds the packages lib and stages. versions: the file with the versions of all libraries,
+    listed for every stage but the check, whose result they do not decide. Raises ValueError for a file that is not Python,
+    and for parameters that name what is not there.
+    """
+    graph = _imports()
+    texts = {}
+    for name, use in uses(document, graph.modules).items():
+        files = {_file(root, module) for module in closure(graph, [f"stages.{use.script}", *use.plugins])}
+        listed = files if use.script == "check" else files | {versions}
+        hashes = [f"{hashlib.sha256((root / file).read_bytes()).hexdigest()}  {file.as_posix()}\n" for file in sorted(listed)]
+        texts[f"{name}.txt"] = "".join([*hashes, *_settings(document, use)])
     for path in out.rglob("*.txt"):
-        if path.relative_to(out).as_posix() not in wanted:
+        if path.relative_to(out).as_posix() not in texts:
             path.unlink()
-    for name, files in wanted.items():
-        lines = [f"{hashlib.sha256((root / file).read_bytes()).hexdigest()}  {file}\n" for file in sorted(files)]
-        write_text(out / name, "".join(lines))
+    for name, text in texts.items():
+        write_text(out / name, text)
 
 
-def closure(root: Path, script: str, method: str | None = None) -> set[str]:
-    """The project files that a stage script loads, itself included; of the pruning methods all, or the one named."""
-    seen: set[str] = set()
-    waiting = ["stages/__init__.py", f"stages/{script}.py"]
+def closure(graph: grimp.ImportGraph, modules: Iterable[str]) -> set[str]:
+    """Modules, all that they import, directly or not, and the packages that these lie in."""
+    found: set[str] = set()
+    waiting = list(modules)
     while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        waiting += _imports(root, name)
-        for folder in LOOKED_UP.get(name, ()):
-            chosen = folder == METHODS and method is not None
-            waiting += [f"{folder}/{method}.py"] if chosen else _plugins(root, folder)
-    return seen
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            package = module.rpartition(".")[0]
+            waiting += [*graph.find_modules_directly_imported_by(module), *([package] if package else [])]
+    return found
 
 
-def _plugins(root: Path, folder: str) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in (root / folder).glob("[a-z]*.py"))
+def _imports() -> grimp.ImportGraph:
+    try:
+        return grimp.build_graph("lib", "stages", exclude_type_checking_imports=True, cache_dir=None)
+    except SourceSyntaxError as error:
+        msg = f"{error.filename}, line {error.lineno}, is not Python; correct it"
+        raise ValueError(msg) from error
 
 
-@cache
-def _imports(root: Path, name: str) -> tuple[str, ...]:
-    return tuple(file for module in _modules(root / name) for file in _files(root, module))
+def _file(root: Path, module: str) -> Path:
+    path = Path(*module.split("."))
+    return path / "__init__.py" if (root / path).is_dir() else path.with_suffix(".py")
 
 
-def _modules(path: Path) -> Iterator[str]:
-    """The modules that a file imports, by its import statements."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _files(root: Path, module: str) -> Iterator[str]:
-    """The files that importing a module of the project loads: its own, and __init__.py of the packages above it."""
-    parts = module.split(".")
-    if parts[0] not in ("lib", "stages"):
-        return
-    for end in range(1, len(parts) + 1):
-        stem = "/".join(parts[:end])
-        yield from (name for name in (f"{stem}.py", f"{stem}/__init__.py") if (root / name).is_file())
+def _settings(document: Mapping[str, Any], use: Use) -> list[str]:
+    settings = {name: read(document, f"distill.terms.{name}", dict[str, Any]) for name in sorted(use.terms)}
+    return [f"distill.terms.{name} {json.dumps(values, sort_keys=True)}\n" for name, values in settings.items()]

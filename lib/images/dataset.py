@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lib.atomic import write_text
-from lib.images.fetching import sha256_of
+from lib.images.digest import sha256_of
 
 FILE, ABOUT = "data.safetensors", "about.json"
 

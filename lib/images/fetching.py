@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from lib.atomic import replacing
+from lib.images.digest import sha256_of
 
 TIMEOUT_SECONDS = 30.0
 OTHER_FILE_CURE = "it is another file or a broken copy: get it again"
@@ -30,12 +31,6 @@ def fetch(source: str, sha256: str | None, cache: Path) -> Path:
     if sha256 is not None:
         _check(path, sha256)
     return path
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(path: Path, expected: str) -> None:

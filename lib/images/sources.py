@@ -23,12 +23,15 @@ DIGITS_TEST_FRACTION = 0.2
 @section
 class DataSettings:
     """source: `scikit-learn` (name digits), `torchvision` (names cifar10 and cifar100), or the path or URL of an archive or
-    folder in ImageFolder layout, whose sha256 is checked where one is given. validation_fraction: of each class of train.
+    folder in ImageFolder layout, whose sha256 is checked where one is given. watch: the path whose content decides the data,
+    for DVC: the local source itself, or requirements.lock for what a library brings. validation_fraction: of each class of
+    train.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     source: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    watch: Annotated[str, Field(min_length=1)]
     validation_fraction: Annotated[float, Field(gt=0.0, le=0.5)]
     split_seed: Annotated[int, Field(ge=0)]
 

@@ -1,33 +1,34 @@
-"""The networks, by name, built at the widths that an architecture's plan asks for."""
+"""The networks, by name, built at the widths that an architecture's plan asks for.
 
-from collections.abc import Callable, Mapping
-from functools import partial
+A family of networks is a module of this folder. It is loaded when one of its networks is built and not before, so that an
+edit of one family concerns nobody who uses another.
+"""
 
-import torch
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from lib.networks.description import Architecture
-from lib.networks.imagenet_resnet import BLOCKS, ImageNetResNet
-from lib.networks.network import Network
-from lib.networks.resnet import ResNet
-from lib.networks.vgg import STAGES, VGG
+if TYPE_CHECKING:  # who asks for a family's name alone needs no torch
+    import torch
 
-RESNET_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
-WIDER_RESNETS = ((8, 2), (20, 2), (20, 4), (32, 2))  # depth, times the width
+    from lib.networks.description import Architecture
+    from lib.networks.network import Network
 
-NETWORKS: Mapping[str, Callable[[Architecture], ResNet | ImageNetResNet | VGG]] = {
-    **{f"resnet{depth}": partial(ResNet, depth) for depth in RESNET_DEPTHS},
-    **{f"resnet{depth}x{factor}": partial(ResNet, depth, widened=factor) for depth, factor in WIDER_RESNETS},
-    **{f"resnet{depth}": partial(ImageNetResNet, depth) for depth in BLOCKS},
-    **{name: partial(VGG, stages) for name, stages in STAGES.items()},
+NETWORKS: Mapping[str, str] = {  # name -> its family
+    **dict.fromkeys(("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"), "resnet"),
+    **dict.fromkeys(("resnet8x2", "resnet20x2", "resnet20x4", "resnet32x2"), "resnet"),  # depth, times the width
+    **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), "imagenet_resnet"),
+    **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg19"), "vgg"),
 }
 
 
-def build(architecture: Architecture, generator: torch.Generator | None = None) -> Network:
+def build(architecture: "Architecture", generator: "torch.Generator | None" = None) -> "Network":
     """A network, freshly initialised where a generator is given. Raises ValueError for an unknown name."""
     if architecture.name not in NETWORKS:
         msg = f"no network is called {architecture.name!r}; there are: {', '.join(NETWORKS)}"
         raise ValueError(msg)
-    network = NETWORKS[architecture.name](architecture)
+    family = importlib.import_module(f"{__name__}.{NETWORKS[architecture.name]}")
+    network: Network = family.BUILDERS[architecture.name](architecture)
     if generator is not None:
         network.initialise_(generator)
     return network

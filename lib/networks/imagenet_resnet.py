@@ -7,7 +7,8 @@ Departs: filters that a plan leaves out do not exist, and what a convolution wri
 residual stream at the places the plan names; the batch norm that ends a block starts at 1 and 0 like the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -152,3 +153,8 @@ def _space_widths(wires: tuple[Wire, ...], bottleneck: bool) -> dict[str, int]:
         width = WIDTHS[int(wire.conv[len("layer")]) - 1]
         widths[wire.writes] = width * EXPANSION if bottleneck and wire.part != "inner" else width
     return widths
+
+
+BUILDERS: Mapping[str, Callable[[Architecture], ImageNetResNet]] = {
+    f"resnet{depth}": partial(ImageNetResNet, depth) for depth in BLOCKS
+}

@@ -6,6 +6,9 @@ Departs: the final pooling is global, so any image size works; filters that a pl
 convolution writes is added into the residual stream at the places the plan names.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +17,8 @@ from lib.networks.network import Network
 from lib.networks.pieces import Place, linear_head
 
 WIDTHS = (16, 32, 64)
+DEPTHS = (8, 14, 20, 32, 44, 56, 110)
+WIDER = ((8, 2), (20, 2), (20, 4), (32, 2))  # depth, times the width
 
 
 class Shortcut(nn.Module):
@@ -102,3 +107,9 @@ def _wires(blocks: int) -> tuple[tuple[Wire, ...], tuple[Carry, ...]]:
 def _space_widths(wires: tuple[Wire, ...], in_channels: int, widened: int) -> dict[str, int]:
     stage_of = {wire.writes: int(wire.writes[len("layer")]) for wire in wires}
     return {"input": in_channels} | {space: widened * WIDTHS[stage - 1] for space, stage in stage_of.items()}
+
+
+BUILDERS: Mapping[str, Callable[[Architecture], ResNet]] = {
+    **{f"resnet{depth}": partial(ResNet, depth) for depth in DEPTHS},
+    **{f"resnet{depth}x{factor}": partial(ResNet, depth, widened=factor) for depth, factor in WIDER},
+}

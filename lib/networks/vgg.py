@@ -6,6 +6,9 @@ Reference: favorxin/AHSG-HT-pruning-with-KD, models/vgg.py (512-512-classes head
 Departs: what is left after the five poolings is averaged to 1x1, so larger images work too.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -86,3 +89,6 @@ def _features(stages: tuple[int, ...], plan: Plan, in_channels: int) -> nn.Seque
             in_channels = width
         layers.append(nn.MaxPool2d(2))
     return nn.Sequential(*layers)
+
+
+BUILDERS: Mapping[str, Callable[[Architecture], VGG]] = {name: partial(VGG, stages) for name, stages in STAGES.items()}

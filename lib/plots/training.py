@@ -1,4 +1,4 @@
-"""Accuracy over the epochs: the teacher, the pruning phase, then the distillation phase of each distiller."""
+"""Accuracy over the epochs: the whole networks, the pruning phase, then the distillation phase of each distiller."""
 
 import itertools
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from lib.plots import drawing
 from lib.plots.drawing import Dashes
 from lib.tables import summaries
 
-TITLES: Mapping[str, str] = {"teacher": "Teacher", "pruned": "Pruning", "distilled": "Distillation"}
+TITLES: Mapping[str, str] = {"trained": "Training", "pruned": "Pruning", "distilled": "Distillation"}
 COLUMNS = 2
 RISE = 0.1  # the share of figures that may lie below the picture
 
@@ -21,7 +21,7 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
     """Validation top-1 in percent, mean over seeds, a panel a phase; colours are methods, dashes keep ratios."""
     benchmark = suite.benchmark
     curves = _curves(logs)
-    wanted = [("teacher", ""), ("pruned", ""), *(("distilled", name) for name in benchmark.distillers)]
+    wanted = [("trained", ""), ("pruned", ""), *(("distilled", name) for name in benchmark.distillers)]
     panels = dict(iter(curves.groupby(["stage", "distiller"])))
     shown = [key for key in wanted if key in panels]
     if not shown:
@@ -43,7 +43,7 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
         figure.suptitle(f"{suite.name}: training, mean over seeds", x=0.02, ha="left", fontsize=11)
         figure.supylabel("Top-1 on the validation split (%)", fontsize=10.5)
         entries = [*drawing.colour_entries("Method", colours), *drawing.dash_entries("Keep ratio", dashes)]
-        drawing.legend(figure, [*entries, *drawing.colour_entries("Teacher panel", networks)])
+        drawing.legend(figure, [*entries, *drawing.colour_entries("Training panel", networks)])
         return drawing.png(figure)
 
 

@@ -107,7 +107,7 @@ def _trials(network: Network, keep_ratios: Sequence[float], order: Order) -> lis
 
 def _check(source: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
     """Raise ValueError unless the checkpoint is dense and was trained on data of the same shape and classes."""
-    cure = "give a dense one, such as models/<suite>/teacher/<seed>/<network>.safetensors"
+    cure = "give a dense one, such as models/<suite>/trained/<seed>/<network>.safetensors"
     if checkpoint.network.architecture.plan is not None:
         msg = f"{source} is compact: its filters are gone already; {cure}"
         raise ValueError(msg)

@@ -35,8 +35,8 @@ class Distiller:
     share_classifier: bool
 
 
-def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, setting: Setting, out: Path) -> None:
-    """Train checkpoint `pruned` with distiller `name`; writes `out` and its log beside it (.csv).
+def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, setting: Setting, out: Path, log: Path) -> None:
+    """Train checkpoint `pruned` with distiller `name`; writes `out` and the log `log` (.csv).
 
     guide: the teacher's checkpoint or a folder of several teachers'.
     """
@@ -48,7 +48,7 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     if start.kept is None:
         msg = f"{pruned} holds no masks; give the checkpoint that the prune stage wrote"
         raise ValueError(msg)
-    objective, terms = Objective(Tapped(student), training.label_smoothing), document["distill"]["terms"]
+    objective, sections = Objective(Tapped(student), training.label_smoothing), document["distill"]["terms"]
     if distiller.terms or distiller.share_classifier:
         teacher = teachers.load(guide, setting)
         if distiller.share_classifier:
@@ -58,10 +58,10 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
             images, precision = setting.batches("train", setting.augmentation), autocast(setting.compute, setting.device)
             kept_outputs = partial(remember, train=images, precision=precision, gib=room)
         example, smoothing = setting.example(), training.label_smoothing
-        objective = distilled(student, teacher, distiller.terms, terms, smoothing, example, kept_outputs)
+        objective = distilled(student, teacher, distiller.terms, sections, smoothing, example, kept_outputs)
     hooks = held(student, start.kept)
     label = f"{pruned.stem} {name}"
-    decides = {"distiller": distiller, "terms": terms, "room": room}
+    decides = {"distiller": distiller, "terms": {name: sections[name] for name in distiller.terms}, "room": room}
     rows = train(Run(label, student, hooks, objective, training, training.epochs, decides), setting)
     apply_(student, start.kept)
     notes = {
@@ -69,4 +69,4 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
         "validation_top1": rows[-1]["validation_top1"],
     }
     save(out, setting.checkpoint(student, start.kept, notes))
-    write_log(out.with_suffix(".csv"), rows)
+    write_log(log, rows)

@@ -32,10 +32,12 @@ class PruneJob:
     coupled: bool
 
 
-def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path, setting: Setting, out: Path) -> str:
+def prune(
+    document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path, setting: Setting, out: Path, log: Path
+) -> str:
     """Prune the network of checkpoint `dense`; `guide` is the checkpoint, or the folder of several, of who guides.
 
-    Writes the masked network and its masks to `out`, the log beside it (.csv). Returns the method's remark for the user.
+    Writes the masked network and its masks to `out`, the log to `log` (.csv). Returns the method's remark for the user.
     """
     module: ModuleType = plugins.find(methods, cell.method)
     params: Common = read(document, f"prune.methods.{cell.method}", plugins.settings(module))
@@ -60,13 +62,14 @@ def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path,
     objective = Objective(Tapped(network), training.label_smoothing)
     if params.guide:
         model = teachers.load(guide, setting)
-        terms = document["distill"]["terms"]
-        objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
+        sections = document["distill"]["terms"]
+        objective = distilled(network, model, params.guide, sections, training.label_smoothing, setting.example())
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
-    decides = {"cell": cell, "params": params, "layers": request.layers, "terms": document["distill"]["terms"]}
+    terms = {name: document["distill"]["terms"][name] for name in params.guide}
+    decides = {"cell": cell, "params": params, "layers": request.layers, "terms": terms}
     rows = train(Run(label, network, method, objective, training, epochs, decides), setting)
     kept = method.kept().to("cpu")
     apply_(network, kept)
     save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs}))
-    write_log(out.with_suffix(".csv"), rows)
+    write_log(log, rows)
     return str(method.remark())

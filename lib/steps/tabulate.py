@@ -38,15 +38,15 @@ def gather(
     document: Mapping[str, Any],
     cells: Path,
     latencies: Path,
-    log_folders: Mapping[str, Path],
+    training_logs: Path,
     published_document: Mapping[str, Any],
 ) -> Gathered:
     """Read what the suite of a parameter document has so far.
 
-    log_folders: one for each of logs.STAGES. Raises ValueError when no cell is there or a file is broken.
+    training_logs: the folder of the folders logs.STAGES. Raises ValueError when no cell is there or a file is broken.
     """
     wanted = suite.read(document)
-    found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(log_folders, wanted)
+    found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(training_logs, wanted)
     return Gathered(
         suite=wanted,
         cells=found.rows,

@@ -16,8 +16,8 @@ from lib.training.run import Run, Setting, train, write_log
 from lib.training.taps import Tapped
 
 
-def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -> None:
-    """Train network `name` by section `teacher`; writes the checkpoint `out` and its log beside it (.csv)."""
+def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path, log: Path) -> None:
+    """Train network `name` by section `teacher`; writes the checkpoint `out` and the log `log` (.csv)."""
     training = read(document, "teacher", Training)
     classes, channels = len(setting.dataset.classes), setting.dataset.shape[0]
     network = build(Architecture(name, classes, channels), stream(setting.seed, "initialisation", name))
@@ -29,4 +29,4 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -
         out,
         setting.checkpoint(network, None, {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}),
     )
-    write_log(out.with_suffix(".csv"), rows)
+    write_log(log, rows)

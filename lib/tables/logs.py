@@ -8,19 +8,20 @@ import pandas as pd
 from lib.params.suite import Suite
 from lib.tables.results import Found
 
-STAGES = ("teacher", "pruned", "distilled")
+STAGES = ("trained", "pruned", "distilled")
 LOGGED = ("epoch", "lr", "loss", "train_top1", "validation_top1")
 COLUMNS = ("run", "stage", "seed", *LOGGED, "method", "keep_ratio", "distiller")
 
 
-def read(folders: Mapping[str, Path], suite: Suite) -> Found:
+def read(folder: Path, suite: Suite) -> Found:
     """All epochs of all runs, every value as the text that was logged, so that nothing is rounded twice.
 
-    folders: one for each of STAGES, holding <run>.csv, of teachers <seed>/<network>.csv. `method` of a teacher is its network.
+    folder: holds one for each of STAGES, with <run>.csv; for `trained`, <seed>/<network>.csv. `method` of what was trained
+    whole is its network.
     Raises ValueError for a log that is no CSV or lacks one of LOGGED.
     """
     runs = {(stage, labels["run"]): labels for stage, labels in _runs(suite)}
-    paths = {key: folders[key[0]] / _file(key[0], labels) for key, labels in runs.items()}
+    paths = {key: folder / key[0] / _file(key[0], labels) for key, labels in runs.items()}
     logs = [_log(path, runs[key], key[0]) for key, path in paths.items() if path.is_file()]
     rows = pd.concat(logs, ignore_index=True) if logs else pd.DataFrame(columns=list(COLUMNS), dtype="str")
     extra = sorted(set(rows.columns) - set(COLUMNS))
@@ -33,7 +34,7 @@ def _runs(suite: Suite) -> Iterable[tuple[str, dict[str, str]]]:
     axes = suite.benchmark
     for network in axes.trained:
         for seed in axes.seeds:
-            yield "teacher", _labels(f"{network}-{seed}", seed, network, "", "")
+            yield "trained", _labels(f"{network}-{seed}", seed, network, "", "")
     for cell in suite.cells:
         yield "pruned", _labels(cell.pruned_key, cell.seed, cell.method, str(cell.keep_ratio), "")
     for cell in suite.cells:
@@ -41,7 +42,7 @@ def _runs(suite: Suite) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def _file(stage: str, labels: Mapping[str, str]) -> str:
-    return f"{labels['seed']}/{labels['method']}.csv" if stage == "teacher" else f"{labels['run']}.csv"
+    return f"{labels['seed']}/{labels['method']}.csv" if stage == "trained" else f"{labels['run']}.csv"
 
 
 def _labels(run: str, seed: int, method: str, keep_ratio: str, distiller: str) -> dict[str, str]:

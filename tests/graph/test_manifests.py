@@ -1,24 +1,146 @@
-"""Manifests name what a stage really runs: no less, and of the pruning methods only the one at hand."""
+"""Manifests name what a stage really uses: no less, and nothing that only others use."""
 
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import grimp
 import pytest
+import yaml
 
-from lib.graph.manifests import METHODS, TERMS, closure, write_manifests
+from lib.graph.manifests import closure, write_manifests
+from tests import tiny
 from tests.tiny import ROOT
 
-SCRIPTS = sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py"))
 LOADED = """
 import importlib, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
 print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)), sep="\\n")
 """
+KD = {
+    "distill/kd",
+    "distill/kd_feature",
+    "distill/kd_at",
+    "distill/kd_sp",
+    "distill/kd_afd",
+    "distill/kd_hap",
+    "distill/kd_rc",
+}
+METHODS = {f"prune/{path.stem}" for path in (ROOT / "lib/pruning/methods").glob("[a-z]*.py")}
+DISTILLERS = {*KD, "distill/none", "distill/feature"}
+TEACHERS = {"train_teacher/resnet8", "train_teacher/resnet20"}
+CELLS = {*METHODS, *DISTILLERS, *TEACHERS, "guide", "compact", "encode", "measure", "latency"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what stage `code` looks at, and its manifests in first/."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("lib", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.lock", folder)
+    (folder / "params.yaml").write_text(yaml.safe_dump(tiny.document()))
+    _code(folder, "first")
+    return folder
+
+
+def _code(folder: Path, out: str) -> None:
+    command = [sys.executable, "-m", "stages.code", "--versions", "requirements.lock", "--out", out]
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _manifests(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix().removesuffix(".txt"): path.read_bytes() for path in folder.rglob("*.txt")}
+
+
+def _changed_by(project: Path, name: str, edit: Callable[[str], str]) -> set[str]:
+    """The manifests that differ, come or go when a file is edited; the file is put back."""
+    path = project / name
+    before = path.read_text() if path.exists() else None
+    path.write_text(edit(before or ""))
+    try:
+        shutil.copytree(project / "first", project / "second", dirs_exist_ok=True)
+        _code(project, "second")
+    finally:
+        path.write_text(before) if before is not None else path.unlink()
+    first, second = (_manifests(project / name) for name in ("first", "second"))
+    return {name for name in first.keys() | second.keys() if first.get(name) != second.get(name)}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("lib/pruning/methods/l1.py", {"prune/l1", "check"}),
+        ("lib/pruning/kdfs_sampler.py", {"prune/kdfs", "check"}),
+        ("lib/distillation/terms/kd.py", {*KD, "prune/kdfs", "check"}),
+        ("lib/distillation/terms/rc.py", {"distill/kd_rc", "prune/kdfs", "check"}),
+        ("lib/distillation/terms/lsp.py", {"check"}),  # no distiller and no guide has it; its settings are checked
+        ("lib/networks/resnet.py", {*CELLS, "check"}),
+        ("lib/networks/vgg.py", set()),
+        ("lib/networks/imagenet_resnet.py", set()),
+        ("lib/images/fetching.py", {"download", "check"}),
+        ("lib/images/sources.py", {"download", "check"}),
+        ("lib/images/dataset.py", {*CELLS - {"latency"}, "download", "check"}),
+        ("lib/plots/sizes.py", {"tabulate"}),
+        ("stages/command.py", {*CELLS, "download", "tabulate", "check"}),
+        ("stages/code.py", set()),
+        ("requirements.lock", {*CELLS, "download", "tabulate"}),
+    ],
+)
+def test_an_edit_concerns_those_that_use_the_file(project: Path, name: str, changed: set[str]) -> None:
+    assert _changed_by(project, name, lambda text: f"{text}\n# an edit\n") == changed
+
+
+def test_a_new_term_concerns_nobody_and_a_new_method_itself(project: Path) -> None:
+    assert _changed_by(project, "lib/distillation/terms/new.py", str) == set()
+    assert _changed_by(project, "lib/pruning/methods/new.py", str) == {"prune/new"}
+
+
+@pytest.mark.parametrize(
+    ("place", "changed"),
+    [
+        ("distill.terms.kd.temperature", {*KD, "prune/kdfs"}),
+        ("distill.terms.sp.stages", {"distill/kd_sp"}),
+        ("distill.terms.lsp.teacher_maps", set()),
+        ("encode.bits", set()),
+        ("prune.methods.l1.order", set()),
+        ("benchmark.seeds", set()),
+    ],
+)
+def test_a_setting_of_a_term_concerns_those_that_use_the_term(project: Path, place: str, changed: set[str]) -> None:
+    def edit(text: str) -> str:
+        document = inside = yaml.safe_load(text)
+        *parents, last = place.split(".")
+        for key in parents:
+            inside = inside[key]
+        inside[last] = [5] if isinstance(inside[last], list) else inside[last] + 1
+        return yaml.safe_dump(document)
+
+    assert _changed_by(project, "params.yaml", edit) == changed
+
+
+def test_a_method_that_is_guided_uses_the_term_and_its_settings(project: Path) -> None:
+    edited = _changed_by(
+        project, "params.yaml", lambda text: text.replace("guide: {}\n      order: 1", "guide: {at: 1.0}\n      order: 1")
+    )
+    assert edited == {"prune/l1"}
+    manifest = (project / "second/prune/l1.txt").read_text()
+    assert "  lib/distillation/terms/at.py\n" in manifest
+    assert manifest.splitlines()[-1] == "distill.terms.at {}"
+
+
+def test_a_teacher_of_another_family_concerns_those_that_have_a_teacher(project: Path) -> None:
+    edited = _changed_by(project, "params.yaml", lambda text: text.replace("- resnet20", "- vgg11"))
+    taught = {*DISTILLERS - {"distill/none"}, "prune/ahsg_ht", "prune/kdfs", "guide", "check"}
+    assert edited == {*taught, "train_teacher/resnet20", "train_teacher/vgg11"}
 
 
 def loaded(*modules: str) -> set[str]:
@@ -30,56 +152,66 @@ def loaded(*modules: str) -> set[str]:
     return {name for name in names if name.startswith(("lib/", "stages/"))}
 
 
-@pytest.mark.parametrize("script", ["check", "tabulate", "prune"])
-def test_everything_that_is_imported_is_listed(script: str) -> None:
-    assert loaded(f"stages.{script}") <= closure(ROOT, script)
+def _listed(manifest: Path) -> set[str]:
+    lines = [line.split("  ") for line in manifest.read_text().splitlines() if "  " in line]
+    return {name for _, name in lines if name != "requirements.lock"}
 
 
-@pytest.mark.parametrize("method", ["kdfs", "l1"])
-def test_a_method_brings_its_own_imports_and_no_other_method(method: str) -> None:
-    found = closure(ROOT, "prune", method)
-    assert loaded("stages.prune", f"lib.pruning.methods.{method}") <= found
-    assert {name for name in found if name.startswith(METHODS)} == {f"{METHODS}/__init__.py", f"{METHODS}/{method}.py"}
-    assert f"{TERMS}/hap.py" in found  # any of them may guide
-    assert ("lib/pruning/kdfs_sampler.py" in found) == (method == "kdfs")
+@pytest.mark.parametrize(
+    ("manifest", "modules"),
+    [
+        ("check", ("stages.check", "lib.networks.resnet")),
+        ("tabulate", ("stages.tabulate",)),
+        ("prune/kdfs", ("stages.prune", "lib.pruning.methods.kdfs")),
+    ],
+)
+def test_everything_that_is_imported_is_listed(project: Path, manifest: str, modules: tuple[str, ...]) -> None:
+    assert loaded(*modules) <= _listed(project / f"first/{manifest}.txt")
 
 
-def test_imports_inside_functions_count(tmp_path: Path) -> None:
-    for name, text in {
-        "stages/run.py": "def f():\n    from lib import a",
-        "stages/__init__.py": "",
-        "lib/__init__.py": "",
-        "lib/a.py": "import lib.b.c",
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    (tmp_path / "lib/b").mkdir()
-    for name in ("__init__", "c", "d"):
-        (tmp_path / f"lib/b/{name}.py").touch()
-    listed = {"stages/__init__.py", "stages/run.py", "lib/__init__.py", "lib/a.py", "lib/b/__init__.py", "lib/b/c.py"}
-    assert closure(tmp_path, "run") == listed
+def test_a_method_brings_no_other_method(project: Path) -> None:
+    listed = _listed(project / "first/prune/kdfs.txt")
+    folder = "lib/pruning/methods"
+    assert {name for name in listed if name.startswith(folder)} == {f"{folder}/__init__.py", f"{folder}/kdfs.py"}
 
 
-def test_an_edit_changes_the_manifests_of_those_that_run_it_only(tmp_path: Path) -> None:
-    for name in ("lib", "stages"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    first, second = tmp_path / "first", tmp_path / "second"
-    write_manifests(tmp_path, first)
-    (tmp_path / METHODS / "l1.py").write_text("# other")
-    (tmp_path / METHODS / "taylor.py").unlink()
-    shutil.copytree(first, second)
-    write_manifests(tmp_path, second)
-    names = {path.relative_to(first).as_posix() for path in first.rglob("*.txt")}
-    assert names - {path.relative_to(second).as_posix() for path in second.rglob("*.txt")} == {"prune/taylor.txt"}
-    changed = {name for name in names - {"prune/taylor.txt"} if (first / name).read_bytes() != (second / name).read_bytes()}
-    assert changed == {"prune/l1.txt", "prune.txt", "check.txt"}
-
-
-def test_a_manifest_can_be_checked_by_hand(tmp_path: Path) -> None:
-    write_manifests(ROOT, tmp_path)
-    lines = (tmp_path / "tabulate.txt").read_text().splitlines()
+def test_a_manifest_can_be_checked_by_hand(project: Path) -> None:
+    *lines, settings = (project / "first/distill/kd.txt").read_text().splitlines()
+    assert settings == 'distill.terms.kd {"temperature": 4.0}'
     assert lines == sorted(lines, key=lambda line: line[66:])
+    assert lines[-4].endswith("  requirements.lock")
     for line in lines:
         digest, name = line.split("  ")
         assert hashlib.sha256((ROOT / name).read_bytes()).hexdigest() == digest
-    assert {path.stem for path in tmp_path.glob("*.txt")} == set(SCRIPTS)
+
+
+def test_packages_and_imports_inside_functions_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"run.py": "def f():\n    from made_up import a", "__init__.py": "", "a.py": "import made_up.b.c"}
+    texts |= {"b/__init__.py": "from made_up import d", "b/c.py": "", "b/e.py": "", "d.py": ""}
+    for name, text in texts.items():
+        (tmp_path / "made_up" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "made_up" / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    graph = grimp.build_graph("made_up", cache_dir=None)
+    found = closure(graph, ["made_up.run"])
+    assert found == {"made_up", *(f"made_up.{name}" for name in ("run", "a", "b", "b.c", "d"))}
+
+
+def test_code_that_is_not_python_is_named(project: Path) -> None:
+    broken = project / "lib/pruning/methods/broken.py"
+    broken.write_text("def method(:\n")
+    command = [sys.executable, "-m", "stages.code", "--versions", "requirements.lock", "--out", "third"]
+    try:
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    finally:
+        broken.unlink()
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "lib/pruning/methods/broken.py, line 1, is not Python; correct it" in done.stderr
+
+
+def test_manifests_of_what_is_gone_go_too(tmp_path: Path) -> None:
+    (tmp_path / "prune").mkdir()
+    (tmp_path / "prune/gone.txt").touch()
+    write_manifests(tiny.document(), ROOT, Path("requirements.lock"), tmp_path)
+    assert not (tmp_path / "prune/gone.txt").exists()
+    assert _manifests(tmp_path).keys() == {*CELLS, "download", "tabulate", "check"}

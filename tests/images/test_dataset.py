@@ -25,7 +25,14 @@ from tests import tiny
 
 
 def _params(source: object, **changes: Any) -> DataSettings:
-    given = {"name": "mine", "source": str(source), "sha256": None, "validation_fraction": 0.25, "split_seed": 0}
+    given = {
+        "name": "mine",
+        "source": str(source),
+        "sha256": None,
+        "watch": str(source),
+        "validation_fraction": 0.25,
+        "split_seed": 0,
+    }
     return DataSettings(**(given | changes))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lib.images.fetching import OFFLINE_CURE, fetch, sha256_of
+from lib.images.digest import sha256_of
+from lib.images.fetching import OFFLINE_CURE, fetch
 
 CONTENT = b"an archive" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

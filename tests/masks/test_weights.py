@@ -121,7 +121,7 @@ def test_distilling_holds_the_zeros_and_trains_the_others(
     given = tiny.document(distill__training__lr=0.1)
     given["distill"]["distillers"]["kd"]["terms"] = {"kd": 1.0}
     save(tmp_path / "teacher.safetensors", _teacher(data))
-    distill(given, "kd", source, tmp_path / "teacher.safetensors", tiny.here(given, folder), out)
+    distill(given, "kd", source, tmp_path / "teacher.safetensors", tiny.here(given, folder), out, tmp_path / "log.csv")
     trained = load(out)
     assert trained.kept is not None
     for name, weight in weights(trained.network).items():

@@ -1,17 +1,22 @@
 """Networks: counts to the digit, any input, the option-A shortcut, and a deterministic start."""
 
+import importlib
 import math
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from lib.cost.macs import count
-from lib.networks import WIDER_RESNETS, build
+from lib.networks import NETWORKS, build
 from lib.networks.description import Architecture
-from lib.networks.resnet import Shortcut
+from lib.networks.resnet import WIDER, Shortcut
 from lib.randomness import stream
 from tests.networks_for_tests import ALL, IMAGENET, images, lived_in
+from tests.tiny import ROOT
 
 PARAMETERS = {  # with 10 classes
     # One block more in each stage: two 3x3 convolutions and their batch norms at widths 16, 32 and 64.
@@ -50,12 +55,29 @@ def _parameters(name: str, num_classes: int) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def test_every_family_builds_the_networks_that_are_listed_as_its_own() -> None:
+    built = [(name, family) for family in dict.fromkeys(NETWORKS.values()) for name in _family(family).BUILDERS]
+    assert built == list(NETWORKS.items())
+
+
+def test_a_network_loads_its_own_family_only() -> None:
+    text = "import sys; from lib.networks import build; from lib.networks.description import Architecture; "
+    text += "build(Architecture('vgg11', 10, 1)); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
+    families = {f"lib.networks.{family}" for family in NETWORKS.values()}
+    assert families & set(done.stdout.split()) == {"lib.networks.vgg"}
+
+
+def _family(name: str) -> Any:
+    return importlib.import_module(f"lib.networks.{name}")
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_parameters_are_those_of_the_literature(name: str) -> None:
     assert _parameters(name, 10) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize(("depth", "factor"), WIDER_RESNETS)
+@pytest.mark.parametrize(("depth", "factor"), WIDER)
 def test_a_wider_resnet_has_every_layer_so_much_wider(depth: int, factor: int) -> None:
     plain, wider = (build(Architecture(name, 10, 3)) for name in (f"resnet{depth}", f"resnet{depth}x{factor}"))
     assert {k: factor * len(v) for k, v in plain.filters().items()} == {k: len(v) for k, v in wider.filters().items()}

@@ -31,18 +31,18 @@ TIMING = {"median_ms": 2.0, "q25_ms": 1.5, "q75_ms": 3.0}
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A complete suite: 20 cells, 5 latencies, logs of 4 teachers, 10 prunings and 20 distillations."""
-    for name in ("cells", "latency", "teacher", "pruned", "distilled"):
+    for name in ("cells", "latency", "logs"):
         (tmp_path / name).mkdir()
     for network in ("resnet8", "resnet14"):
         for seed in (0, 1):
-            _log(tmp_path / f"teacher/{seed}/{network}.csv")
+            _log(tmp_path / f"logs/trained/{seed}/{network}.csv")
     for method, keep in (("dense", 1.0), ("scratch", 0.7), ("scratch", 0.5), ("fpgm", 0.7), ("fpgm", 0.5)):
         timings = {"masked": {"1": TIMING}, "compact": {"1": TIMING, "128": TIMING}, "repeats": 9}
         (tmp_path / f"latency/{method}-{keep}-0.json").write_text(json.dumps(timings))
         for seed in (0, 1):
-            _log(tmp_path / f"pruned/{method}-{keep}-{seed}.csv")
+            _log(tmp_path / f"logs/pruned/{method}-{keep}-{seed}.csv")
             for distiller in ("none", "kd"):
-                _log(tmp_path / f"distilled/{method}-{keep}-{distiller}-{seed}.csv")
+                _log(tmp_path / f"logs/distilled/{method}-{keep}-{distiller}-{seed}.csv")
                 top1 = 90 * keep + 3 * (distiller == "kd") + 2 * seed
                 cell = {
                     "top1": top1,
@@ -57,13 +57,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _log(path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("epoch,lr,loss,train_top1,validation_top1,mask_changes\n1,0.10,2.50,40.0,41.0,3\n2,0.05,1.50,60.0,,0\n")
 
 
 def _gather(folder: Path) -> Gathered:
-    logs = {name: folder / name for name in ("teacher", "pruned", "distilled")}
-    return tabulate.gather(DOCUMENT, folder / "cells", folder / "latency", logs, PUBLISHED)
+    return tabulate.gather(DOCUMENT, folder / "cells", folder / "latency", folder / "logs", PUBLISHED)
 
 
 def _texts(folder: Path) -> dict[str, str]:
@@ -99,7 +98,7 @@ def test_only_latency_files_depend_on_latencies(folder: Path) -> None:
 
 def test_missing_files_are_named_and_the_rest_is_tabulated(folder: Path) -> None:
     (folder / "cells/fpgm-0.5-kd-1.json").unlink()
-    (folder / "distilled/fpgm-0.7-kd-0.csv").unlink()
+    (folder / "logs/distilled/fpgm-0.7-kd-0.csv").unlink()
     (folder / "latency/scratch-0.5-0.json").unlink()
     texts, gathered = _texts(folder), _gather(folder)
     assert "Missing cells (1): fpgm-0.5-kd-1" in texts["table.md"]
@@ -115,8 +114,7 @@ def test_complete_suite_has_nothing_to_complain_about(folder: Path) -> None:
 
 
 def test_cells_alone_are_enough(folder: Path, tmp_path: Path) -> None:
-    absent = dict.fromkeys(("teacher", "pruned", "distilled"), tmp_path / "absent")
-    gathered = tabulate.gather(DOCUMENT, folder / "cells", tmp_path / "absent", absent, PUBLISHED)
+    gathered = tabulate.gather(DOCUMENT, folder / "cells", tmp_path / "absent", tmp_path / "absent", PUBLISHED)
     tabulate.write(gathered, tmp_path / "out")
     written = (tmp_path / "out/training.csv").read_text()
     assert written.startswith("run,stage,seed,epoch,lr,loss,train_top1,validation_top1,")
@@ -180,9 +178,9 @@ def test_stage_writes_every_output_and_says_what_is_missing(
         "published": "published.yaml",
         "cells": "cells",
         "latency": "latency",
+        "logs": "logs",
         "out": "out",
     }
-    paths |= {f"{stage}-logs": stage for stage in ("teacher", "pruned", "distilled")}
     arguments = [text for name, path in paths.items() for text in (f"--{name}", str(folder / path))]
     monkeypatch.setattr("sys.argv", ["tabulate", *arguments])
     main()

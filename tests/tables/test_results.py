@@ -42,7 +42,8 @@ def test_broken_latency_is_refused_by_name(tmp_path: Path) -> None:
     [("", "CSV log of numbers"), ("epoch,lr\n1,0.1\n", "absent: loss"), ("epoch\none\n", "CSV log of numbers")],
 )
 def test_broken_log_is_refused_by_name(tmp_path: Path, text: str, complaint: str) -> None:
-    (tmp_path / "0").mkdir()
-    (tmp_path / "0" / "resnet8.csv").write_text(text)
-    with pytest.raises(ValueError, match=rf"0/resnet8\.csv should .*{complaint}"):
-        logs.read(dict.fromkeys(logs.STAGES, tmp_path), SUITE)
+    path = tmp_path / "trained/0/resnet8.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"trained/0/resnet8\.csv should .*{complaint}"):
+        logs.read(tmp_path, SUITE)

@@ -126,7 +126,7 @@ BAD = {
     "ratio of nan": ({"keep-ratios": "nan"}, "keep_ratio must be above 0 and at most 1, got nan"),
     "no image": ({"images": "0"}, "images must be from 1 to 143, the validation .* got 0; leave it out for all"),
     "too many images": ({"images": "144"}, "images must be from 1 to 143, .* got 144"),
-    "compact": ({"source": "compact"}, "is compact: .*give a dense one, such as models/<suite>/teacher/"),
+    "compact": ({"source": "compact"}, "is compact: .*give a dense one, such as models/<suite>/trained/"),
     "masked": ({"source": "masked"}, "is pruned already, its masks keep 0.* of the filters; give a dense one"),
     "missing": ({"source": "gone"}, "gone.safetensors is missing or is not a whole checkpoint"),
     "other classes": ({"source": "foreign"}, "is for images of 1x8x8 in 7 classes, digits has images of 1x8x8 in 10 classes"),

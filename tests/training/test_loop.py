@@ -83,7 +83,7 @@ def _fit(task: Fit, folder: Path) -> list[LogRow]:
 
 def _taught(folder: Path, out: str, seed: int = 0, **changes: Any) -> Path:
     document = tiny.document(**changes)
-    teach(document, "resnet8", tiny.here(document, folder, seed), folder / out)
+    teach(document, "resnet8", tiny.here(document, folder, seed), folder / out, (folder / out).with_suffix(".csv"))
     return folder / out
 
 
