@@ -9,9 +9,7 @@ help:  ## Show this help
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 repro: $(READY)  ## Set up if needed, then run everything that is out of date, JOBS=N cells at once, and write the table
-	python -m stages.check --out data/checked.txt
 	python -m tools.workers --jobs $(JOBS)
-	dvc repro
 
 test: $(READY)  ## Set up if needed, then lint, check types, parameters and graph, and run the tests
 	ruff check .

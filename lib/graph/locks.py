@@ -19,10 +19,12 @@ def entries(text: str) -> dict[str, str]:
     """
     if text in EMPTY:
         return {}
-    if not text.startswith(HEADER):
-        raise ValueError(_foreign(text.partition("\n")[0]))
+    head = HEADER.splitlines(keepends=True)
+    lines = text.splitlines(keepends=True)
+    if strange := [line for line, wanted in zip(lines, head, strict=False) if line != wanted]:
+        raise ValueError(_foreign(strange[0]))
     found: dict[str, list[str]] = {}
-    for line in text.removeprefix(HEADER).splitlines(keepends=True):
+    for line in lines[len(head) :]:
         if start := START.match(line):
             name = start["name"]
             if name in found:

@@ -105,6 +105,7 @@ class Run:
                 told()
                 for connection in wait(list(self._running)):
                     self._listen(connection, heard)
+            told()
         finally:
             for _, worker in self._running.values():
                 worker.stop()
