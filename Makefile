@@ -4,12 +4,15 @@ BIN := .venv/bin
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help repro test check
+.PHONY: help repro suite test check
 help:  ## Show this help
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 repro: $(READY)  ## Set up if needed, then run everything that is out of date, JOBS=N cells at once, and write the table
 	python -m tools.workers --jobs $(JOBS)
+
+suite: $(READY)  ## Make suites/NAME.yaml the one that runs: make suite NAME=cifar10-quick; without NAME, list them
+	python -m tools.suite $(NAME) $(if $(DISCARD),--discard)
 
 test: $(READY)  ## Set up if needed, then lint, check types, parameters and graph, and run the tests
 	ruff check .

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from lib.graph.chains import affected, chains
-from lib.graph.pipeline import held
+from lib.graph.pipeline import Pipeline, locked
 from lib.graph.report import failures, state
 from lib.graph.workers import Run
 from lib.progress import cells
@@ -26,7 +26,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, required=True, metavar="N", help="how many at once")
     jobs = parser.parse_args().jobs
-    with held(Path(), Path("dvc.lock")) as pipeline:
+    with locked(Path()) as repo:
+        pipeline = Pipeline(repo, Path("dvc.lock"))
         if not pipeline.stale:
             sys.stderr.write("everything is up to date\n")
             return

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
+from tqdm import tqdm
 
 from lib.atomic import write_text
 from lib.graph.chains import Chain
@@ -22,9 +23,13 @@ LONGEST = 500  # characters of a message of DVC's
 
 
 class Pipeline:
-    """The stages of a project: `graph` (an edge leads from a stage to one that needs it) and `stale`, by DVC's status."""
+    """The stages of a project: `graph` (an edge leads from a stage to one that needs it) and `stale`, by DVC's status.
+
+    repo: from `locked`, and held until the workers have ended; lock: the project's dvc.lock.
+    """
 
     def __init__(self, repo: Any, lock: Path) -> None:
+        tqdm.monitor_interval = 0  # DVC's bars start a thread, which could hold a lock at the moment of a fork, for ever
         self._repo, self._lock = repo, lock
         self._stages = {stage.addressing: stage for stage in repo.index.stages}
         self.graph: nx.DiGraph[str] = nx.DiGraph()
@@ -67,20 +72,18 @@ class Pipeline:
 
 
 @contextmanager
-def held(root: Path, lock: Path) -> Iterator[Pipeline]:
-    """The pipeline of a project, kept from all other DVC commands meanwhile.
+def locked(root: Path) -> Iterator[Any]:
+    """DVC's view of the project in a folder, kept from all other DVC commands meanwhile.
 
-    root: the project's folder; lock: its dvc.lock. Raises ValueError when another command holds it, or DVC cannot read it.
+    Raises ValueError when another command holds it, or DVC cannot read it.
     """
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.repo import Repo, lock_repo
-    from tqdm import tqdm
 
-    tqdm.monitor_interval = 0  # its thread could hold a lock at the moment of a fork, for ever
     try:
         with Repo(str(root)) as repo, lock_repo(repo):
-            yield Pipeline(repo, lock)
+            yield repo
     except LockError as error:
         msg = "another `make repro` or DVC command is at work here and holds the repository; wait for its end, or end it"
         raise ValueError(msg) from error
