@@ -1,17 +1,18 @@
 PYTHON ?= python3
-JOBS ?= $(shell nproc)
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help repro test check
+.PHONY: help repro suite test check
 help:  ## Show this help
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 repro: $(READY)  ## Set up if needed, then run everything that is out of date, JOBS=N cells at once, and write the table
-	python -m stages.check --out data/checked.txt
 	python -m tools.workers --jobs $(JOBS)
-	dvc repro
+
+suite: $(READY)  ## Make suites/NAME.yaml the one that runs: make suite NAME=cifar10-quick; without NAME, list them
+	python -m tools.suite $(NAME) $(if $(DISCARD),--discard)
 
 test: $(READY)  ## Set up if needed, then lint, check types, parameters and graph, and run the tests
 	ruff check .

@@ -1,43 +1,44 @@
-"""Bring the cells of the pipeline up to date several at once; `dvc repro` then has the last stages left to run.
+"""Bring the pipeline up to date, several cells at once; then `dvc repro` runs the last stages: timing and tables.
 
-`dvc repro` itself runs one stage after the other. Here each worker runs `dvc repro --single-item` on a chain of stages whose
-inputs are ready. Ctrl-C ends the running trainings; the next run continues them from their last epoch.
+A worker takes a chain of stages whose inputs are ready and runs them as `dvc repro` would. A cell that fails leaves the others
+running. Logs are in .scratch/workers. Ctrl-C ends the running trainings; the next run continues from their last epoch.
 """
 
 import argparse
-import subprocess
+import os
+import shutil
 import sys
+from pathlib import Path
 
-from lib.graph.chains import Chain, affected, batched, chains, run_all
+from lib.graph.chains import affected, chains
+from lib.graph.pipeline import Pipeline, locked
+from lib.graph.report import failures, state
+from lib.graph.workers import Run
+from lib.progress import cells
+from stages.command import run
 
 ALONE = {"latency", "tabulate"}  # timing must have the machine to itself, and the table comes last
+LOGS = Path(".scratch/workers")
 
 
 def main() -> None:
-    """All stages that workers may share."""
-    from dvc.repo import Repo
-
+    """All stages that are not up to date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, required=True, metavar="N", help="how many at once")
     jobs = parser.parse_args().jobs
-    _dvc("check")  # and the code manifests before it: what they say decides what else is stale
-    with Repo() as repo:
-        graph = {stage.addressing: frozenset(n.addressing for n in needs) for stage, needs in repo.index.graph.adj.items()}
-        stale = repo.status()
-    todo = batched(chains(graph, affected(graph, stale) - ALONE), jobs)
-    run_all(todo, _repro, jobs)
-
-
-def _repro(chain: Chain) -> None:
-    _dvc("--single-item", *chain)
-
-
-def _dvc(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *words], check=True)
+    with locked(Path()) as repo:
+        pipeline = Pipeline(repo, Path("dvc.lock"))
+        if not pipeline.stale:
+            sys.stderr.write("everything is up to date\n")
+            return
+        shutil.rmtree(LOGS, ignore_errors=True)
+        todo = Run(chains(pipeline.graph, affected(pipeline.graph, pipeline.stale) - ALONE), pipeline.reproduce, LOGS)
+        with cells(len(todo.waiting)) as tell:
+            todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), state(todo)))
+    if todo.failed:
+        raise ValueError(failures(todo, LOGS))
+    os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "--quiet"])
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"error: {' '.join(error.cmd)} failed, see above; mend the cause and run the same command again")
+    run(main)

@@ -1,1 +1,1 @@
-"""What DVC must know: which code a stage runs, and which stages belong together."""
+"""What DVC must know: which code a stage runs, which stages belong together, and how to run them."""

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +9,8 @@ import pytest
 from lib.params.section import ParamsError, parse
 from lib.steps.document import check
 from tests import tiny
+from tests.graph.test_suites import COMMITTED
 
-OTHERS = ("published", "foreign")  # what else lies there: published figures, descriptions of foreign checkpoints
-SUITES = sorted(path for path in (tiny.ROOT / "suites").glob("*.yaml") if path.stem.partition("-")[0] not in OTHERS)
 Change = Callable[[dict[str, Any]], Any]
 
 
@@ -27,17 +25,13 @@ def _complaints(*changes: Change) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
-def test_a_committed_suite_is_valid(path: Path) -> None:
-    check(parse(path.read_text()))
+@pytest.mark.parametrize("name", COMMITTED.names())
+def test_a_committed_suite_is_valid(name: str) -> None:
+    check(parse(COMMITTED.text(name)))
 
 
 def test_the_tiny_document_of_the_tests_is_valid() -> None:
     check(tiny.document())
-
-
-def test_the_embedded_default_is_the_digits_suite() -> None:
-    assert (tiny.ROOT / "params.yaml").read_bytes() == (tiny.ROOT / "suites/digits.yaml").read_bytes()
 
 
 SHAPES: dict[str, tuple[Change, str]] = {

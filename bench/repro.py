@@ -1,0 +1,60 @@
+"""Wall and CPU time of `make repro` in a fresh clone, and of what finds nothing to do after it: `python -m bench.repro`.
+
+The clone is of the last commit, has an empty DVC cache of its own, and uses the environment of this checkout, so that its
+set-up does not count. CPU time is that of all processes. --nothing: here, in this checkout, only what finds nothing to do.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BOUNDS = {"make repro": 480.0, "dvc repro": 3.0}  # CPU seconds: the first in a fresh clone, the second with nothing to do
+
+MAKE = ("make", "--old-file=.venv/ready", "repro")  # the environment is taken as it is, whatever is newer
+
+
+def clone(folder: Path) -> None:
+    """A fresh clone whose environment is the one of this checkout."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
+    (folder / ".dvc/plots/vega.js").touch()
+
+
+def timed(folder: Path, jobs: int, *words: str) -> float:
+    """Run a command to its end, and print what it took; its CPU seconds."""
+    state = {"DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"), "DVC_NO_ANALYTICS": "1"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([*words], cwd=folder, env={**os.environ, **state, "JOBS": str(jobs), "PATH": path}, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{' '.join(words)}: {time.perf_counter() - start:.1f} s by the clock, {cpu:.1f} s CPU")
+    return cpu
+
+
+def main() -> None:
+    """The long one, then twice nothing to do."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument("--nothing", action="store_true", help="only what finds nothing to do, in this checkout")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = ROOT if given.nothing else Path(temporary) / "clone"
+        if not given.nothing:
+            clone(folder)
+        found = {} if given.nothing else {"make repro": timed(folder, given.jobs, *MAKE)}
+        timed(folder, given.jobs, *MAKE)
+        found["dvc repro"] = timed(folder, given.jobs, "dvc", "repro", "--quiet")
+    exceeded = [name for name, cpu in found.items() if cpu > BOUNDS[name]]
+    print(f"over the bound of CPU seconds: {', '.join(f'{name} ({BOUNDS[name]:.0f})' for name in exceeded) or 'none'}")
+    sys.exit(bool(exceeded))
+
+
+if __name__ == "__main__":
+    main()

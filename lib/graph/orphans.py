@@ -1,0 +1,36 @@
+"""Processes that end with their parent: no training goes on, unseen, when the command that started it was killed."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+POLL_SECONDS = 1.0
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Let this process be killed when its parent ends, however that ends.
+
+    parent: the id that the parent must have, where the caller knows it; this process is killed at once if it has another
+    one, since then the parent ended before the call. Linux does this itself; elsewhere a thread looks every second.
+    """
+    expected = os.getppid() if parent is None else parent
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(expected,), daemon=True).start()
+    if os.getppid() != expected:
+        _end()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    _end()
+
+
+def _end() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,92 @@
+"""DVC's pipeline, driven in this process: what is stale, and stages run by workers that read and write no dvc.lock.
+
+DVC's own command starts anew for every chain (a second), reads dvc.yaml and dvc.lock whole, and writes dvc.lock whole after
+every stage. Here all is read once; a worker, forked from here, runs its stages as DVC does and sends their entries back.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+from tqdm import tqdm
+
+from lib.atomic import write_text
+from lib.graph.chains import Chain
+from lib.graph.locks import entries, whole
+from lib.graph.workers import Send
+
+LONGEST = 500  # characters of a message of DVC's
+
+
+class Pipeline:
+    """The stages of a project: `graph` (an edge leads from a stage to one that needs it) and `stale`, by DVC's status.
+
+    repo: from `locked`, and held until the workers have ended; lock: the project's dvc.lock.
+    """
+
+    def __init__(self, repo: Any, lock: Path) -> None:
+        tqdm.monitor_interval = 0  # DVC's bars start a thread, which could hold a lock at the moment of a fork, for ever
+        self._repo, self._lock = repo, lock
+        self._stages = {stage.addressing: stage for stage in repo.index.stages}
+        self.graph: nx.DiGraph[str] = nx.DiGraph()
+        self.graph.add_nodes_from(self._stages)
+        self.graph.add_edges_from((need.addressing, stage.addressing) for stage, need in repo.index.graph.edges)
+        self.stale = frozenset(repo.status())
+        self._entries = entries(lock.read_text()) if lock.exists() else {}
+        repo.state.close()  # its connection is not for forked processes
+
+    def reproduce(self, chain: Chain, folder: Path, send: Send) -> None:
+        """Bring the stages of a chain up to date, in a forked process; send (stage, entry of dvc.lock) of each; the
+        entry is "" where nothing changed.
+
+        folder: for DVC's notes on who reads and writes which file. The parent process holds DVC's lock for all its
+        children, and runs what a stage needs before it: they need not wait for one another.
+        """
+        from dvc.exceptions import DvcException
+        from dvc.lock import LockNoop
+        from dvc.stage.serialize import to_lockfile
+        from dvc.utils.serialize import dumps_yaml
+
+        logging.getLogger("dvc").setLevel(logging.WARNING)  # else it draws the parent's progress line into the log
+        self._repo.lock, self._repo.tmp_dir = LockNoop(), str(folder)
+        with self._repo.lock:
+            for name in chain:
+                stage = self._stages[name]
+                sys.stdout.write(f"{name}\n")
+                try:
+                    ran = stage.reproduce()
+                except DvcException as error:
+                    sys.exit(f"{name}: {error}")
+                send((name, dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}) if ran else ""))
+
+    def merge(self, sent: Iterable[tuple[str, str]]) -> None:
+        """Write entries that workers sent into dvc.lock, in one go; the order of entries is that of dvc.yaml."""
+        new = {name: entries(text)[name] for name, text in sent if text}
+        if new:
+            self._entries |= new
+            write_text(self._lock, whole(self._entries, list(self._stages)))
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[Any]:
+    """DVC's view of the project in a folder, kept from all other DVC commands meanwhile.
+
+    Raises ValueError when another command holds it, or DVC cannot read it.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo, lock_repo
+
+    try:
+        with Repo(str(root)) as repo, lock_repo(repo):
+            yield repo
+    except LockError as error:
+        msg = "another `make repro` or DVC command is at work here and holds the repository; wait for its end, or end it"
+        raise ValueError(msg) from error
+    except DvcException as error:
+        msg = f"DVC cannot read the pipeline: {str(error)[:LONGEST]}; `make check` says more of params.yaml"
+        raise ValueError(msg) from error

@@ -1,0 +1,38 @@
+"""What a run of chains tells its user."""
+
+from pathlib import Path
+
+from lib.graph.workers import LOG, Run
+
+SHOWN = 5  # names of each kind
+LONGEST = 2000  # characters of a log
+
+
+def state(run: Run) -> str:
+    """What is at work and what failed, for the progress line."""
+    return f"{len(run.running)} running, {len(run.failed)} failed"
+
+
+def failures(run: Run, folder: Path) -> str:
+    """Which nodes failed and why, which were not run because they need them, and what to do."""
+    lines = [f"{len(run.failed)} failed, {len(run.done)} done"]
+    for chain, node in list(run.failed.items())[:SHOWN]:
+        log = folder / chain[0] / LOG
+        lines.append(f"{node} ({log}): {_reason(log.read_text(errors='replace'))}")
+    if len(run.failed) > SHOWN:
+        lines.append(f"{_some(list(run.failed.values())[SHOWN:])} failed too")
+    skipped = [node for chain, failed in run.failed.items() for node in chain[chain.index(failed) + 1 :]]
+    if skipped := skipped + [node for chain in run.waiting for node in chain]:
+        lines.append(f"not run, since they need what failed: {_some(skipped)}")
+    return "\n".join([*lines, "mend the cause and run the same command again; it does only what is left"])
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _reason(log: str) -> str:
+    """The last message of a stage in its log, or the log's end where there is none; control characters are left out."""
+    message = log[log.rfind("error: ") :] if "error: " in log else log.strip().rpartition("\n")[2] or "it was killed"
+    return "".join(character for character in message.strip()[:LONGEST] if character.isprintable() or character == "\n")

@@ -1,0 +1,155 @@
+"""`python -m tools.workers` on a small project of fake cells: as `dvc repro`, and more than one cell at once."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.dvc_cost import environment, project, run, workers
+from tests.graph.test_workers import ended
+
+WAITS = 'python -c \'import os, stages, time; open("{stage}.pid", "w").write(str(os.getpid())); time.sleep(60)\''
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of two cells that was run once."""
+    folder = tmp_path_factory.mktemp("ran")
+    project(folder, 2)
+    done = workers(folder)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def dvc(folder: Path, *words: str) -> str:
+    return run(folder, sys.executable, "-m", "dvc", *words).stdout
+
+
+def results(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in (folder / "models").iterdir()}
+
+
+def begin(folder: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "tools.workers", "--jobs", "2"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, cwd=folder, env=environment(folder), stderr=pipe, text=True, start_new_session=True)
+
+
+def pid(path: Path) -> int:
+    """The process that wrote its number, once it has."""
+    for _ in range(400):
+        if path.exists() and path.read_text():
+            return int(path.read_text())
+        time.sleep(0.05)
+    raise TimeoutError(path)
+
+
+def test_the_lock_and_the_results_are_those_of_dvc_repro(ran: Path, tmp_path: Path) -> None:
+    project(tmp_path, 2)
+    dvc(tmp_path, "repro", "--quiet")
+    assert yaml.safe_load((ran / "dvc.lock").read_text()) == yaml.safe_load((tmp_path / "dvc.lock").read_text())
+    assert results(ran) == results(tmp_path)
+
+
+def test_a_second_run_does_nothing(ran: Path) -> None:
+    before = (ran / "dvc.lock").read_bytes()
+    assert workers(ran).stdout == "everything is up to date\n"
+    assert (ran / "dvc.lock").read_bytes() == before
+
+
+def test_what_was_computed_before_is_restored_and_not_run(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, found = (ran / "dvc.lock").read_bytes(), results(ran)
+    (ran / "dvc.lock").unlink()
+    shutil.rmtree(ran / "models")
+    broken = ran / ".scratch/bin/cat"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{broken.parent}{os.pathsep}{os.environ['PATH']}")
+    done = workers(ran)
+    assert done.returncode == 0, done.stdout
+    assert (ran / "dvc.lock").read_bytes() == lock
+    assert results(ran) == found
+
+
+def test_a_failing_cell_leaves_the_others_running_and_is_named(tmp_path: Path) -> None:
+    project(tmp_path, 3, "if [ -e bad-{stage}-${{key}} ]; then echo 'error: no filters'; exit 3; fi; cat {deps} > {out}")
+    (tmp_path / "bad-compact-m1-0").touch()
+    done = workers(tmp_path)
+    assert done.returncode == 1
+    assert "error: 1 failed, 3 done\ncompact@m1-0 (.scratch/workers/prune@m1-0/log.txt): error: no filters" in done.stdout
+    assert "not run, since they need what failed: encode@m1-0, measure@m1-0\n" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "distill@m1-0" in yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]
+    assert {"measure-m0-0.txt", "measure-m2-0.txt"} <= results(tmp_path).keys()
+    (tmp_path / "bad-compact-m1-0").unlink()
+    done = workers(tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "1 of 1 done" in done.stdout
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Path:
+    """A project whose distill stages wait until a file `go` is there."""
+    project(tmp_path, 2, f"if [ {{stage}} = distill -a ! -e go ]; then exec {WAITS}; fi; cat {{deps}} > {{out}}")
+    return tmp_path
+
+
+def test_stages_die_with_a_killed_driver_and_the_next_run_goes_on(waiting: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        driver = begin(waiting)
+        stage = pid(waiting / "distill.pid")
+        driver.send_signal(number)
+        driver.communicate()
+        assert ended(stage)
+        (waiting / "distill.pid").unlink()
+    (waiting / "go").touch()
+    done = workers(waiting)
+    assert done.returncode == 0, done.stdout
+    assert workers(waiting).stdout == "everything is up to date\n"
+
+
+def test_ctrl_c_is_one_line_and_ends_the_stages(waiting: Path) -> None:
+    driver = begin(waiting)
+    stage = pid(waiting / "distill.pid")
+    os.killpg(driver.pid, signal.SIGINT)
+    _, told = driver.communicate()
+    assert told.splitlines()[-1] == "interrupted; the same command continues from the last finished epoch"
+    assert "Traceback" not in told
+    assert driver.returncode == 1
+    assert ended(stage)
+    assert "prune@m0-0" in yaml.safe_load((waiting / "dvc.lock").read_text())["stages"]
+
+
+def test_a_second_run_says_that_another_one_holds_the_repository(waiting: Path) -> None:
+    driver = begin(waiting)
+    pid(waiting / "distill.pid")
+    second = workers(waiting)
+    assert driver.poll() is None
+    driver.kill()
+    driver.communicate()
+    assert second.returncode == 1
+    assert "error: another `make repro` or DVC command is at work here and holds the repository" in second.stdout
+
+
+def test_a_broken_lock_is_refused_and_kept(tmp_path: Path) -> None:
+    project(tmp_path, 1)
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\n# a remark\nstages: {}\n")
+    done = workers(tmp_path)
+    assert done.stdout.startswith("error: dvc.lock: this line is not as DVC writes it: '# a remark'")
+    assert "a remark" in (tmp_path / "dvc.lock").read_text()
+
+
+def test_a_pipeline_that_dvc_cannot_read_is_one_message(tmp_path: Path) -> None:
+    project(tmp_path, 1)
+    (tmp_path / "dvc.yaml").write_text("stages: [")
+    done = workers(tmp_path)
+    assert done.returncode == 1
+    assert "error: DVC cannot read the pipeline: " in done.stdout
+    assert "Traceback" not in done.stdout
