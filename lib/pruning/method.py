@@ -12,6 +12,7 @@ import torch
 
 from lib.images.batches import Sample
 from lib.networks.network import Network
+from lib.params.bounds import TermName, Weight
 from lib.params.section import section
 from lib.pruning.layers import Layers
 from lib.pruning.selection import Selection
@@ -26,7 +27,7 @@ class Common:
     """
 
     start: Literal["dense", "scratch"]
-    guide: Mapping[str, float]
+    guide: Mapping[TermName, Weight]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ become zero. Their gradients go on, so a dropped filter may come back (`lib.prun
 """
 
 from collections.abc import Callable
-from typing import Annotated
 
 import torch
-from pydantic import Field, PositiveInt
 
 from lib.masks.filters import Holder, Masks, changed
 from lib.networks.network import Network
+from lib.params.bounds import EpochsOrNone, Every, Steps
 from lib.params.section import section
 from lib.pruning.method import Common, Request
 from lib.pruning.revival import Damping, Revival
@@ -33,9 +32,9 @@ class Thresholding(Common):
     mini-batches (null: as the others).
     """
 
-    warmup_epochs: Annotated[int, Field(ge=0)]
-    warmup_steps: Annotated[int, Field(ge=0)]
-    every: PositiveInt
+    warmup_epochs: EpochsOrNone
+    warmup_steps: Steps
+    every: Every
     mask_momentum: bool
     revival: Revival
     batches: BatchSize | None

@@ -13,6 +13,7 @@ from lib.distillation.memory import remember
 from lib.formats.checkpoint import load, save
 from lib.masks.filters import apply_
 from lib.masks.weights import Zeros
+from lib.params.bounds import TermName, Weight
 from lib.params.section import read, section
 from lib.pruning.held import held
 from lib.training.device import autocast
@@ -20,7 +21,7 @@ from lib.training.loop import Training
 from lib.training.objective import Objective
 from lib.training.run import Run, Setting, train, write_log
 
-Room: Any = Annotated[float, Field(gt=0.0)] | None
+Room: Any = Annotated[float, Field(gt=0.0, le=1_000_000.0)] | None
 
 
 @section
@@ -30,7 +31,7 @@ class Distiller:
     share_classifier: the student starts with a copy of the teacher's classifier.
     """
 
-    terms: Mapping[str, Annotated[float, Field(ge=0.0)]]
+    terms: Mapping[TermName, Weight]
     share_classifier: bool
 
 

@@ -18,6 +18,7 @@ from lib.masks.filters import full
 from lib.masks.weights import weights
 from lib.networks import build
 from lib.networks.network import Network
+from lib.params.bounds import Pattern
 from lib.params.section import read, section
 from lib.progress import layers
 from lib.pruning.held import held
@@ -39,7 +40,7 @@ class EncodeSettings:
     entropy alone and with zeros held; null: none.
     """
 
-    bits: Bits | Mapping[str, Bits]
+    bits: Bits | Mapping[Pattern, Bits]
     coder: Coder
     training: Training | None
 

@@ -41,7 +41,7 @@ def test_the_embedded_default_is_the_digits_suite() -> None:
 
 
 SHAPES: dict[str, tuple[Change, str]] = {
-    "unknown section": (lambda d: d.update(pruning={}), "pruning: is unknown; remove it or correct its name"),
+    "unknown section": (lambda d: d.update(pruning={}), "pruning: is unknown (value {}); remove it or correct its name"),
     "unknown method": (
         lambda d: d["prune"]["methods"].update(sfpp={"start": "dense"}),
         "prune.methods.sfpp: is unknown; allowed: ahsg_ht, asfp,",
@@ -59,46 +59,46 @@ SHAPES: dict[str, tuple[Change, str]] = {
     "unknown term": (lambda d: d["distill"]["terms"].update(crd={}), "distill.terms.crd: is unknown; allowed: "),
     "term's key": (
         lambda d: d["distill"]["terms"]["kd"].update(temperature=0),
-        "distill.terms.kd.temperature: is 0; input should be greater than 0",
+        "distill.terms.kd.temperature: is 0; input should be greater than or equal to 0.001",
     ),
     "distiller": (
         lambda d: d["distill"]["distillers"]["kd"].update(terms={"kd": -1.0}),
         "distill.distillers.kd.terms.kd: is -1.0; input should be greater than or equal to 0",
     ),
-    "missing section": (lambda d: d.pop("latency"), "latency: this section is missing; add it"),
+    "missing section": (lambda d: d.pop("latency"), "latency: is missing; every key must be written"),
 }
 REFERENCES: dict[str, tuple[Change, str]] = {
     "method without a block": (
         lambda d: d["prune"]["methods"].pop("l1"),
-        "benchmark.methods: has 'l1', which is not there; allowed: scratch, random, bn_scale, ",
+        "benchmark.methods.6: is 'l1', which is not there; allowed: scratch, random, bn_scale, ",
     ),
     "dense as a method": (
         lambda d: d["benchmark"].update(methods=["ahsg_ht", "dense"]),
-        "benchmark.methods: has 'dense', which is not there; allowed: scratch, random, l1, ",
+        "benchmark.methods.1: is 'dense', which is not there; allowed: scratch, random, l1, ",
     ),
     "unknown network": (
         lambda d: d["benchmark"].update(network="resnet21"),
-        "benchmark.network: has 'resnet21', which is not there; allowed: resnet8, resnet20",
+        "benchmark.network: is 'resnet21', which is not there; allowed: resnet8, resnet20",
     ),
     "unknown network to train": (
         lambda d: d["benchmark"].update(trained=["resnet8", "resnet20", "resnet22"]),
-        "benchmark.trained: has 'resnet22', which is not there; allowed: resnet8, resnet14",
+        "benchmark.trained.2: is 'resnet22', which is not there; allowed: resnet8, resnet14",
     ),
     "unknown teacher": (
         lambda d: d["distill"].update(teachers=["resnet1000"]),
-        "distill.teachers: has 'resnet1000', which is not there; allowed: resnet8, resnet20",
+        "distill.teachers.0: is 'resnet1000', which is not there; allowed: resnet8, resnet20",
     ),
     "distiller's term": (
         lambda d: d["distill"]["distillers"]["kd"].update(terms={"crd": 1.0}),
-        "distill.distillers.kd.terms: has 'crd', which is not there; allowed: kd, feature",
+        "distill.distillers.kd.terms.crd: is 'crd', which is not there; allowed: kd, feature",
     ),
     "guide's term": (
         lambda d: d["prune"]["methods"]["ahsg_ht"].update(guide={"crd": 1.0}),
-        "prune.methods.ahsg_ht.guide: has 'crd', which is not there; allowed: kd, feature",
+        "prune.methods.ahsg_ht.guide.crd: is 'crd', which is not there; allowed: kd, feature",
     ),
     "unknown distiller": (
         lambda d: d["benchmark"].update(distillers=["none", "fitnet"]),
-        "benchmark.distillers: has 'fitnet', which is not there; allowed: none, kd, feature",
+        "benchmark.distillers.1: is 'fitnet', which is not there; allowed: none, kd, feature",
     ),
 }
 
@@ -109,7 +109,7 @@ IDLE: dict[str, tuple[Change, str]] = {
     ),
     "teacher twice": (
         lambda d: d["distill"].update(teachers=["resnet20", "resnet20"]),
-        "distill.teachers: has 'resnet20' more than once; write it once",
+        "distill.teachers: has 'resnet20' more than once; write each value once",
     ),
 }
 
@@ -152,7 +152,9 @@ def test_a_section_that_is_no_mapping_is_told(name: str, value: Any) -> None:
     assert any(line.startswith(name) for line in found)
 
 
-@pytest.mark.parametrize(("group", "said"), [("terms", "distill.distillers.kd.terms"), ("distillers", "benchmark.disti")])
+@pytest.mark.parametrize(
+    ("group", "said"), [("terms", "distill.distillers.kd.terms.kd"), ("distillers", "benchmark.distillers.0")]
+)
 def test_a_missing_group_is_told_where_it_is_used(group: str, said: str) -> None:
     found = _complaints(lambda document: document["distill"].pop(group))
-    assert any(line.startswith(said) and "has 'kd', which is not there" in line for line in found)
+    assert any(line.startswith(said) and "is 'kd', which is not there; allowed: none" in line for line in found)
