@@ -18,6 +18,7 @@ LOOKED_UP = {
     "lib/steps/prune.py": (METHODS,),
     "lib/distillation/building.py": (TERMS,),
     "lib/steps/document.py": (METHODS, TERMS),
+    "lib/steps/rehearse.py": (METHODS,),
 }
 
 

@@ -11,6 +11,7 @@ from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.memory import remember
 from lib.formats.checkpoint import load, save
+from lib.formats.fitting import refuse_misfit
 from lib.masks.filters import apply_
 from lib.masks.weights import Zeros
 from lib.params.bounds import TermName, Weight
@@ -44,6 +45,7 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     training = read(document, "distill.training", Training)
     room: float | None = read(document, "distill.cache_gib", Room)
     start = load(pruned)
+    refuse_misfit(pruned, start, setting.dataset)
     student = start.network.to(setting.device)
     if start.masks is None:
         msg = f"{pruned} holds no masks; give the checkpoint that the prune stage wrote"

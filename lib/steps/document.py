@@ -5,7 +5,7 @@ Only checking and documentation look at the whole: a stage reads its own section
 
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -62,13 +62,13 @@ class Prune:
 
 @section
 class Distill:
-    """teachers: who teaches. weak_teachers: what happens to one that knows little. cache_gib: room for their outputs.
+    """teachers: who teaches. allow_weak_teachers: one that knows little may teach. cache_gib: room for their outputs.
 
     terms: the settings of each, by name. distillers: combinations of terms, by a name of their own.
     """
 
     teachers: Teachers
-    weak_teachers: Literal["refuse", "allow"]
+    allow_weak_teachers: bool
     cache_gib: Room
     training: Training
     terms: Annotated[Mapping[str, Any], Plugins(terms)]

@@ -12,6 +12,7 @@ import torch
 from lib.atomic import replacing, write_text
 from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.codes import Coder
+from lib.formats.fitting import refuse_misfit
 from lib.formats.packed import SUFFIX, Sizes, pack
 from lib.images.batches import STILL
 from lib.masks.filters import full
@@ -123,10 +124,7 @@ def _fitting(setting: Setting, checkpoint: Checkpoint, source: Path) -> Setting:
     if checkpoint.masks is not None:
         msg = f"{source} holds masks; give the checkpoint that the compact stage wrote"
         raise ValueError(msg)
-    if checkpoint.shape != setting.dataset.shape:
-        has = f"{setting.dataset.name} has {setting.dataset.shape}"
-        msg = f"{source} takes images of {checkpoint.shape}, {has}; give its own data"
-        raise ValueError(msg)
+    refuse_misfit(source, checkpoint, setting.dataset)
     return replace(setting, dataset=replace(setting.dataset, mean=checkpoint.mean, std=checkpoint.std))
 
 
