@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 MOST = 30  # problems that are told at once
+TAGS = ("union_tag_not_found", "union_tag_invalid")
 
 
 @dataclass_transform(frozen_default=True)
@@ -92,8 +93,13 @@ def _place(value: Any, problem: Any) -> list[str]:
         if inside:
             value = value[part]
         if inside or (problem["type"] == "missing" and part == problem["loc"][-1]):
-            place.append(str(part))
-    return place
+            place.append(str(part) or "''")
+    return [*place, _chooser(problem)] if problem["type"] in TAGS else place
+
+
+def _chooser(problem: Any) -> str:
+    """The key whose value chooses the kind of a section."""
+    return str(problem["ctx"]["discriminator"]).strip("'")
 
 
 def _explained(problem: Any) -> tuple[str, str]:
@@ -102,7 +108,11 @@ def _explained(problem: Any) -> tuple[str, str]:
     explain: Mapping[str, Callable[[], tuple[str, str]]] = {
         "missing": lambda: ("is missing; ", "every key must be written, there are no defaults"),
         "unexpected_keyword_argument": lambda: (f"is unknown (value {has}); ", "remove it or correct its name"),
-        "extra_forbidden": lambda: (f"is unknown (value {has}); ", "remove it or correct its name"),
+        "union_tag_not_found": lambda: ("is missing; ", "every key must be written, there are no defaults"),
+        "union_tag_invalid": lambda: (
+            f"is {shown(problem['input'][_chooser(problem)])}; ",
+            f"input should be one of {problem['ctx']['expected_tags']}",
+        ),
         "value_error": lambda: ("", str(problem["ctx"]["error"])),
         RULE: lambda: ("", said),
     }

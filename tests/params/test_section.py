@@ -160,7 +160,9 @@ def test_a_kind_chooses_the_section() -> None:
 
     good = parse("it: {batches: {kind: constant, size: 8, last: keep}}")
     assert read(good, "it", Holder).batches == Constant("constant", 8, "keep")
-    with pytest.raises(ParamsError, match=r"it.batches: is .*'constant', 'linear-reset', 'linear-global', 'geometric'"):
+    with pytest.raises(
+        ParamsError, match=r"it.batches.kind: is 'growing'; .* 'constant', 'linear-reset', 'linear-global', 'geometric'"
+    ):
         read(parse("it: {batches: {kind: growing, size: 8, last: keep}}"), "it", Holder)
     with pytest.raises(ParamsError, match=r"it.batches.last: is 'wrap'; input should be 'keep', 'drop' or 'merge'"):
         read(parse("it: {batches: {kind: constant, size: 8, last: wrap}}"), "it", Holder)
