@@ -79,6 +79,13 @@ def test_a_batch_of_one_in_a_later_epoch_is_found() -> None:
     assert line.startswith("teacher.batches: leave a mini-batch of one of 25 training images")
 
 
+def test_a_batch_of_one_in_the_third_epoch_is_found() -> None:
+    growing = {"kind": "linear-global", "start": 5, "increment": 1, "cap": 20, "last": "keep"}
+    few = View((1, 8, 8), 10, 26)  # 5, 6, 7, 8; 9, 10, 7; 12, 13, 1
+    assert refusals(document(teacher__batches=growing, teacher__epochs=2), few) == []
+    assert len(refusals(document(teacher__batches=growing, teacher__epochs=3), few)) == 1
+
+
 def test_a_network_that_cannot_take_the_images_is_named() -> None:
     found = document(benchmark__trained=["resnet8", "vgg11"], distill__teachers=["vgg11"])
     (line,) = refusals(found, DIGITS)
