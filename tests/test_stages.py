@@ -72,6 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _stage("code", folder, versions=tiny.ROOT / "requirements.lock", out=folder / "code")
     _stage("check", folder, out=folder / "checked.txt")
     _stage("download", folder, cache=folder / "cache", out=data)
+    _stage("rehearse", folder, data=data, out=folder / "rehearsed.txt")
     for path in (dense, guide):
         _stage("train_teacher", folder, network=path.stem, out=path, log=logs / f"trained/0/{path.stem}.csv", **training)
     _stage("guide", folder, seed=0, teachers=networks / "trained/0", data=data, out=networks / "guide/0")
@@ -285,6 +286,11 @@ def test_an_error_is_one_line_without_a_traceback(folder: Path, tmp_path: Path) 
 BAD: dict[str, tuple[str, dict[str, object], str]] = {
     "unknown network": ("train_teacher", {"network": "resnet9"}, "no network is called 'resnet9'; there are: resnet8"),
     "no data": ("train_teacher", {"data": "nowhere"}, "nowhere holds no complete data set .*run the download stage"),
+    "network for larger images": (
+        "rehearse",
+        {"params": "large.yaml"},
+        "benchmark.trained: vgg11: vgg needs images of at least 32x32",
+    ),
     "unknown method": ("prune", {"method": "magic"}, "lib.pruning.methods has no 'magic'; there are: ahsg_ht"),
     "method without a section": (
         "prune",
@@ -311,6 +317,10 @@ def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) 
     (tmp_path / "elsewhere.yaml").write_text(yaml.safe_dump(document))
     del document["prune"]["methods"]["l1"]
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(document))
+    large = _document()
+    large["benchmark"] |= {"trained": ["resnet8", "vgg11"]}
+    large["distill"]["teachers"] = ["vgg11"]
+    (tmp_path / "large.yaml").write_text(yaml.safe_dump(large))
     (tmp_path / "broken.yaml").write_text("data: [")
     given = _complete(stage, folder, tmp_path) | changes
     if "params" in changes:
@@ -334,6 +344,7 @@ def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
         "check": {},
         "code": {"versions": tiny.ROOT / "requirements.lock"},
         "download": {"cache": empty / "cache"},
+        "rehearse": {"data": folder / "data"},
         "train_teacher": {"network": "resnet8", **training},
         "guide": {"seed": 0, "teachers": networks / "trained/0", "data": folder / "data"},
         "prune": {**pruning, **training},

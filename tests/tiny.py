@@ -20,6 +20,7 @@ STAGES = (
     "code",
     "check",
     "download",
+    "rehearse",
     "train_teacher",
     "guide",
     "prune",

@@ -13,12 +13,13 @@ from importlib import metadata
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lib.networks import build
 from lib.networks.network import Network
+from lib.params.bounds import Once
 from lib.params.section import section
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -28,9 +29,9 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 class LatencySettings:
     """Batch sizes to time, untimed calls first, then timed calls."""
 
-    batch_sizes: tuple[PositiveInt, ...]
-    warmup: PositiveInt
-    repeats: Annotated[int, Field(ge=3)]
+    batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=16), Once]
+    warmup: Annotated[int, Field(ge=1, le=10_000)]
+    repeats: Annotated[int, Field(ge=3, le=10_000)]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Who the distillers follow: one network, or several together; trained here, or a checkpoint from elsewhere."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import torch
 
 from lib.formats.checkpoint import Checkpoint
 from lib.formats.checkpoint import load as load_checkpoint
+from lib.formats.fitting import refuse_misfit
 from lib.images.batches import STILL
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
@@ -14,20 +16,59 @@ from lib.params.suite import Given
 from lib.training.evaluation import evaluate
 from lib.training.run import Setting
 
-TIMES_CHANCE = 1.5
+RISK = 1e-3  # that who only knows the commonest class passes for a teacher
 
 
 def load(path: Path, setting: Setting) -> Network | Ensemble:
     """The teacher of a checkpoint, or the ensemble of a folder of them, on the device, fed as each was trained.
 
-    Raises ValueError when one is not for images and classes of this data set, or is hardly better than guessing.
+    Raises ValueError when one is not for images and classes of this data set.
     """
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    if not files:
-        msg = f"{path} holds no teacher; run the guide stage, or give a checkpoint"
-        raise ValueError(msg)
-    members = [_member(file, setting) for file in files]
+    members = [_member(file, setting) for file in _files(path)]
     return members[0] if len(members) == 1 else Ensemble(members)
+
+
+def refuse_weak(path: Path, setting: Setting) -> None:
+    """Raise ValueError when a teacher (paths as for `load`) may know no more of the validation split than its commonest class.
+
+    Refused is what a constant answer reaches by chance once in 1 / RISK times: the one-sided binomial test of the count of
+    right answers against the commonest class's share.
+    """
+    validation, labels = setting.batches("validation", STILL), setting.dataset.splits["validation"].labels
+    images, share = len(labels), float(labels.bincount().max()) / len(labels)
+    needed = surely_above(share, images)
+    for file in _files(path):
+        top1 = evaluate(_member(file, setting), validation).top1
+        if round(top1 * images / 100) < needed:
+            msg = (
+                f"{file}: this teacher reaches {top1:.1f} % on the {images:,} validation images, {100 * share:.1f} % of which "
+            )
+            msg += f"are of one class; at least {100 * needed / images:.1f} % would show that it knows more"
+            cure = "train it longer, give another one" if needed <= images else "raise data.validation_fraction"
+            msg += f"; {cure}, or set distill.allow_weak_teachers: true"
+            raise ValueError(msg)
+
+
+def surely_above(share: float, count: int, risk: float = RISK) -> int:
+    """The least number of successes that `count` trials, each a success with probability `share`, reach with at most `risk`.
+
+    It is count + 1 where even nothing but successes is more likely than that.
+    """
+    tail, successes = 0.0, count + 1
+    while successes > 0:
+        tail += _binomial(successes - 1, count, share)
+        if tail > risk:
+            break
+        successes -= 1
+    return successes
+
+
+def _binomial(successes: int, count: int, share: float) -> float:
+    """Probability of exactly so many; in logarithms, as factorials of counts of images are beyond floats."""
+    if share >= 1.0:
+        return float(successes == count)
+    ways = math.lgamma(count + 1) - math.lgamma(successes + 1) - math.lgamma(count - successes + 1)
+    return math.exp(ways + successes * math.log(share) + (count - successes) * math.log1p(-share))
 
 
 def verified(teacher: Given) -> Path:
@@ -43,25 +84,20 @@ def verified(teacher: Given) -> Path:
     return path
 
 
+def _files(path: Path) -> list[Path]:
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if not files:
+        msg = f"{path} holds no teacher; run the guide stage, or give a checkpoint"
+        raise ValueError(msg)
+    return files
+
+
 def _member(path: Path, setting: Setting) -> Network:
     teacher, data = load_checkpoint(path), setting.dataset
-    found = (teacher.network.architecture.in_channels, teacher.network.architecture.num_classes)
-    wanted = (data.shape[0], len(data.classes))
-    if found != wanted:
-        msg = f"{path}: this teacher takes images of {found[0]} channels and tells {found[1]} classes apart, but the data set "
-        msg += f"{data.name} has {wanted[0]} and {wanted[1]}; give another teacher"
-        raise ValueError(msg)
+    refuse_misfit(path, teacher, data, any_size=True)
     network = teacher.network.to(setting.device)
-    at_home = (teacher.mean, teacher.std) == (tuple(data.mean), tuple(data.std))
-    if not at_home:
+    if (teacher.mean, teacher.std) != (tuple(data.mean), tuple(data.std)):
         _renormalise(network, teacher, setting)
-    chance = 100.0 / len(data.classes)
-    noted = teacher.notes.get("validation_top1") if at_home else None
-    top1 = evaluate(network, setting.batches("validation", STILL)).top1 if noted is None else noted
-    if top1 < TIMES_CHANCE * chance:
-        msg = f"{path}: this teacher reaches {top1:.1f} % on the validation split, where guessing reaches {chance:.1f} %; "
-        msg += "train it (longer) or give another one before anything is distilled from it"
-        raise ValueError(msg)
     return network
 
 

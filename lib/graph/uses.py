@@ -32,7 +32,8 @@ def uses(document: Mapping[str, Any], modules: Set[str]) -> dict[str, Use]:
     found = {name: Use(name) for name in ("download", "tabulate")}
     found |= {name: Use(name, dense) for name in ("compact", "encode", "measure", "latency")}
     found["guide"] = Use("guide", teachers)
-    found["check"] = Use("check", dense | teachers | _with_sections(document, modules))
+    everything = dense | teachers | _with_sections(document, modules)
+    found |= {name: Use(name, everything) for name in ("check", "rehearse")}
     for network in benchmark.trained:
         found[f"train_teacher/{network}"] = Use("train_teacher", _families("benchmark.trained", [network]))
     return found | _prunings(document, modules, dense, teachers) | _distillings(document, modules, dense, teachers)

@@ -16,7 +16,7 @@ class Augmentation:
     """flip: mirror half of the images. crop_padding: shift by up to so many pixels in both directions, zeros coming in."""
 
     flip: bool
-    crop_padding: Annotated[int, Field(ge=0)]
+    crop_padding: Annotated[int, Field(ge=0, le=64)]
 
 
 class Batches:

@@ -12,6 +12,7 @@ from lib.images import imagefolder
 from lib.images.fetching import OFFLINE_CURE, fetch
 from lib.images.imagefolder import Progress
 from lib.images.splitting import Labelled, stratified
+from lib.params.bounds import Name, Place, Seed, Sha256
 from lib.params.section import section
 
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
@@ -28,12 +29,12 @@ class DataSettings:
     train.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-    source: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
-    watch: Annotated[str, Field(min_length=1)]
+    name: Name
+    source: Place
+    sha256: Sha256 | None
+    watch: Place
     validation_fraction: Annotated[float, Field(gt=0.0, le=0.5)]
-    split_seed: Annotated[int, Field(ge=0)]
+    split_seed: Seed
 
 
 Obtained = tuple[tuple[str, ...], dict[str, Labelled]]  # names of the classes; the splits

@@ -3,33 +3,62 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
+from lib.params.bounds import (
+    RULE,
+    DistillerName,
+    MethodName,
+    Name,
+    NetworkName,
+    Once,
+    Place,
+    Seed,
+    Sha256,
+    Share,
+    TrainedName,
+)
 from lib.params.section import check, section
 from lib.params.section import read as read_section
 
 DENSE = "dense"
 DENSE_KEEP_RATIO = 1.0
 
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
-KeepRatio = Annotated[float, Field(gt=0, le=1)]
+T = TypeVar("T")
+Axis = Annotated[tuple[T, ...], Field(min_length=1, max_length=100), Once]
 
 
 @section
 class Given:
     """A teacher from elsewhere. file: path of its checkpoint. sha256: of the file, so that a changed one is noticed."""
 
-    file: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    file: Place
+    sha256: Sha256
 
     def __str__(self) -> str:
         """Its name in tables."""
         return f"{Path(self.file).stem}@{self.sha256[:8]}"
 
 
-Teachers = Annotated[tuple[str | Given, ...], Field(min_length=1)]
+def _kind(teacher: object) -> str:
+    return "file" if isinstance(teacher, dict | Given) else "name"
+
+
+Teacher = Annotated[Annotated[TrainedName, Tag("name")] | Annotated[Given, Tag("file")], Discriminator(_kind)]
+Teachers = Axis[Teacher]
+
+
+def _as_printed(ratio: object) -> object:
+    """Keep ratios name files, here and by DVC, which would write 1 where this project writes 1.0."""
+    if isinstance(ratio, int) and not isinstance(ratio, bool):
+        raise PydanticCustomError(RULE, "is {ratio}; write it as {printed}", {"ratio": ratio, "printed": float(ratio)})
+    return ratio
+
+
+KeepRatio = Annotated[Share, BeforeValidator(_as_printed)]
 
 
 @section
@@ -39,12 +68,12 @@ class Benchmark:
     network: the one to prune. trained: all that are trained on the data, that one and the distillers' teachers.
     """
 
-    network: str
-    trained: Names
-    methods: Names
-    keep_ratios: Annotated[tuple[KeepRatio, ...], Field(min_length=1)]
-    distillers: Names
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    network: TrainedName
+    trained: Axis[NetworkName]
+    methods: Axis[MethodName]
+    keep_ratios: Axis[KeepRatio]
+    distillers: Axis[DistillerName]
+    seeds: Axis[Seed]
     compaction: Literal["scatter", "coupled"]
 
 
@@ -92,11 +121,11 @@ class Suite:
 
 def read(document: Mapping[str, Any]) -> Suite:
     """The suite that a parameter file describes. Raises ParamsError listing every problem of the sections read."""
-    kinds = {"suite": str, "data.name": str, "distill.teachers": Teachers, "benchmark": Benchmark}
+    kinds = {"suite": Name, "data.name": Name, "distill.teachers": Teachers, "benchmark": Benchmark}
     check(document, kinds)
     return Suite(
-        name=read_section(document, "suite", str),
-        dataset=read_section(document, "data.name", str),
+        name=read_section(document, "suite", Name),
+        dataset=read_section(document, "data.name", Name),
         teacher=" + ".join(map(str, read_section(document, "distill.teachers", Teachers))),
         benchmark=read_section(document, "benchmark", Benchmark),
     )

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from lib.masks.filters import Holder, Masks, changed, full
 from lib.masks.kept import Kept
 from lib.networks.network import Network
+from lib.params.bounds import Every
 from lib.params.section import section
 from lib.pruning.keep_schedule import KeepSchedule, keep_at
 from lib.pruning.method import Common, Method, Request
@@ -31,7 +31,7 @@ class Gradual(Common):
     keep_schedule: the keep ratio at the choices on the way to the cell's.
     """
 
-    every: PositiveInt | None
+    every: Every | None
     keep_schedule: KeepSchedule
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from lib.params.bounds import BelowOne, Factor
 from lib.params.section import section
 
 SLACK = 1e-9  # 1 - 0.7 is a little more than 0.3
@@ -25,7 +26,7 @@ class Asymptotic:
     """
 
     kind: Literal["asymptotic"]
-    first_pruned: Annotated[float, Field(ge=0.0, lt=1.0)]
+    first_pruned: BelowOne
     knee: Annotated[float, Field(gt=0.0, lt=0.75)]
 
 
@@ -34,8 +35,8 @@ class Polynomial:
     """Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878: the pruned share is goal + (first_pruned - goal) (1 - t)^power."""
 
     kind: Literal["polynomial"]
-    first_pruned: Annotated[float, Field(ge=0.0, lt=1.0)]
-    power: Annotated[float, Field(gt=0.0)]
+    first_pruned: BelowOne
+    power: Factor
 
 
 @section
@@ -43,7 +44,7 @@ class Exponential:
     """The kept share falls by the same factor in equal times, from 1 - first_pruned to the goal."""
 
     kind: Literal["exponential"]
-    first_pruned: Annotated[float, Field(ge=0.0, lt=1.0)]
+    first_pruned: BelowOne
 
 
 KeepSchedule = Annotated[ConstantKeep | Asymptotic | Polynomial | Exponential, Field(discriminator="kind")]

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from lib.masks.filters import Rounding
 from lib.networks.description import Part
+from lib.params.bounds import Pattern, Share, Size
 from lib.params.section import section
 
 Convention = Literal["every", "no_projections", "blocks", "inner"]
@@ -18,9 +19,6 @@ LEFT_OUT: Mapping[Convention, tuple[Part, ...]] = {
     "blocks": ("stem", "projection"),
     "inner": ("stem", "projection", "last"),
 }
-
-
-KeepRatio = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 @section
@@ -39,8 +37,8 @@ class Layers:
     """
 
     convention: Convention
-    leave_out: tuple[str, ...]
-    keep_ratios: Mapping[str, KeepRatio | PositiveInt]
+    leave_out: Annotated[tuple[Pattern, ...], Field(max_length=1000)]
+    keep_ratios: Mapping[Pattern, Share | Size]
     rounding: Rounding
     allocation: Literal["uniform", "global", "global_normalised"]
 

@@ -14,6 +14,7 @@ from lib.images.batches import Sample
 from lib.masks.filters import Masks
 from lib.masks.kept import Kept
 from lib.networks.network import Network
+from lib.params.bounds import TermName, Weight
 from lib.params.section import section
 from lib.pruning.layers import Layers
 from lib.pruning.selection import Selection
@@ -29,7 +30,7 @@ class Common:
     """
 
     start: Literal["dense", "scratch"]
-    guide: Mapping[str, float]
+    guide: Mapping[TermName, Weight]
 
 
 @dataclass(frozen=True)

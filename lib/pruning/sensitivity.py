@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from lib.formats.checkpoint import Checkpoint, load
+from lib.formats.fitting import refuse_misfit
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset, Split
 from lib.masks.filters import Masks, full, kept_count, top_k
@@ -114,12 +115,7 @@ def _check(source: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
     if checkpoint.kept is not None and checkpoint.kept.share < 1.0:
         msg = f"{source} is pruned already, its masks keep {checkpoint.kept.share:.3f} of the filters; {cure}"
         raise ValueError(msg)
-    wanted = (tuple(checkpoint.shape), checkpoint.network.architecture.num_classes)
-    found = (tuple(dataset.shape), len(dataset.classes))
-    if wanted != found:
-        told = [f"images of {'x'.join(map(str, shape))} in {classes} classes" for shape, classes in (wanted, found)]
-        msg = f"{source} is for {told[0]}, {dataset.name} has {told[1]}; give the data that the network was trained on"
-        raise ValueError(msg)
+    refuse_misfit(source, checkpoint, dataset)
 
 
 def _spread(split: Split, count: int | None) -> Split:

@@ -5,14 +5,13 @@ become zero. Their gradients go on, so a dropped filter may come back (`lib.prun
 """
 
 from collections.abc import Callable
-from typing import Annotated
 
 import torch
-from pydantic import Field, PositiveInt
 
 from lib.masks.filters import Holder, Masks, changed
 from lib.masks.kept import Kept
 from lib.networks.network import Network
+from lib.params.bounds import EpochsOrNone, Every, Steps
 from lib.params.section import section
 from lib.pruning.method import Common, Method, Request
 from lib.pruning.revival import Damping, Revival
@@ -34,9 +33,9 @@ class Thresholding(Common):
     mini-batches (null: as the others).
     """
 
-    warmup_epochs: Annotated[int, Field(ge=0)]
-    warmup_steps: Annotated[int, Field(ge=0)]
-    every: PositiveInt
+    warmup_epochs: EpochsOrNone
+    warmup_steps: Steps
+    every: Every
     mask_momentum: bool
     revival: Revival
     batches: BatchSize | None

@@ -7,6 +7,7 @@ from lib.atomic import write_text
 from lib.compaction.compact import Mode, compact
 from lib.compaction.proof import verify
 from lib.formats.checkpoint import load, plan_text, save
+from lib.formats.fitting import refuse_misfit
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset
 from lib.masks.kept import apply_
@@ -17,12 +18,14 @@ from lib.training.evaluation import evaluate
 def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Path) -> None:
     """Write the compact form of checkpoint `source` to `out`, and its channel plan beside it (.json).
 
-    Raises ValueError when the checkpoint holds no masks or the two networks are not equal; then nothing is written.
+    Raises ValueError when the checkpoint holds no masks or is for other data, or the two networks are not equal; then nothing
+    is written.
     """
     masked = load(source)
     if masked.kept is None:
         msg = f"{source} holds no masks; give a checkpoint of the prune or distill stage"
         raise ValueError(msg)
+    refuse_misfit(source, masked, dataset)
     device = prepare(compute)
     apply_(masked.network, masked.kept)
     network = masked.network.to(device)

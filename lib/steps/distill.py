@@ -12,7 +12,9 @@ from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.memory import remember
 from lib.formats.checkpoint import load, save
+from lib.formats.fitting import refuse_misfit
 from lib.masks.kept import apply_
+from lib.params.bounds import TermName, Weight
 from lib.params.section import read, section
 from lib.pruning.held import held
 from lib.training.device import autocast
@@ -21,7 +23,7 @@ from lib.training.objective import Objective
 from lib.training.run import Run, Setting, train, write_log
 from lib.training.taps import Tapped
 
-Room: Any = Annotated[float, Field(gt=0.0)] | None
+Room: Any = Annotated[float, Field(gt=0.0, le=1_000_000.0)] | None
 
 
 @section
@@ -31,7 +33,7 @@ class Distiller:
     share_classifier: the student starts with a copy of the teacher's classifier.
     """
 
-    terms: Mapping[str, Annotated[float, Field(ge=0.0)]]
+    terms: Mapping[TermName, Weight]
     share_classifier: bool
 
 
@@ -44,6 +46,7 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     training = read(document, "distill.training", Training)
     room: float | None = read(document, "distill.cache_gib", Room)
     start = load(pruned)
+    refuse_misfit(pruned, start, setting.dataset)
     student = start.network.to(setting.device)
     if start.kept is None:
         msg = f"{pruned} holds no masks; give the checkpoint that the prune stage wrote"

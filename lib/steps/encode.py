@@ -12,12 +12,14 @@ import torch
 from lib.atomic import replacing, write_text
 from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.codes import Coder
+from lib.formats.fitting import refuse_misfit
 from lib.formats.packed import SUFFIX, Sizes, pack
 from lib.images.batches import STILL
 from lib.masks.kept import Kept, everything
 from lib.masks.weights import weights
 from lib.networks import build
 from lib.networks.network import Network
+from lib.params.bounds import Pattern
 from lib.params.section import read, section
 from lib.progress import layers
 from lib.pruning.held import held
@@ -40,7 +42,7 @@ class EncodeSettings:
     entropy alone and with zeros held; null: none.
     """
 
-    bits: Bits | Mapping[str, Bits]
+    bits: Bits | Mapping[Pattern, Bits]
     coder: Coder
     training: Training | None
 
@@ -123,10 +125,7 @@ def _fitting(setting: Setting, checkpoint: Checkpoint, source: Path) -> Setting:
     if checkpoint.kept is not None:
         msg = f"{source} holds masks; give the checkpoint that the compact stage wrote"
         raise ValueError(msg)
-    if checkpoint.shape != setting.dataset.shape:
-        has = f"{setting.dataset.name} has {setting.dataset.shape}"
-        msg = f"{source} takes images of {checkpoint.shape}, {has}; give its own data"
-        raise ValueError(msg)
+    refuse_misfit(source, checkpoint, setting.dataset)
     return replace(setting, dataset=replace(setting.dataset, mean=checkpoint.mean, std=checkpoint.std))
 
 

@@ -3,16 +3,17 @@
 import shutil
 from pathlib import Path
 
-from lib.distillation.teachers import load, verified
+from lib.distillation.teachers import load, refuse_weak, verified
 from lib.params.suite import Given
 from lib.training.run import Setting
 
 
-def assemble(teachers: tuple[str | Given, ...], trained: Path, setting: Setting, out: Path) -> None:
+def assemble(teachers: tuple[str | Given, ...], trained: Path, setting: Setting, out: Path, allow_weak: bool) -> None:
     """Copy the checkpoints of the named teachers into folder `out`, where `load` finds them; others that it held go.
 
     trained: the folder of the suite's own teachers, <network>.safetensors. Raises ValueError for a file that is not there or
-    is another one, and for teachers that do not fit the data or know nothing about it.
+    is another one, for teachers that do not fit the data, and, unless allow_weak, for one that hardly knows
+    more than the commonest class.
     """
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.safetensors"):
@@ -23,4 +24,7 @@ def assemble(teachers: tuple[str | Given, ...], trained: Path, setting: Setting,
             msg = f"{path} is not there; train {teacher} first (it must be in benchmark.trained)"
             raise ValueError(msg)
         shutil.copy(path, out / f"{number:02}-{path.name}")
-    load(out, setting)
+    if allow_weak:
+        load(out, setting)
+    else:
+        refuse_weak(out, setting)

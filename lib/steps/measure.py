@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lib.cost.macs import count, fractional_macs
 from lib.formats.checkpoint import load
+from lib.formats.fitting import refuse_misfit
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset
 from lib.masks.weights import zero_share
@@ -26,7 +27,7 @@ NOTED = (
 
 
 def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, compute: Compute) -> dict[str, float]:
-    """Numbers of compact checkpoint `source`; keep_ratio and layers: as asked for.
+    """Numbers of compact checkpoint `source`; keep_ratio and layers: as asked for. Raises ValueError for other data.
 
     Only here, and where compact and encode prove that nothing changed, are the test labels looked at.
 
@@ -36,6 +37,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
     the closed form holds: filters went, and every layer that is pruned has the cell's keep ratio.
     """
     checkpoint = load(source)
+    refuse_misfit(source, checkpoint, dataset)
     device = prepare(compute)
     test = dataset.splits["test"]
     still = Augmentation(flip=False, crop_padding=0)

@@ -10,6 +10,7 @@ from lib import plugins
 from lib.distillation import teachers
 from lib.distillation.building import distilled
 from lib.formats.checkpoint import load, save
+from lib.formats.fitting import refuse_misfit
 from lib.masks.kept import apply_
 from lib.networks import build
 from lib.params.section import read
@@ -43,6 +44,7 @@ def prune(
     params: Common = read(document, f"prune.methods.{cell.method}", plugins.settings(module))
     training = read(document, "prune.training", Training)
     trained = load(dense)
+    refuse_misfit(dense, trained, setting.dataset)
     network = trained.network
     epochs, seen = training.epochs, int(trained.notes["epochs"])
     if params.start == "scratch":

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from lib.images.batches import Batches
 from lib.networks.network import Network
+from lib.params.bounds import BelowOne, Epochs, Every
 from lib.params.section import section
 from lib.progress import Bar
 from lib.randomness import number, stream
@@ -29,11 +29,11 @@ CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited
 class Training(Sgd):
     """One training: its length, mini-batches and learning rate; validate every so many epochs (and after the last)."""
 
-    epochs: PositiveInt
+    epochs: Epochs
     batches: BatchSize
     schedule: LearningRate
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
-    validate_every: PositiveInt
+    label_smoothing: BelowOne
+    validate_every: Every
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,10 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from lib.params.bounds import Duration, EpochsOrNone, Factor, Fraction, Inside, Size
 from lib.params.section import section
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
 
 
 @section
@@ -16,9 +14,9 @@ class MultiStep:
     """The learning rate is multiplied by gammas[i] from epoch milestones[i] on."""
 
     kind: Literal["multi_step"]
-    milestones: tuple[Annotated[int, Field(ge=0)], ...]
-    gammas: tuple[Annotated[float, Field(gt=0.0)], ...]
-    warmup_epochs: NonNegative
+    milestones: Annotated[tuple[EpochsOrNone, ...], Field(max_length=100)]
+    gammas: Annotated[tuple[Factor, ...], Field(max_length=100)]
+    warmup_epochs: Duration
     warmup_factor: Fraction
 
     def __post_init__(self) -> None:
@@ -33,7 +31,7 @@ class Cosine:
     """Half a cosine wave from 1 down to final_factor, after a linear warm-up."""
 
     kind: Literal["cosine"]
-    warmup_epochs: NonNegative
+    warmup_epochs: Duration
     warmup_factor: Fraction
     final_factor: Fraction
 
@@ -43,7 +41,7 @@ class OneCycle:
     """Linear from start_factor up to 1 at peak (a fraction of the training), then linear down to final_factor."""
 
     kind: Literal["one_cycle"]
-    peak: Annotated[float, Field(gt=0.0, lt=1.0)]
+    peak: Inside
     start_factor: Fraction
     final_factor: Fraction
 
@@ -74,7 +72,7 @@ class Constant:
     """Every mini-batch has `size` samples."""
 
     kind: Literal["constant"]
-    size: PositiveInt
+    size: Annotated[Size, Field(ge=2)]  # batch norm cannot train on one image
     last: LastBatch
 
 
@@ -86,9 +84,9 @@ class Linear:
     """
 
     kind: Literal["linear-reset", "linear-global"]
-    start: PositiveInt
-    increment: PositiveInt
-    cap: PositiveInt
+    start: Size
+    increment: Size
+    cap: Size
     last: LastBatch
 
 
@@ -97,9 +95,9 @@ class Geometric:
     """min(cap, ceil(start * growth^t)) at step t of the whole training (Zhou et al., NeurIPS 2018: growth = 1 / omega)."""
 
     kind: Literal["geometric"]
-    start: PositiveInt
-    growth: Annotated[float, Field(gt=1.0)]
-    cap: PositiveInt
+    start: Size
+    growth: Annotated[float, Field(gt=1.0, le=1000.0)]
+    cap: Size
     last: LastBatch
 
 

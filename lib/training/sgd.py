@@ -2,12 +2,11 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import nn
 
+from lib.params.bounds import BelowOne, Fraction, Rate
 from lib.params.section import section
 
 
@@ -15,10 +14,10 @@ from lib.params.section import section
 class Sgd:
     """Stochastic gradient descent: learning rate at factor 1, momentum, decay of all parameters."""
 
-    lr: Annotated[float, Field(gt=0.0)]
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    lr: Rate
+    momentum: BelowOne
     nesterov: bool
-    weight_decay: Annotated[float, Field(ge=0.0)]
+    weight_decay: Fraction
 
 
 class _EagerSGD(torch.optim.SGD):

@@ -1,6 +1,7 @@
 """Who the distillers follow: one network, several, one from elsewhere; a teacher that only guesses is refused."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import torch
 
 from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
-from lib.distillation.teachers import load
+from lib.distillation.teachers import load, refuse_weak, surely_above
 from lib.formats.checkpoint import Checkpoint, save
+from lib.images.dataset import Split
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 from lib.params.suite import Given
 from lib.steps.guide import assemble
+from lib.training.evaluation import Scores
 from lib.training.run import Setting
 from tests import tiny
 from tests.networks_for_tests import lived_in
@@ -46,22 +49,79 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("notes", [{"validation_top1": 10.0}, {}])
-def test_a_random_teacher_is_refused_by_its_note_or_by_measuring(setting: Setting, tmp_path: Path, notes: Any) -> None:
-    path = teacher(tmp_path / "random.safetensors", setting, notes=notes)
-    with pytest.raises(ValueError, match=r"random.safetensors: this teacher reaches .* guessing reaches 10\.0 %"):
-        load(path, setting)
+def constant(setting: Setting, path: Path, label: int) -> Path:
+    """A teacher that always says the same, and claims otherwise."""
+    network = lived_in("resnet8", in_channels=setting.dataset.shape[0])
+    with torch.no_grad():
+        network.get_parameter("classifier.weight").zero_()
+        network.get_parameter("classifier.bias").copy_(torch.eye(10)[label])
+    data = setting.dataset
+    save(path, Checkpoint(network, None, data.shape, data.mean, data.std, TRAINED))
+    return path
 
 
-def test_a_note_about_other_data_is_not_believed(setting: Setting, tmp_path: Path) -> None:
-    path = teacher(tmp_path / "elsewhere.safetensors", setting, mean=(0.5,))
-    with pytest.raises(ValueError, match=r"elsewhere.safetensors: this teacher reaches .* guessing"):
-        load(path, setting)
+def with_validation(setting: Setting, *counts: int) -> Setting:
+    """The setting with so many validation images of each class; which they show does not matter."""
+    labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
+    pixels = setting.dataset.splits["validation"].images[:1].repeat(len(labels), 1, 1, 1)
+    splits = {**setting.dataset.splits, "validation": Split(pixels, labels)}
+    return replace(setting, dataset=replace(setting.dataset, splits=splits))
+
+
+def test_a_random_teacher_is_measured_and_refused_with_the_figures(setting: Setting, tmp_path: Path) -> None:
+    path = teacher(tmp_path / "random.safetensors", setting)  # its note claims 90 %
+    said = (
+        r"random.safetensors: this teacher reaches \d+\.\d % on the 143 validation images, 10\.5 % of which are of one class;"
+    )
+    with pytest.raises(ValueError, match=rf"{said} at least 19\.6 % would show that it knows more; train it longer, give"):
+        refuse_weak(path, setting)
+
+
+def test_a_constant_answer_on_uneven_classes_is_refused(setting: Setting, tmp_path: Path) -> None:
+    path, uneven = constant(setting, tmp_path / "constant.safetensors", 0), with_validation(setting, 900, 100)
+    with pytest.raises(ValueError, match=r"reaches 90\.0 % on the 1,000 .* 90\.0 % of which .* at least 92\.9 % would show"):
+        refuse_weak(path, uneven)
+
+
+def test_what_beats_the_commonest_class_by_more_than_chance_passes(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, halves = constant(setting, tmp_path / "one.safetensors", 0), with_validation(setting, 500, 500)
+    for top1, passes in ((65.0, True), (55.0, True), (54.9, False), (50.0, False), (10.0, False)):
+        monkeypatch.setattr("lib.distillation.teachers.evaluate", lambda *_, top1=top1: Scores(top1, 100.0, 1.0))
+        if passes:
+            refuse_weak(path, halves)
+        else:
+            with pytest.raises(ValueError, match=r"at least 55\.0 % would show"):
+                refuse_weak(path, halves)
+
+
+def test_a_validation_split_too_small_to_tell_says_so(setting: Setting, tmp_path: Path) -> None:
+    path, few = constant(setting, tmp_path / "one.safetensors", 0), with_validation(setting, 2, 1)
+    said = r"on the 3 validation images, .* raise data.validation_fraction, or set distill.allow_weak_teachers: true$"
+    with pytest.raises(ValueError, match=said):
+        refuse_weak(path, few)
+
+
+def test_a_weak_teacher_may_be_allowed(setting: Setting, tmp_path: Path) -> None:
+    teacher(tmp_path / "resnet8.safetensors", setting)
+    assemble(("resnet8",), tmp_path, setting, tmp_path / "guide", allow_weak=True)
+    with pytest.raises(ValueError, match="would show that it knows more"):
+        assemble(("resnet8",), tmp_path, setting, tmp_path / "guide", allow_weak=False)
+
+
+@pytest.mark.parametrize("share", [0.002, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("count", [1, 3, 143, 5000])
+def test_the_bound_is_that_of_the_binomial_distribution(share: float, count: int) -> None:
+    from scipy.stats import binom
+
+    found = surely_above(share, count)
+    assert binom.sf(found - 1, count, share) <= 1e-3 < binom.sf(found - 2, count, share)
 
 
 def test_one_teacher_is_its_network(setting: Setting, tmp_path: Path) -> None:
     path = teacher(tmp_path / "resnet8.safetensors", setting)
-    assemble(("resnet8",), tmp_path, setting, tmp_path / "guide")
+    assemble(("resnet8",), tmp_path, setting, tmp_path / "guide", allow_weak=True)
     for source in (path, tmp_path / "guide"):
         found = load(source, setting)
         assert isinstance(found, Network)
@@ -73,7 +133,7 @@ def test_the_logits_of_several_are_averaged_and_another_assembly_replaces_them(s
     teacher(tmp_path / "resnet20.safetensors", setting, 2, "resnet20")
     given = teacher(tmp_path / "far/given.safetensors", setting, 3, "resnet14")
     teachers = ("resnet20", "resnet8", Given(str(given), sha256(given)))
-    assemble(teachers, tmp_path, setting, tmp_path / "guide")
+    assemble(teachers, tmp_path, setting, tmp_path / "guide", allow_weak=True)
     found = load(tmp_path / "guide", setting)
     assert isinstance(found, Ensemble)
     assert found.name == "the ensemble of resnet20, resnet8, resnet14"
@@ -81,20 +141,20 @@ def test_the_logits_of_several_are_averaged_and_another_assembly_replaces_them(s
     alone = [lived_in(name, seed, in_channels=1)(seen) for seed, name in ((1, "resnet8"), (2, "resnet20"), (3, "resnet14"))]
     with torch.no_grad():
         assert torch.allclose(found(seen), sum(alone, torch.zeros(6, 10)) / 3, atol=1e-6)
-    assemble(("resnet8",), tmp_path, setting, tmp_path / "guide")
+    assemble(("resnet8",), tmp_path, setting, tmp_path / "guide", allow_weak=True)
     assert isinstance(load(tmp_path / "guide", setting), Network)
 
 
 def test_another_file_than_described_is_refused(setting: Setting, tmp_path: Path) -> None:
     path = teacher(tmp_path / "given.safetensors", setting)
     with pytest.raises(ValueError, match=f"given.safetensors has sha256 {sha256(path)}, not {'0' * 64}"):
-        assemble((Given(str(path), "0" * 64),), tmp_path, setting, tmp_path / "guide")
+        assemble((Given(str(path), "0" * 64),), tmp_path, setting, tmp_path / "guide", allow_weak=True)
     with pytest.raises(ValueError, match=r"distill.teachers: gone.safetensors is not there"):
-        assemble((Given("gone.safetensors", "0" * 64),), tmp_path, setting, tmp_path / "guide")
+        assemble((Given("gone.safetensors", "0" * 64),), tmp_path, setting, tmp_path / "guide", allow_weak=True)
     with pytest.raises(ValueError, match="guide holds no teacher; run the guide stage"):
         load(tmp_path / "guide", setting)
     with pytest.raises(ValueError, match=r"resnet44.safetensors is not there; train resnet44 first"):
-        assemble(("resnet44",), tmp_path, setting, tmp_path / "guide")
+        assemble(("resnet44",), tmp_path, setting, tmp_path / "guide", allow_weak=True)
 
 
 def test_assembling_removes_checkpoints_only(setting: Setting, tmp_path: Path) -> None:
@@ -102,22 +162,19 @@ def test_assembling_removes_checkpoints_only(setting: Setting, tmp_path: Path) -
     (tmp_path / "guide").mkdir()
     for name in ("old.safetensors", "thesis.txt"):
         (tmp_path / "guide" / name).touch()
-    assemble(("resnet8",), tmp_path, setting, tmp_path / "guide")
+    assemble(("resnet8",), tmp_path, setting, tmp_path / "guide", allow_weak=True)
     assert sorted(path.name for path in (tmp_path / "guide").iterdir()) == ["00-resnet8.safetensors", "thesis.txt"]
 
 
 def test_a_teacher_of_other_images_is_refused(setting: Setting, tmp_path: Path) -> None:
     path = tmp_path / "colour.safetensors"
     save(path, Checkpoint(lived_in("resnet8"), None, (3, 8, 8), (0.5,) * 3, (0.5,) * 3, TRAINED))
-    said = "takes images of 3 channels and tells 10 classes apart, but the data set digits has 1 and 10"
+    said = "colour.safetensors is for images of 3x8x8 in 10 classes, digits has images of 1x8x8 in 10 classes"
     with pytest.raises(ValueError, match=said):
         load(path, setting)
 
 
-def test_a_teacher_from_elsewhere_sees_images_as_it_was_trained(
-    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lib.distillation.teachers.TIMES_CHANCE", 0.0)
+def test_a_teacher_from_elsewhere_sees_images_as_it_was_trained(setting: Setting, tmp_path: Path) -> None:
     path = teacher(tmp_path / "elsewhere.safetensors", setting, mean=(0.2,), std=(0.7,))
     ours, data = images(setting), setting.dataset
     pixels = ours * data.std[0] + data.mean[0]

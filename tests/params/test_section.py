@@ -63,7 +63,7 @@ def test_a_section_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1e-05", 1e-5), ("1e-3", 1e-3), ("1E-3", 1e-3), ("5.e-2", 0.05), (".5e0", 0.5), ("1.0e-2", 0.01), ("+2e-1", 0.2)],
+    [("1e-05", 1e-5), ("1e-3", 1e-3), ("1E-3", 1e-3), ("5.e-2", 0.05), ("1.0e-2", 0.01), ("+2e-1", 0.2)],
 )
 def test_floats_are_read_as_dvc_writes_them(text: str, value: float) -> None:
     document = parse(f"rate: {text}\nsame: [{text}]")
@@ -160,9 +160,11 @@ def test_a_kind_chooses_the_section() -> None:
 
     good = parse("it: {batches: {kind: constant, size: 8, last: keep}}")
     assert read(good, "it", Holder).batches == Constant("constant", 8, "keep")
-    with pytest.raises(ParamsError, match=r"it.batches: is .*'constant', 'linear-reset', 'linear-global', 'geometric'"):
+    with pytest.raises(
+        ParamsError, match=r"it.batches.kind: is 'growing'; .* 'constant', 'linear-reset', 'linear-global', 'geometric'"
+    ):
         read(parse("it: {batches: {kind: growing, size: 8, last: keep}}"), "it", Holder)
-    with pytest.raises(ParamsError, match=r"it.batches.constant.last: is 'wrap'; input should be 'keep', 'drop' or 'merge'"):
+    with pytest.raises(ParamsError, match=r"it.batches.last: is 'wrap'; input should be 'keep', 'drop' or 'merge'"):
         read(parse("it: {batches: {kind: constant, size: 8, last: wrap}}"), "it", Holder)
 
 

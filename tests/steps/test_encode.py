@@ -206,7 +206,7 @@ REFUSED: dict[str, tuple[Callable[[Checkpoint], Checkpoint], str, str]] = {
     "other images": (
         lambda one: replace(one, shape=(1, 9, 9)),
         "a.bin",
-        r"takes images of \(1, 9, 9\), digits has \(1, 8, 8\)",
+        "is for images of 1x9x9 in 10 classes, digits has images of 1x8x8 in 10 classes; give the data",
     ),
     "no name": (lambda one: one, "a.json", r"a packed network's name ends in \.bin, .*; name it a\.bin"),
 }

@@ -17,12 +17,12 @@ Departs: any number of blocks (the reference has tables for two depths); the lea
 import math
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.distillation.similarity import attention, energy, resized
 from lib.distillation.term import blocks
+from lib.params.bounds import Width
 from lib.params.section import section
 from lib.training.taps import Outputs, Term, exact
 
@@ -33,7 +33,7 @@ taps = blocks
 class AfdSettings:
     """dim: of queries, keys and positions."""
 
-    dim: PositiveInt
+    dim: Width
 
 
 class Projection(nn.Sequential):

@@ -11,11 +11,11 @@ batch size.
 Departs: nothing.
 """
 
-from pydantic import PositiveInt
 from torch import Tensor
 
 from lib.distillation.similarity import attended
 from lib.distillation.term import blocks
+from lib.params.bounds import Few
 from lib.params.section import section
 from lib.training.taps import Outputs, Term
 
@@ -26,7 +26,7 @@ taps = blocks
 class HapSettings:
     """teacher_blocks: how many are followed, from the last one backwards."""
 
-    teacher_blocks: PositiveInt
+    teacher_blocks: Few
 
 
 def preserving(student: Tensor, teacher: Tensor) -> Tensor:

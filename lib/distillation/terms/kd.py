@@ -8,13 +8,11 @@ Reference: uuuChen/Filter-Pruning-with-Attention-Preserving-Self-Distillation, d
 Departs: nothing. T^2 keeps the size of the gradient independent of the temperature.
 """
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from lib.distillation.term import logits_only
+from lib.params.bounds import Temperature
 from lib.params.section import section
 from lib.training.taps import Outputs, Term
 
@@ -25,7 +23,7 @@ taps = logits_only
 class KdSettings:
     """temperature: above 0; larger is softer."""
 
-    temperature: Annotated[float, Field(gt=0.0)]
+    temperature: Temperature
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from lib.distillation.similarity import attended, similarity
 from lib.distillation.term import blocks
+from lib.params.bounds import Few
 from lib.params.section import section
 from lib.training.taps import Outputs, Term
 
@@ -29,7 +30,7 @@ taps = blocks
 class LspSettings:
     """teacher_maps: how many are followed: the last blocks, and the logits as one more."""
 
-    teacher_maps: Annotated[int, Field(ge=2)]
+    teacher_maps: Annotated[Few, Field(ge=2)]
 
 
 def of_logits(outputs: Outputs) -> Tensor:

@@ -11,11 +11,11 @@ Departs: a student with more blocks than the teacher is refused, where windows p
 """
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from lib.distillation.similarity import attended
 from lib.distillation.term import blocks
+from lib.params.bounds import Few
 from lib.params.section import section
 from lib.training.taps import Outputs, Term
 
@@ -26,7 +26,7 @@ taps = blocks
 class Lsp2Settings:
     """window: teacher blocks for each student block; null: all of them."""
 
-    window: PositiveInt | None
+    window: Few | None
 
 
 def around(block: int, window: int | None) -> slice:

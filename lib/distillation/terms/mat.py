@@ -13,11 +13,11 @@ Departs: nothing.
 import math
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from lib.distillation.similarity import attention, resized
 from lib.distillation.term import blocks
+from lib.params.bounds import Few
 from lib.params.section import section
 from lib.training.taps import Outputs, Term
 
@@ -30,7 +30,7 @@ taps = blocks
 class MatSettings:
     """window: teacher blocks for each student block."""
 
-    window: PositiveInt
+    window: Few
 
 
 def matching(student: Tensor, teachers: list[Tensor]) -> Tensor:

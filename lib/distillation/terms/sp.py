@@ -12,11 +12,11 @@ Departs: the last `stages` stages are compared, where the paper chooses pairs; 1
 """
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from lib.distillation import term as parts
 from lib.distillation.similarity import similarity
+from lib.params.bounds import Few
 from lib.params.section import section
 from lib.training.taps import Outputs, Term
 
@@ -27,7 +27,7 @@ taps = parts.stages
 class SpSettings:
     """stages: how many are compared, from the last one backwards."""
 
-    stages: PositiveInt
+    stages: Few
 
 
 def preserving(student: Tensor, teacher: Tensor) -> Tensor:

@@ -12,12 +12,10 @@ where the reference leaves it to decay. `start: scratch` with no warm-up is the 
 norms decide almost at once which filters live.
 """
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 
 from lib.networks.network import Network
+from lib.params.bounds import BelowOne
 from lib.params.section import section
 from lib.pruning.method import Method, Request
 from lib.pruning.thresholding import Thresholding, thresholding
@@ -30,7 +28,7 @@ class AhsgHtSettings(Thresholding):
     """variant, heavy_ball: of the optimizer."""
 
     variant: Variant
-    heavy_ball: Annotated[float, Field(ge=0.0, lt=1.0)]
+    heavy_ball: BelowOne
 
 
 def method(network: Network, params: AhsgHtSettings, request: Request) -> Method:

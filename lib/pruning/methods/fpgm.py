@@ -13,14 +13,13 @@ dropped filters is cleared, not only their gradients; the two stages' shares add
 """
 
 from collections.abc import Mapping
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from lib.masks.filters import SLACK, Masks
 from lib.networks.network import Network
+from lib.params.bounds import BelowOne
 from lib.params.section import section
 from lib.pruning.gradual import Soft, Update, gradual
 from lib.pruning.method import Method, Request
@@ -39,7 +38,7 @@ class FpgmSettings(Soft):
     update: Update
     distance: Distance
     squared: bool
-    norm_remove: Annotated[float, Field(ge=0.0, lt=1.0)]
+    norm_remove: BelowOne
 
 
 def method(network: Network, params: FpgmSettings, request: Request) -> Method:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from lib.cost.differentiable import Macs
@@ -26,6 +26,7 @@ from lib.masks.filters import Holder, Masks, full
 from lib.masks.kept import Kept
 from lib.networks.batch_norms import recalibrate_
 from lib.networks.network import Network
+from lib.params.bounds import EpochsOrNone, Factor, Images, Share, Temperature, Weight
 from lib.params.section import section
 from lib.pruning.kdfs_sampler import Sampler, temperature_at
 from lib.pruning.method import Common, Method, Request
@@ -34,7 +35,6 @@ from lib.training.sgd import Sgd
 
 TOLERANCE = 0.01  # of the target, beyond which the run says by how much it missed
 CALIBRATION_BATCH = 128
-Positive = Annotated[float, Field(gt=0.0)]
 
 
 @section
@@ -47,17 +47,17 @@ class KdfsSettings(Common):
     calibration: images to average batch-norm statistics over.
     """
 
-    macs_ratio: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    penalty: Annotated[float, Field(ge=0.0)]
-    finetune_epochs: Annotated[int, Field(ge=0)]
-    temperature_first: Positive
-    temperature_last: Positive
-    keep_bias: float
-    lr_factor: Positive
-    sampler_lr_factor: Positive
+    macs_ratio: Share | None
+    penalty: Weight
+    finetune_epochs: EpochsOrNone
+    temperature_first: Temperature
+    temperature_last: Temperature
+    keep_bias: Annotated[float, Field(ge=-100.0, le=100.0)]
+    lr_factor: Factor
+    sampler_lr_factor: Factor
     decoupled_decay: bool
     threshold: Literal["budget", "zero"]
-    calibration: PositiveInt
+    calibration: Images
 
 
 class Search:

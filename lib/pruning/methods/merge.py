@@ -12,16 +12,14 @@ merges only half of a layer at most. A residual stream's channels are merged but
 sum of many filters.
 """
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.masks.filters import Masks
 from lib.masks.kept import Kept
 from lib.networks.network import Network
+from lib.params.bounds import Share
 from lib.params.section import section
 from lib.pruning.held import held
 from lib.pruning.method import Common, Method, Request
@@ -33,7 +31,7 @@ TINY = 1e-12
 class MergeSettings(Common):
     """fuse: share of the stronger filter in a merged pair, in (0, 1]. compensate: adapt what reads the merged filters."""
 
-    fuse: Annotated[float, Field(gt=0.0, le=1.0)]
+    fuse: Share
     compensate: bool
 
 

@@ -11,12 +11,9 @@ restored afterwards), where the reference runs one giant batch on the CPU; a lay
 reference gets NaN; `squared: true` is the reference's distance, which ranks by distance to the mean filter, not to a median.
 """
 
-from typing import Annotated
-
-from pydantic import Field, PositiveInt
-
 from lib.masks.kept import Kept
 from lib.networks.network import Network
+from lib.params.bounds import Fraction, Images, Size
 from lib.params.section import section
 from lib.pruning.gradients import gradients
 from lib.pruning.held import held
@@ -28,10 +25,10 @@ from lib.pruning.scores import gradient_median
 class NggmSettings(Common):
     """gamma: weight of the distances, in [0, 1]. samples: images for the gradient, in mini-batches of `batch`."""
 
-    gamma: Annotated[float, Field(ge=0.0, le=1.0)]
+    gamma: Fraction
     squared: bool
-    samples: PositiveInt
-    batch: PositiveInt
+    samples: Images
+    batch: Size
 
 
 def method(network: Network, params: NggmSettings, request: Request) -> Method:

@@ -10,14 +10,13 @@ is logged; the reference prunes nothing in this mode, here the filters of smalle
 """
 
 from dataclasses import replace
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from lib.networks.network import Network
+from lib.params.bounds import Weight
 from lib.params.section import section
 from lib.pruning.gradual import Gradual, gradual
 from lib.pruning.method import Method, Request
@@ -28,7 +27,7 @@ from lib.pruning.scores import norms
 class RegulariseSettings(Gradual):
     """strength: weight of the penalty in the loss."""
 
-    strength: Annotated[float, Field(ge=0.0)]
+    strength: Weight
 
 
 def method(network: Network, params: RegulariseSettings, request: Request) -> Method:

@@ -8,10 +8,9 @@ score = sum of |w g| over a filter, g the mean gradient over `samples` training 
 Departs: one shot by layer, where the papers remove few filters at a time from a global ranking (`prune.layers.allocation`).
 """
 
-from pydantic import PositiveInt
-
 from lib.masks.kept import Kept
 from lib.networks.network import Network
+from lib.params.bounds import Images, Size
 from lib.params.section import section
 from lib.pruning.gradients import gradients
 from lib.pruning.held import held
@@ -23,8 +22,8 @@ from lib.pruning.scores import first_order
 class TaylorSettings(Common):
     """samples: images for the gradient, in mini-batches of `batch`."""
 
-    samples: PositiveInt
-    batch: PositiveInt
+    samples: Images
+    batch: Size
 
 
 def method(network: Network, params: TaylorSettings, request: Request) -> Method:

@@ -1,0 +1,186 @@
+"""The body of stage `rehearse`: build everything of a suite once, so that what does not fit is told before any training."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib import plugins
+from lib.distillation.building import distilled
+from lib.distillation.classifier import share_classifier_
+from lib.distillation.teachers import verified
+from lib.formats.checkpoint import load
+from lib.images.dataset import Dataset
+from lib.networks import build
+from lib.networks.description import Architecture
+from lib.networks.ensemble import Ensemble
+from lib.networks.network import Network
+from lib.params.section import ParamsError
+from lib.params.suite import DENSE, Given
+from lib.pruning import methods
+from lib.pruning.method import Common, Request
+from lib.quantization.sharing import bits_by_layer
+from lib.randomness import stream
+from lib.steps.distill import Distiller
+from lib.steps.document import Document
+from lib.training.loop import Training
+from lib.training.schedules import BatchSize, batch_sizes
+
+FEW = 4  # images of noise
+
+Networks = dict[str | Given, Network]
+Job = tuple[str, Callable[[], object]]  # a place in the file, and what it asks for
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known of the data: shape (C, H, W), how many classes and training images (None before they are there)."""
+
+    shape: tuple[int, int, int]
+    classes: int
+    images: int | None
+
+    def noise(self) -> Tensor:
+        """A few images (FEW, C, H, W)."""
+        return torch.randn(FEW, *self.shape, generator=stream(0, "sample"))
+
+    def sample(self, count: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Noise instead of training images, and few of it."""
+        few = min(count, size, FEW)
+        yield self.noise()[:few], torch.arange(few) % self.classes
+
+
+def seen(dataset: Dataset) -> View:
+    """What a data set is. Raises ValueError where it has one class, which leaves nothing to learn."""
+    if len(dataset.classes) < 2:
+        msg = f"data: {dataset.name} has {len(dataset.classes)} class; give images of two classes or more"
+        raise ValueError(msg)
+    return View(dataset.shape, len(dataset.classes), len(dataset.splits["train"].labels))
+
+
+def rehearse(document: Document, sections: Mapping[str, Any], view: View) -> None:
+    """Build every network, every method at every keep ratio and every distiller, and cut epochs into mini-batches.
+
+    sections: the same file as plain values. Raises one ParamsError with all refusals, each with the key that it is about.
+    """
+    axes, teachers = document.benchmark, document.distill.teachers
+    networks: Networks = {}
+    found = [(f"benchmark.trained: {name}", partial(_build, networks, name, view)) for name in axes.trained]
+    found += [("", partial(_open, networks, teacher, view)) for teacher in teachers if isinstance(teacher, Given)]
+    _do(found)  # what follows needs them
+    jobs: list[Job] = [
+        (f"prune.methods.{name} at keep ratio {ratio}", partial(_prune, document, networks[axes.network], view, name, ratio))
+        for name in axes.methods
+        for ratio in axes.keep_ratios
+    ]
+    pair = partial(_distil, document, sections["distill"]["terms"], networks, view)
+    for name in axes.distillers:
+        jobs.append((f"distill.distillers.{name}", partial(pair, document.distill.distillers[name])))
+    for name in (DENSE, *axes.methods):
+        guide = Distiller(document.prune.methods[name].guide, share_classifier=False)
+        jobs.append((f"prune.methods.{name}.guide", partial(pair, guide)))
+    jobs.append(("encode.bits", partial(bits_by_layer, networks[axes.network], document.encode.patterns)))
+    _do(jobs + _limits(document, view))
+
+
+def _do(jobs: Iterable[Job]) -> None:
+    """Try all; raise one ParamsError with what was refused, each with its place."""
+    found = []
+    for place, job in jobs:
+        try:
+            job()
+        except ValueError as error:
+            found.append(f"{place}: {error}" if place else str(error))
+    if found:
+        raise ParamsError("\n".join(found))
+
+
+def _build(networks: Networks, name: str, view: View) -> None:
+    """Build a network and show it images. Raises ValueError when they are too small for it."""
+    network = build(Architecture(name, view.classes, view.shape[0]), stream(0, "rehearsal"))
+    with torch.no_grad():
+        network.eval()(view.noise())
+    networks[name] = network.train()
+
+
+def _open(networks: Networks, teacher: Given, view: View) -> None:
+    found = load(verified(teacher))
+    wanted, known = (view.shape[0], view.classes), (found.shape[0], found.network.architecture.num_classes)
+    if known != wanted:
+        msg = f"distill.teachers: {teacher.file} takes images of {known[0]} channels in {known[1]} classes, the data set has "
+        msg += f"{wanted[0]} and {wanted[1]}; give another teacher"
+        raise ValueError(msg)
+    networks[teacher] = found.network
+
+
+def _prune(document: Document, dense: Network, view: View, name: str, keep_ratio: float) -> None:
+    params: Common = document.prune.methods[name]
+    longer = document.prune.scratch_epochs if params.start == "scratch" else 0
+    request = Request(
+        keep_ratio=keep_ratio,
+        coupled=document.benchmark.compaction == "coupled",
+        epochs=document.prune.training.epochs + longer,
+        generator=stream(0, "rehearsal"),
+        layers=document.prune.layers,
+        shape=view.shape,
+        sample=view.sample,
+    )
+    plugins.find(methods, name).method(copy.deepcopy(dense), params, request)
+
+
+def _distil(document: Document, terms: Mapping[str, Any], networks: Networks, view: View, distiller: Distiller) -> None:
+    """Pair the student with its teachers; terms: the settings of each."""
+    if not (distiller.terms or distiller.share_classifier):
+        return
+    student = copy.deepcopy(networks[document.benchmark.network])
+    teachers = [copy.deepcopy(networks[teacher]) for teacher in document.distill.teachers]
+    teacher = teachers[0] if len(teachers) == 1 else Ensemble(teachers)
+    if distiller.share_classifier:
+        share_classifier_(student, teacher)
+    distilled(student, teacher, distiller.terms, terms, 0.0, view.noise())
+
+
+def _limits(document: Document, view: View) -> list[Job]:
+    """What depends on how large the images are, and how many."""
+    jobs: list[Job] = [("augmentation.crop_padding", partial(_crop, document.augmentation.crop_padding, view))]
+    if view.images is None:
+        return jobs
+    prune = document.prune
+    trainings: dict[str, Training | None] = {
+        "teacher": document.teacher,
+        "prune.training": prune.training,
+        "distill.training": document.distill.training,
+        "encode.training": document.encode.training,
+    }
+    schedules = {place: (one.batches, one.epochs) for place, one in trainings.items() if one is not None}
+    for name in document.benchmark.methods:
+        if own := getattr(prune.methods[name], "batches", None):  # growing ones, of some methods
+            schedules[f"prune.methods.{name}"] = (own, prune.training.epochs + prune.scratch_epochs)
+    return jobs + [(f"{place}.batches", partial(_cut, *one, view.images)) for place, one in schedules.items()]
+
+
+def _crop(padding: int, view: View) -> None:
+    if padding >= min(view.shape[1:]):
+        msg = f"is {padding}, which moves images of {view.shape[1]}x{view.shape[2]} out of sight; set it below their size"
+        raise ValueError(msg)
+
+
+def _cut(schedule: BatchSize, epochs: int, images: int) -> None:
+    """Every epoch has mini-batches, none of them of one image: batch norm cannot train on that."""
+    before: list[int] = []
+    for epoch in range(epochs):
+        sizes = batch_sizes(schedule, images, epoch)
+        if not sizes:
+            msg = f"leave no mini-batch of {images} training images: they are larger, and last is drop; lower them"
+            raise ValueError(msg)
+        if 1 in sizes:
+            msg = f"leave a mini-batch of one of {images} training images, on which batch norm cannot train; "
+            msg += "begin with 2 or more, and set last to merge or drop"
+            raise ValueError(msg)
+        if sizes == before:  # and so for ever
+            return
+        before = sizes
