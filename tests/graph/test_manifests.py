@@ -32,6 +32,7 @@ KD = {
     "distill/kd_rc",
 }
 METHODS = {f"prune/{path.stem}" for path in (ROOT / "lib/pruning/methods").glob("[a-z]*.py")}
+CHECKS = {"check", "rehearse"}  # of the parameters, and of what they build on the data
 DISTILLERS = {*KD, "distill/none", "distill/feature"}
 TEACHERS = {"train_teacher/resnet8", "train_teacher/resnet20"}
 CELLS = {*METHODS, *DISTILLERS, *TEACHERS, "guide", "compact", "encode", "measure", "latency"}
@@ -78,21 +79,21 @@ def _changed_by(project: Path, name: str, edit: Callable[[str], str]) -> set[str
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("lib/pruning/methods/l1.py", {"prune/l1", "check"}),
-        ("lib/pruning/kdfs_sampler.py", {"prune/kdfs", "check"}),
-        ("lib/distillation/terms/kd.py", {*KD, "prune/kdfs", "check"}),
-        ("lib/distillation/terms/rc.py", {"distill/kd_rc", "prune/kdfs", "check"}),
-        ("lib/distillation/terms/lsp.py", {"check"}),  # no distiller and no guide has it; its settings are checked
-        ("lib/networks/resnet.py", {*CELLS, "check"}),
+        ("lib/pruning/methods/l1.py", {"prune/l1", *CHECKS}),
+        ("lib/pruning/kdfs_sampler.py", {"prune/kdfs", *CHECKS}),
+        ("lib/distillation/terms/kd.py", {*KD, "prune/kdfs", *CHECKS}),
+        ("lib/distillation/terms/rc.py", {"distill/kd_rc", "prune/kdfs", *CHECKS}),
+        ("lib/distillation/terms/lsp.py", {*CHECKS}),  # no distiller and no guide has it; its settings are checked
+        ("lib/networks/resnet.py", {*CELLS, *CHECKS}),
         ("lib/networks/vgg.py", set()),
         ("lib/networks/imagenet_resnet.py", set()),
-        ("lib/images/fetching.py", {"download", "check"}),
-        ("lib/images/sources.py", {"download", "check"}),
-        ("lib/images/dataset.py", {*CELLS - {"latency"}, "download", "check"}),
+        ("lib/images/fetching.py", {"download", *CHECKS}),
+        ("lib/images/sources.py", {"download", *CHECKS}),
+        ("lib/images/dataset.py", {*CELLS - {"latency"}, "download", *CHECKS}),
         ("lib/plots/sizes.py", {"tabulate"}),
-        ("stages/command.py", {*CELLS, "download", "tabulate", "check"}),
+        ("stages/command.py", {*CELLS, "download", "tabulate", *CHECKS}),
         ("stages/code.py", set()),
-        ("requirements.lock", {*CELLS, "download", "tabulate"}),
+        ("requirements.lock", {"rehearse", *CELLS, "download", "tabulate"}),
     ],
 )
 def test_an_edit_concerns_those_that_use_the_file(project: Path, name: str, changed: set[str]) -> None:
@@ -139,7 +140,7 @@ def test_a_method_that_is_guided_uses_the_term_and_its_settings(project: Path) -
 
 def test_a_teacher_of_another_family_concerns_those_that_have_a_teacher(project: Path) -> None:
     edited = _changed_by(project, "params.yaml", lambda text: text.replace("- resnet20", "- vgg11"))
-    taught = {*DISTILLERS - {"distill/none"}, "prune/ahsg_ht", "prune/kdfs", "guide", "check"}
+    taught = {*DISTILLERS - {"distill/none"}, "prune/ahsg_ht", "prune/kdfs", "guide", *CHECKS}
     assert edited == {*taught, "train_teacher/resnet20", "train_teacher/vgg11"}
 
 
@@ -214,4 +215,4 @@ def test_manifests_of_what_is_gone_go_too(tmp_path: Path) -> None:
     (tmp_path / "prune/gone.txt").touch()
     write_manifests(tiny.document(), ROOT, Path("requirements.lock"), tmp_path)
     assert not (tmp_path / "prune/gone.txt").exists()
-    assert _manifests(tmp_path).keys() == {*CELLS, "download", "tabulate", "check"}
+    assert _manifests(tmp_path).keys() == {*CELLS, "download", "tabulate", *CHECKS}
