@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torchvision.datasets import CIFAR10
 
 from lib.images import dataset, imagefolder, sources
+from lib.images.addresses import OFFLINE_CURE, local_path
 from lib.images.dataset import load
-from lib.images.fetching import OFFLINE_CURE
 from lib.images.sources import DataSettings
 from lib.images.splitting import stratified
 from lib.steps.download import make
@@ -26,7 +26,8 @@ from tests import tiny
 
 def _params(source: object, **changes: Any) -> DataSettings:
     given = {"name": "mine", "source": str(source), "sha256": None, "validation_fraction": 0.25, "split_seed": 0}
-    return DataSettings(**(given | changes))
+    path = None if source in sources.LIBRARIES else local_path(str(source))
+    return DataSettings(**(given | {"watch": str(path or sources.VERSIONS)} | changes))
 
 
 def _make(params: DataSettings, folder: Path, name: str = "out") -> Path:
@@ -114,8 +115,7 @@ def test_train_and_validation_are_disjoint_complete_and_stratified(images: Path,
 
 
 def _all_of_train(images: Path) -> list[bytes]:
-    _, splits = imagefolder.read(images, tiny.unwatched)
-    return [image.numpy().tobytes() for image in splits["train"][0]]
+    return [image.numpy().tobytes() for image in imagefolder.read(images, tiny.unwatched).splits["train"][0]]
 
 
 def test_another_split_seed_holds_out_others_and_leaves_test_alone(images: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_another_split_seed_holds_out_others_and_leaves_test_alone(images: Path,
 @pytest.mark.parametrize(("fraction", "expected"), [(0.1, [1, 4]), (0.5, [5, 20]), (0.01, [1, 1])])
 def test_a_fraction_of_each_class_at_least_one_is_held_out(fraction: float, expected: list[int]) -> None:
     labels = torch.tensor([0, 1, 1, 1, 1] * 10)
-    chosen = stratified(labels, fraction, 0)
+    chosen = stratified(labels, ("a", "b"), fraction, 0)
     assert labels[chosen].bincount().tolist() == expected
     assert chosen.tolist() == sorted(set(chosen.tolist()))
 
@@ -135,7 +135,7 @@ def test_a_fraction_of_each_class_at_least_one_is_held_out(fraction: float, expe
 def test_a_class_of_one_image_is_refused(images: Path, tmp_path: Path) -> None:
     for name in ("1.png", "2.png", "3.png"):
         (images / "train/dog" / name).unlink()
-    with pytest.raises(ValueError, match="class 1 has 1 images, too few to hold 1 out for validation; add images"):
+    with pytest.raises(ValueError, match="class 'dog' has 1 images, too few to hold 1 out for validation; add images"):
         _make(_params(images), tmp_path)
     assert not (tmp_path / "out").exists()
 
@@ -222,7 +222,7 @@ def test_a_download_that_cannot_be_read_does_not_stay(tmp_path: Path, monkeypatc
     kept.write_text("<html>sign in first</html>")
     monkeypatch.setattr(sources, "fetch", lambda *_: kept)
     with pytest.raises(ValueError, match="get it again"):
-        _make(_params("http://127.0.0.1/data.zip"), tmp_path)
+        _make(_params("http://127.0.0.1/data.zip", sha256="0" * 64), tmp_path)
     assert not kept.exists()
 
 
@@ -249,5 +249,5 @@ DAMAGES = {
 def test_a_missing_or_damaged_data_set_says_to_download(images: Path, tmp_path: Path, damage: str) -> None:
     made = _make(_params(images), tmp_path)
     DAMAGES[damage](made)
-    with pytest.raises(ValueError, match=r"holds no complete data set \(.*run the download stage \(`dvc repro download"):
+    with pytest.raises(ValueError, match=r"holds no complete data set \(.*run the download stage \(`dvc repro -f download"):
         load(made)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.images.fetching import OFFLINE_CURE, fetch, sha256_of
+from lib.images.addresses import OFFLINE_CURE
+from lib.images.checksum import sha256_of
+from lib.images.fetching import fetch
 
 CONTENT = b"an archive" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -84,7 +86,7 @@ def test_a_local_file_with_another_checksum_is_refused_with_both(tmp_path: Path)
         fetch(str(tmp_path / "a.zip"), WRONG, tmp_path)
 
 
-@pytest.mark.parametrize("source", ["nowhere/a.zip", "file:///nowhere/a.zip", "cifra10", "ftp://127.0.0.1/a.zip"])
+@pytest.mark.parametrize("source", ["nowhere/a.zip", "file:///nowhere/a.zip", "cifra10"])
 def test_a_source_that_does_not_exist_is_refused(tmp_path: Path, source: str) -> None:
     with pytest.raises(ValueError, match=f"data.source '{source}' does not exist; give the path or URL"):
         fetch(source, None, tmp_path)
@@ -141,7 +143,7 @@ def test_a_missing_page_is_an_error_with_its_number(shelf: Shelf, tmp_path: Path
 
 def test_a_body_shorter_than_announced_is_not_kept(shelf: Shelf, tmp_path: Path) -> None:
     shelf.cut = 7
-    with pytest.raises(ValueError, match="stopped after 9993 of 10000 bytes; try again, or download it elsewhere"):
+    with pytest.raises(ValueError, match=f"stopped after 9993 of 10000 bytes.*{OFFLINE_CURE}"):
         fetch(shelf.url, None, tmp_path / "cache")
     assert _files(tmp_path / "cache") == []
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.images import imagefolder
+from lib.images import imagefolder, tars
+from lib.images.members import DamagedError
 from tests import tiny
 
 
@@ -43,14 +44,15 @@ def _read(source: Path) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return one[0] == other[0] and all(
-        torch.equal(a, b) for split in ("train", "test") for a, b in zip(one[1][split], other[1][split], strict=True)
+    return one.classes == other.classes and all(
+        torch.equal(a, b) for split in ("train", "test") for a, b in zip(one.splits[split], other.splits[split], strict=True)
     )
 
 
 def test_images_and_labels_come_class_by_class(folder: Path) -> None:
-    classes, splits = _read(folder)
-    assert classes == tiny.CLASSES
+    obtained = _read(folder)
+    splits = obtained.splits
+    assert obtained.classes == tiny.CLASSES
     for split, count in tiny.COUNTS.items():
         images, labels = splits[split]
         assert images.shape == (3 * count, 3, 4, 6)
@@ -70,13 +72,13 @@ def test_folder_zip_and_tar_give_the_same_bits(folder: Path, tmp_path: Path, bac
 
 def test_a_compressed_tar_is_read_in_its_own_order(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, offsets = _tar(folder, tmp_path / "a.tar.gz", backwards=True), []
-    original = imagefolder._tar_member
+    original = tars._unpack
 
-    def note(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    def note(bounded: tars.Bounded, info: tarfile.TarInfo, source: Path) -> bytes:
         offsets.append((info.name.split("/")[1], info.offset))
-        return original(tar, info)
+        return original(bounded, info, source)
 
-    monkeypatch.setattr(imagefolder, "_tar_member", note)
+    monkeypatch.setattr(tars, "_unpack", note)
     _read(source)
     for split in ("train", "test"):
         own = [offset for name, offset in offsets if name == split]
@@ -113,7 +115,7 @@ def test_a_truncated_archive_is_refused_with_a_cure(folder: Path, tmp_path: Path
     if kind == "tar":
         content = content.rstrip(b"\0")  # the padding at the end is no content
     source.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(imagefolder.DamagedError, match="truncated or damaged: get it again"):
+    with pytest.raises(DamagedError, match="truncated or damaged: get it again"):
         _read(source)
 
 
@@ -122,7 +124,7 @@ def test_a_tar_cut_between_two_members_is_refused(folder: Path, tmp_path: Path) 
     with tarfile.open(source) as archive:
         second = archive.getmembers()[-2].offset
     source.write_bytes(source.read_bytes()[:second])
-    with pytest.raises(imagefolder.DamagedError, match=r"end of the tar is missing.*get it again"):
+    with pytest.raises(DamagedError, match=r"end of the tar is missing.*get it again"):
         _read(source)
 
 
@@ -136,14 +138,14 @@ def test_a_changed_byte_is_noticed(folder: Path, tmp_path: Path, kind: str) -> N
     content = bytearray(source.read_bytes())
     content[content.index(b"IDAT") + 9 if kind == "zip" else len(content) // 2] ^= 0x55
     source.write_bytes(content)
-    with pytest.raises(imagefolder.DamagedError, match="get it again"):
+    with pytest.raises(DamagedError, match="get it again"):
         _read(source)
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "page.zip"
     source.write_text("<html>not found</html>")
-    with pytest.raises(imagefolder.DamagedError, match=r"is no folder, zip or tar.*get it again"):
+    with pytest.raises(DamagedError, match=r"is no folder, zip or tar.*get it again"):
         _read(source)
 
 
@@ -215,4 +217,4 @@ def test_grey_and_transparent_images_become_rgb(folder: Path) -> None:
     content = io.BytesIO()
     Image.new("LA", (6, 4), (100, 128)).save(content, "PNG")
     (folder / "train/cat/0.png").write_bytes(content.getvalue())
-    assert _read(folder)[1]["train"][0][0].unique().tolist() == [100]
+    assert _read(folder).splits["train"][0][0].unique().tolist() == [100]
