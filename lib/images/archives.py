@@ -22,6 +22,7 @@ from lib.images.tars import list_tar
 COMPRESSED: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 USTAR = slice(257, 262)  # where a tar's first header says so
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others cannot be unpacked up to a limit
+ENTRY = b"PK\1\2"  # begins each entry of a zip's list
 LOCKED = 1  # the bit of a zip's flags for a password
 
 
@@ -82,10 +83,13 @@ def _zip(archive: zipfile.ZipFile, source: Path) -> dict[str, Member]:
 
 
 def _check(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: Path) -> None:
-    """Names in a zip's list have no checksum: opening compares them with those at the files, so that none is lost."""
+    """A zip's list has no checksum. Opening compares each name with the one at the file, so that none is lost."""
     if info.flag_bits & LOCKED or info.compress_type not in METHODS:
         msg = f"{place(source, info.filename)} cannot be unpacked; make the zip again, without a password, with deflate"
         raise ArchiveError(msg)
+    if ENTRY in info.extra + info.comment:
+        msg = f"the entry of {quoted(info.filename)} holds the next one"
+        raise zipfile.BadZipFile(msg)
     archive.open(info).close()
 
 

@@ -1,6 +1,7 @@
 """The bytes of an image file -> RGB pixels."""
 
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".gif", ".tif", ".tiff"}
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "GIF", "TIFF")  # Pillow knows more, and starts programs for some
 PIXELS = 1 << 24  # of one image
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says there comes as an error too
 # What Pillow raises for damaged files.
 BROKEN = (
     ArithmeticError,

@@ -10,6 +10,8 @@ def quoted(text: object, limit: int = 160) -> str:
     whole = str(text)
     half = limit // 2
     short = whole if len(whole) <= limit else f"{whole[:half]} ... {whole[-half:]}"
+    if short.isprintable():
+        return short
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in short)
 
 

@@ -73,13 +73,18 @@ def _checked(bounded: Bounded, source: Path) -> Iterator[tarfile.TarInfo]:
 
 
 def _check_end(offset: int, bounded: Bounded) -> None:
-    """Raise ReadError unless the archive ends with its end mark: tarfile takes one cut between two members for whole."""
+    """Raise ReadError unless the archive ends with its end mark and nothing follows.
+
+    tarfile takes a tar cut between two members for whole, and one whose next header was zeroed.
+    """
     bounded.seek(offset)
     if bounded.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
         msg = "the end of the tar is missing"
         raise tarfile.ReadError(msg)
-    while bounded.read(1 << 20):  # gzip, bzip2 and xz compare their checksum at the very end
-        pass
+    while piece := bounded.read(1 << 20):  # gzip, bzip2 and xz compare their checksum at the very end
+        if piece.strip(tarfile.NUL):
+            msg = "there is more after the end of the tar"
+            raise tarfile.ReadError(msg)
 
 
 def _member(bounded: Bounded, info: tarfile.TarInfo, source: Path) -> Member:
