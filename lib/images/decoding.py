@@ -55,7 +55,10 @@ def decode(name: str, content: bytes) -> "Pixels":
         reason = f"its content is none of {', '.join(FORMATS)}" if content else "it is empty"
         msg = f"{name} cannot be read as an image ({reason}); replace or remove it"
         raise ValueError(msg) from error
-    except (*BROKEN, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        msg = f"{name} cannot be read as an image (it has more than {PIXELS} pixels: make it smaller); replace or remove it"
+        raise ValueError(msg) from error
+    except BROKEN as error:
         msg = f"{name} cannot be read as an image ({quoted(error)}); replace or remove it"
         raise ValueError(msg) from error
 

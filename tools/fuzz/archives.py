@@ -18,7 +18,7 @@ def cases(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     """The name and content of each of `count` damaged archives; every other tar is whole, but its first header lies."""
     whole = {kind: archive(kind) for kind in KINDS}
     for number in range(count):
-        chance, kind = random.Random(f"archives/{seed}/{number}"), list(KINDS)[number % len(KINDS)]
+        chance, kind = random.Random(f"archives/{seed}/{number}"), KINDS[number % len(KINDS)]
         content = whole[kind]
         if kind == "tar" and number % 2:
             yield f"{LYING}{number}.{kind}", lying(content, chance)
