@@ -44,7 +44,8 @@ class DataSettings:
         try:
             local_path(source)
         except ValueError as error:
-            raise _refused(str(error)) from error
+            msg = f"it {error}"
+            raise _refused(msg) from error
         return source
 
     @field_validator("sha256")

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torchvision.datasets import CIFAR10
 
@@ -209,9 +211,10 @@ def test_a_data_set_that_is_there_is_replaced_whole(images: Path, tmp_path: Path
 
 
 def test_what_a_killed_process_left_is_not_in_the_way(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getpid", lambda: 7)
-    (tmp_path / ".out.7.tmp").mkdir()
-    (tmp_path / ".out.7.tmp/data.safetensors").write_text("half")
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    for name in (".out.1.tmp", ".out.999999999.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.safetensors").write_text("half")
     assert _nothing_else(_make(_params(images), tmp_path), "data.safetensors", "about.json")
     assert _nothing_else(tmp_path, "images", "out")
 
@@ -233,7 +236,46 @@ def test_a_damaged_archive_of_the_user_stays(tmp_path: Path) -> None:
     assert (tmp_path / "mine.zip").exists()
 
 
+def _flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def _change_mean(folder: Path) -> None:
+    about = json.loads((folder / "about.json").read_text())
+    about["mean"][0] += 0.1
+    (folder / "about.json").write_text(json.dumps(about))
+
+
+def test_a_changed_byte_anywhere_in_the_data_is_refused(images: Path, tmp_path: Path) -> None:
+    path = _make(_params(images), tmp_path) / "data.safetensors"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        _flip(path, place)
+        with pytest.raises(ValueError, match=r"data.safetensors is not as it was written: .*run the download stage"):
+            load(path.parent)
+        path.write_bytes(whole)
+    load(path.parent)
+
+
+def test_a_val_folder_beside_test_is_the_validation_split(images: Path, tmp_path: Path) -> None:
+    for label, kind in enumerate(tiny.CLASSES):
+        for index in range(2):
+            tiny.image(images / "val" / kind / f"{index}.png", 1000 + 10 * label + index)
+    remarks = make(_params(images, validation_fraction=0.5), tmp_path / "cache", tiny.unwatched, tmp_path / "out")
+    assert remarks == ("val/ is the validation split; data.validation_fraction is not used",)
+    data = load(tmp_path / "out")
+    assert {name: len(split.labels) for name, split in data.splits.items()} == {"train": 12, "validation": 6, "test": 6}
+    with Image.open(images / "val/dog/1.png") as file:
+        assert torch.equal(data.splits["validation"].images[3], torch.from_numpy(np.array(file)).permute(2, 0, 1))
+    assert "validation_indices" not in load_file(tmp_path / "out/data.safetensors")
+
+
 DAMAGES = {
+    "flipped about": lambda folder: _flip(folder / "about.json", 40),
+    "changed mean": _change_mean,
+    "deep about": lambda folder: (folder / "about.json").write_text("[" * 100_000),
     "no folder": shutil.rmtree,
     "no file": lambda folder: (folder / "data.safetensors").unlink(),
     "cut file": lambda folder: (folder / "data.safetensors").write_bytes((folder / "data.safetensors").read_bytes()[:-9]),

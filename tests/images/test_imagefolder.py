@@ -218,3 +218,52 @@ def test_grey_and_transparent_images_become_rgb(folder: Path) -> None:
     Image.new("LA", (6, 4), (100, 128)).save(content, "PNG")
     (folder / "train/cat/0.png").write_bytes(content.getvalue())
     assert _read(folder).splits["train"][0][0].unique().tolist() == [100]
+
+
+def test_16_bit_images_of_a_folder_are_scaled_and_floats_are_refused_by_name(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        Image.fromarray(np.linspace(0, 65535, 24, dtype=np.uint16).reshape(4, 6)).save(path)
+    image = _read(folder).splits["train"][0][0]
+    assert image.min() == 0
+    assert image.max() == 255
+    assert image.float().mean() == pytest.approx(127.5, abs=1)
+    Image.new("F", (6, 4), 0.5).save(folder / "train/cat/0.tif")
+    with pytest.raises(ValueError, match=r"images: train/cat/0.tif cannot be read .*mode is F"):
+        _read(folder)
+
+
+def test_an_image_that_exif_turns_has_the_size_it_is_seen_in(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    expected = _read(folder)
+    with Image.open(folder / "train/dog/2.png") as file:
+        turned = file.transpose(Image.Transpose.ROTATE_90)
+    turned.save(folder / "train/dog/2.png", exif=exif)
+    assert _same(_read(folder), expected)
+
+
+def test_more_images_than_memory_holds_are_refused_with_both_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = 18 * 3 * 4 * 6
+    monkeypatch.setattr(imagefolder, "memory_bytes", lambda: 2 * needed)
+    _read(folder)
+    monkeypatch.setattr(imagefolder, "memory_bytes", lambda: 2 * needed - 2)
+    with pytest.raises(ValueError, match=rf"18 images of 3 x 4 x 6 need {needed} bytes, more than {needed - 1}, half of this"):
+        _read(folder)
+
+
+def test_one_class_is_refused(folder: Path) -> None:
+    for split in ("train", "test"):
+        for kind in ("dog", "emu"):
+            shutil.rmtree(folder / split / kind)
+    with pytest.raises(ValueError, match=r"images: there is one class, \['cat'\]; give images of two classes or more"):
+        _read(folder)
+
+
+def test_hard_links_in_a_tar_are_images_too(folder: Path, tmp_path: Path) -> None:
+    (folder / "train/emu/3.png").unlink()
+    (folder / "train/emu/3.png").hardlink_to(folder / "train/cat/0.png")
+    expected = _read(folder)
+    source = _tar(folder, tmp_path / "a.tar.gz")
+    with tarfile.open(source) as archive:
+        assert any(info.islnk() for info in archive)
+    assert _same(_read(source), expected)
