@@ -16,7 +16,8 @@ def main() -> None:
     """One data set."""
     given = arguments(__doc__, cache=Path, out=Path)
     params = read(parse(given.params.read_text()), "data", DataSettings)
-    make(params, given.cache, images, given.out)
+    for remark in make(params, given.cache, images, given.out):
+        print(remark)
 
 
 if __name__ == "__main__":

@@ -50,13 +50,13 @@ def document(**changes: Any) -> dict[str, Any]:
 def prepare(folder: Path) -> None:
     """The data set, a wider teacher, a network and the same one pruned, in a folder."""
     params = read(tiny.document(), "data", sources.DataSettings)
-    classes, source = sources._digits(params, folder, tiny.unwatched)
+    source = sources._digits(params, folder, tiny.unwatched)
     tensors = {}
     for name, (first, count) in {"train": (0, 24), "validation": (24, 10), "test": (34, 10)}.items():
-        images, labels = (tensor[first : first + count] for tensor in source["train"])
+        images, labels = (tensor[first : first + count] for tensor in source.splits["train"])
         tensors[f"{name}_images"] = functional.interpolate(images, scale_factor=4).contiguous()
         tensors[f"{name}_labels"] = labels.contiguous()
-    dataset.write(folder / "data", params.name, None, classes, tensors)
+    dataset.write(folder / "data", params.name, None, source.classes, tensors)
     data = load(folder / "data")
     for name, file in (("vgg11", "teacher"), ("resnet8", "dense"), ("resnet8", "pruned")):
         network = build(Architecture(name, 10, 1), stream(0, name))

@@ -313,7 +313,7 @@ BAD: dict[str, tuple[str, dict[str, object], str]] = {
 def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) -> None:
     stage, changes, said = BAD[name]
     document = _document()
-    document["data"]["source"] = "nowhere"
+    document["data"] |= {"source": "nowhere", "watch": "nowhere"}
     (tmp_path / "elsewhere.yaml").write_text(yaml.safe_dump(document))
     del document["prune"]["methods"]["l1"]
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(document))

@@ -1,9 +1,10 @@
-"""Data sets: obtained once, decoded once to uint8, split once, then read from one file.
+"""Data sets: obtained once, decoded once to uint8, split once, then read from one file, whose checksum is compared each time.
 
 A data set is a folder with data.safetensors (images and labels of train, validation and test) and about.json. It appears
 under its name when it is complete, and not before.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,9 +19,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lib.atomic import write_text
-from lib.images.digest import sha256_of
+from lib.images.checksum import sha256_of
+from lib.images.leftovers import remove_leftovers
+from lib.images.quoting import quoted
 
 FILE, ABOUT = "data.safetensors", "about.json"
+SEAL = "about_sha256"
 
 
 @dataclass(frozen=True)
@@ -45,27 +49,51 @@ class Dataset:
 
 
 def load(folder: Path) -> Dataset:
-    """Read a data set. Raises ValueError when the folder is missing or damaged."""
+    """Read a data set. Raises ValueError when the folder is missing, or is not what `write` wrote, byte for byte."""
     try:
         about = json.loads((folder / ABOUT).read_text())
+        _compare(about[SEAL], _seal(about), ABOUT)
+        _compare(about["sha256"], sha256_of(folder / FILE), FILE)
         tensors = load_file(folder / FILE)
         splits = {name: Split(tensors[f"{name}_images"], tensors[f"{name}_labels"]) for name in about["counts"]}
         shape, mean, std = (tuple(about[key]) for key in ("shape", "mean", "std"))
         return Dataset(about["name"], tuple(about["classes"]), shape, mean, std, about["sha256"], splits)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:  # missing, or not what `make` writes
-        msg = f"{folder} holds no complete data set ({error!r}); run the download stage (`dvc repro download`)"
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        SafetensorError,
+    ) as error:  # or missing
+        msg = f"{folder} holds no complete data set ({quoted(repr(error))}); run the download stage (`dvc repro -f download`)"
         raise ValueError(msg) from error
 
 
+def _compare(told: object, sha256: str, name: str) -> None:
+    if told != sha256:
+        msg = f"{name} is not as it was written: its checksum differs"
+        raise ValueError(msg)
+
+
+def _seal(about: Mapping[str, Any]) -> str:
+    """The sha256 of all that about.json says but this."""
+    content = json.dumps({key: value for key, value in about.items() if key != SEAL}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def write(out: Path, name: str, source_sha256: str | None, classes: tuple[str, ...], tensors: dict[str, Tensor]) -> None:
-    """Write a data set to the folder `out`: <split>_images (N, C, H, W) uint8 and <split>_labels (N,) int64 of each split."""
+    """Write a data set to the folder `out`: <split>_images (N, C, H, W) uint8 and <split>_labels (N,) int64 of each split.
+
+    What killed processes left unfinished beside it is removed.
+    """
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same number
+    remove_leftovers(out.parent)
     temporary.mkdir(parents=True)
     try:
         save_file(tensors, temporary / FILE)
         about = _about(name, source_sha256, classes, tensors, sha256_of(temporary / FILE))
-        write_text(temporary / ABOUT, json.dumps(about, indent=2, sort_keys=True) + "\n")
+        write_text(temporary / ABOUT, json.dumps(about | {SEAL: _seal(about)}, indent=2, sort_keys=True) + "\n")
         shutil.rmtree(out, ignore_errors=True)
         temporary.rename(out)
     finally:
@@ -88,7 +116,7 @@ def _about(
         "name": name,
         "source_sha256": source_sha256,
         "sha256": sha256,
-        "classes": classes,
+        "classes": list(classes),
         "counts": {name: len(tensors[f"{name}_labels"]) for name in ("train", "validation", "test")},
         "shape": list(images.shape[1:]),
         "mean": [round(value, 4) for value in mean.tolist()],

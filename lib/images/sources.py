@@ -6,38 +6,75 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from lib.images import imagefolder
-from lib.images.fetching import OFFLINE_CURE, fetch
+from lib.images.addresses import OFFLINE_CURE, local_path
+from lib.images.fetching import fetch
 from lib.images.imagefolder import Progress
-from lib.images.splitting import Labelled, stratified
+from lib.images.members import DamagedError
+from lib.images.quoting import quoted
+from lib.images.splitting import Labelled, Obtained, stratified
 from lib.params.bounds import Name, Place, Seed, Sha256
 from lib.params.section import section
 
+LIBRARIES = ("scikit-learn", "torchvision")
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
-
-
-DIGITS_TEST_FRACTION = 0.2
+DIGITS_TEST_FRACTION, DIGITS_TEST_SEED = 0.2, 0  # whatever the settings say: results are compared on this test split
+VERSIONS = "requirements.lock"
 
 
 @section
 class DataSettings:
     """source: `scikit-learn` (name digits), `torchvision` (names cifar10 and cifar100), or the path or URL of an archive or
-    folder in ImageFolder layout, whose sha256 is checked where one is given. watch: the path whose content decides the data,
-    for DVC: the local source itself, or requirements.lock for what a library brings. validation_fraction: of each class of
-    train.
+    folder in ImageFolder layout. sha256: of the archive, checked; a URL needs it. validation_fraction: of each class of train,
+    where the source has no validation split. watch: the file or folder whose content decides the data.
     """
 
     name: Name
     source: Place
     sha256: Sha256 | None
-    watch: Place
     validation_fraction: Annotated[float, Field(gt=0.0, le=0.5)]
     split_seed: Seed
+    watch: Place
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, source: str) -> str:
+        try:
+            local_path(source)
+        except ValueError as error:
+            msg = f"it {error}"
+            raise _refused(msg) from error
+        return source
+
+    @field_validator("sha256")
+    @classmethod
+    def _check_sha256(cls, sha256: str | None, others: ValidationInfo) -> str | None:
+        """What a URL gives may change without a trace here."""
+        source = others.data.get("source")
+        if source is not None and sha256 is None and local_path(source) is None:
+            msg = "data.source is a URL, whose content may change: give the sha256 of the archive"
+            raise _refused(msg)
+        return sha256
+
+    @field_validator("watch")
+    @classmethod
+    def _check_watch(cls, watch: str, others: ValidationInfo) -> str:
+        source = others.data.get("source")
+        path = None if source is None or source in LIBRARIES else local_path(source)
+        if source is not None and Path(watch) != (path or Path(VERSIONS)):
+            reason = "the versions decide what data.source gives" if path is None else "the path of data.source"
+            msg = f"must be '{quoted(path or VERSIONS)}' ({reason}), so that a change of it is seen"
+            raise _refused(msg)
+        return watch
 
 
-Obtained = tuple[tuple[str, ...], dict[str, Labelled]]  # names of the classes; the splits
+def _refused(reason: str) -> PydanticCustomError:
+    return PydanticCustomError("data", "{reason}", {"reason": reason})
+
+
 Source = Callable[[DataSettings, Path, Progress], Obtained]
 
 
@@ -47,7 +84,7 @@ def find(params: DataSettings) -> Source:
         return _digits
     if params.source == "torchvision" and params.name in TORCHVISION:
         return _torchvision
-    if params.source in ("scikit-learn", "torchvision"):
+    if params.source in LIBRARIES:
         msg = (
             f"data.source {params.source!r} has no {params.name!r}: scikit-learn has digits, torchvision has "
             f"{' and '.join(TORCHVISION)}; for other data give the path or URL of an archive or folder"
@@ -56,17 +93,18 @@ def find(params: DataSettings) -> Source:
     return _image_folder
 
 
-def _digits(params: DataSettings, _: Path, __: Progress) -> Obtained:
+def _digits(_: DataSettings, __: Path, ___: Progress) -> Obtained:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = torch.from_numpy(digits.images)  # (N, 8, 8), 0 .. 16
     pixels = (images / 16.0 * 255.0).round().to(torch.uint8).unsqueeze(1)
     labels = torch.from_numpy(digits.target).long()
-    test = stratified(labels, DIGITS_TEST_FRACTION, params.split_seed)
+    classes = tuple("0123456789")
+    test = stratified(labels, classes, DIGITS_TEST_FRACTION, DIGITS_TEST_SEED)
     rest = torch.ones(len(labels), dtype=torch.bool)
     rest[test] = False
-    return tuple("0123456789"), {"train": (pixels[rest], labels[rest]), "test": (pixels[test], labels[test])}
+    return Obtained(classes, {"train": (pixels[rest], labels[rest]), "test": (pixels[test], labels[test])})
 
 
 def _torchvision(params: DataSettings, cache: Path, _: Progress) -> Obtained:
@@ -79,18 +117,18 @@ def _torchvision(params: DataSettings, cache: Path, _: Progress) -> Obtained:
         try:
             part = kind(cache, train=name == "train", download=True)
         except (OSError, HTTPException, RuntimeError) as error:  # URLError is an OSError, a broken file a RuntimeError
-            msg = f"torchvision cannot get {params.name} ({error}); check the network, or {OFFLINE_CURE}"
+            msg = f"torchvision cannot get {params.name} ({quoted(error)}); check the network, or {OFFLINE_CURE}"
             raise ValueError(msg) from error
         classes = tuple(part.classes)
         splits[name] = (torch.from_numpy(part.data).permute(0, 3, 1, 2), torch.tensor(part.targets))
-    return classes, splits
+    return Obtained(classes, splits)
 
 
 def _image_folder(params: DataSettings, cache: Path, progress: Progress) -> Obtained:
     path = fetch(params.source, params.sha256, cache)
     try:
         return imagefolder.read(path, progress)
-    except imagefolder.DamagedError:
+    except DamagedError:
         if path.parent == cache:  # a broken download would be taken from the cache for ever
             path.unlink()
         raise

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torchvision.datasets import CIFAR10
 
 from lib.images import dataset, imagefolder, sources
+from lib.images.addresses import OFFLINE_CURE, local_path
 from lib.images.dataset import load
-from lib.images.fetching import OFFLINE_CURE
 from lib.images.sources import DataSettings
 from lib.images.splitting import stratified
 from lib.steps.download import make
@@ -25,15 +27,9 @@ from tests import tiny
 
 
 def _params(source: object, **changes: Any) -> DataSettings:
-    given = {
-        "name": "mine",
-        "source": str(source),
-        "sha256": None,
-        "watch": str(source),
-        "validation_fraction": 0.25,
-        "split_seed": 0,
-    }
-    return DataSettings(**(given | changes))
+    given = {"name": "mine", "source": str(source), "sha256": None, "validation_fraction": 0.25, "split_seed": 0}
+    path = None if source in sources.LIBRARIES else local_path(str(source))
+    return DataSettings(**(given | {"watch": str(path or sources.VERSIONS)} | changes))
 
 
 def _make(params: DataSettings, folder: Path, name: str = "out") -> Path:
@@ -121,8 +117,7 @@ def test_train_and_validation_are_disjoint_complete_and_stratified(images: Path,
 
 
 def _all_of_train(images: Path) -> list[bytes]:
-    _, splits = imagefolder.read(images, tiny.unwatched)
-    return [image.numpy().tobytes() for image in splits["train"][0]]
+    return [image.numpy().tobytes() for image in imagefolder.read(images, tiny.unwatched).splits["train"][0]]
 
 
 def test_another_split_seed_holds_out_others_and_leaves_test_alone(images: Path, tmp_path: Path) -> None:
@@ -134,7 +129,7 @@ def test_another_split_seed_holds_out_others_and_leaves_test_alone(images: Path,
 @pytest.mark.parametrize(("fraction", "expected"), [(0.1, [1, 4]), (0.5, [5, 20]), (0.01, [1, 1])])
 def test_a_fraction_of_each_class_at_least_one_is_held_out(fraction: float, expected: list[int]) -> None:
     labels = torch.tensor([0, 1, 1, 1, 1] * 10)
-    chosen = stratified(labels, fraction, 0)
+    chosen = stratified(labels, ("a", "b"), fraction, 0)
     assert labels[chosen].bincount().tolist() == expected
     assert chosen.tolist() == sorted(set(chosen.tolist()))
 
@@ -142,7 +137,7 @@ def test_a_fraction_of_each_class_at_least_one_is_held_out(fraction: float, expe
 def test_a_class_of_one_image_is_refused(images: Path, tmp_path: Path) -> None:
     for name in ("1.png", "2.png", "3.png"):
         (images / "train/dog" / name).unlink()
-    with pytest.raises(ValueError, match="class 1 has 1 images, too few to hold 1 out for validation; add images"):
+    with pytest.raises(ValueError, match="class 'dog' has 1 images, too few to hold 1 out for validation; add images"):
         _make(_params(images), tmp_path)
     assert not (tmp_path / "out").exists()
 
@@ -216,9 +211,10 @@ def test_a_data_set_that_is_there_is_replaced_whole(images: Path, tmp_path: Path
 
 
 def test_what_a_killed_process_left_is_not_in_the_way(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getpid", lambda: 7)
-    (tmp_path / ".out.7.tmp").mkdir()
-    (tmp_path / ".out.7.tmp/data.safetensors").write_text("half")
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    for name in (".out.1.tmp", ".out.999999999.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.safetensors").write_text("half")
     assert _nothing_else(_make(_params(images), tmp_path), "data.safetensors", "about.json")
     assert _nothing_else(tmp_path, "images", "out")
 
@@ -229,7 +225,7 @@ def test_a_download_that_cannot_be_read_does_not_stay(tmp_path: Path, monkeypatc
     kept.write_text("<html>sign in first</html>")
     monkeypatch.setattr(sources, "fetch", lambda *_: kept)
     with pytest.raises(ValueError, match="get it again"):
-        _make(_params("http://127.0.0.1/data.zip"), tmp_path)
+        _make(_params("http://127.0.0.1/data.zip", sha256="0" * 64), tmp_path)
     assert not kept.exists()
 
 
@@ -240,7 +236,46 @@ def test_a_damaged_archive_of_the_user_stays(tmp_path: Path) -> None:
     assert (tmp_path / "mine.zip").exists()
 
 
+def _flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def _change_mean(folder: Path) -> None:
+    about = json.loads((folder / "about.json").read_text())
+    about["mean"][0] += 0.1
+    (folder / "about.json").write_text(json.dumps(about))
+
+
+def test_a_changed_byte_anywhere_in_the_data_is_refused(images: Path, tmp_path: Path) -> None:
+    path = _make(_params(images), tmp_path) / "data.safetensors"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        _flip(path, place)
+        with pytest.raises(ValueError, match=r"data.safetensors is not as it was written: .*run the download stage"):
+            load(path.parent)
+        path.write_bytes(whole)
+    load(path.parent)
+
+
+def test_a_val_folder_beside_test_is_the_validation_split(images: Path, tmp_path: Path) -> None:
+    for label, kind in enumerate(tiny.CLASSES):
+        for index in range(2):
+            tiny.image(images / "val" / kind / f"{index}.png", 1000 + 10 * label + index)
+    remarks = make(_params(images, validation_fraction=0.5), tmp_path / "cache", tiny.unwatched, tmp_path / "out")
+    assert remarks == ("val/ is the validation split; data.validation_fraction is not used",)
+    data = load(tmp_path / "out")
+    assert {name: len(split.labels) for name, split in data.splits.items()} == {"train": 12, "validation": 6, "test": 6}
+    with Image.open(images / "val/dog/1.png") as file:
+        assert torch.equal(data.splits["validation"].images[3], torch.from_numpy(np.array(file)).permute(2, 0, 1))
+    assert "validation_indices" not in load_file(tmp_path / "out/data.safetensors")
+
+
 DAMAGES = {
+    "flipped about": lambda folder: _flip(folder / "about.json", 40),
+    "changed mean": _change_mean,
+    "deep about": lambda folder: (folder / "about.json").write_text("[" * 100_000),
     "no folder": shutil.rmtree,
     "no file": lambda folder: (folder / "data.safetensors").unlink(),
     "cut file": lambda folder: (folder / "data.safetensors").write_bytes((folder / "data.safetensors").read_bytes()[:-9]),
@@ -256,5 +291,5 @@ DAMAGES = {
 def test_a_missing_or_damaged_data_set_says_to_download(images: Path, tmp_path: Path, damage: str) -> None:
     made = _make(_params(images), tmp_path)
     DAMAGES[damage](made)
-    with pytest.raises(ValueError, match=r"holds no complete data set \(.*run the download stage \(`dvc repro download"):
+    with pytest.raises(ValueError, match=r"holds no complete data set \(.*run the download stage \(`dvc repro -f download"):
         load(made)

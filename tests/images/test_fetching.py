@@ -1,8 +1,11 @@
 """Archives arrive whole or not at all, and say what to do when they do not."""
 
+import contextlib
 import hashlib
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from lib.images.digest import sha256_of
-from lib.images.fetching import OFFLINE_CURE, fetch
+from lib.images import receiving
+from lib.images.addresses import OFFLINE_CURE
+from lib.images.checksum import sha256_of
+from lib.images.fetching import fetch
 
 CONTENT = b"an archive" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -23,26 +28,36 @@ class Shelf:
 
     def __init__(self) -> None:
         self.content, self.status, self.cut = CONTENT, 200, 0
+        self.length: str | None = None  # told instead of the true one
+        self.pause = 0.0  # before each byte
+        self.reason: str | None = None
         self.asked: list[str] = []
         self.url = ""
+
+
+def _handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            shelf.asked.append(self.path)
+            self.send_response(shelf.status, shelf.reason)
+            self.send_header("Content-Length", shelf.length or str(len(shelf.content)))
+            self.end_headers()
+            body = shelf.content[: len(shelf.content) - shelf.cut]
+            with contextlib.suppress(ConnectionError):  # the other side may have had enough
+                for piece in [body] if not shelf.pause else (bytes([byte]) for byte in body):
+                    self.wfile.write(piece)
+                    time.sleep(shelf.pause)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+            """Quiet."""
+
+    return Handler
 
 
 @contextmanager
 def _served() -> Iterator[Shelf]:
     shelf = Shelf()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            shelf.asked.append(self.path)
-            self.send_response(shelf.status)
-            self.send_header("Content-Length", str(len(shelf.content)))
-            self.end_headers()
-            self.wfile.write(shelf.content[: len(shelf.content) - shelf.cut])
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(shelf))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     shelf.url = f"http://127.0.0.1:{server.server_port}/some/data.zip"
@@ -85,9 +100,24 @@ def test_a_local_file_with_another_checksum_is_refused_with_both(tmp_path: Path)
         fetch(str(tmp_path / "a.zip"), WRONG, tmp_path)
 
 
-@pytest.mark.parametrize("source", ["nowhere/a.zip", "file:///nowhere/a.zip", "cifra10", "ftp://127.0.0.1/a.zip"])
+@pytest.mark.parametrize("source", ["nowhere/a.zip", "file:///nowhere/a.zip", "cifra10"])
 def test_a_source_that_does_not_exist_is_refused(tmp_path: Path, source: str) -> None:
     with pytest.raises(ValueError, match=f"data.source '{source}' does not exist; give the path or URL"):
+        fetch(source, None, tmp_path)
+
+
+def test_the_path_looked_at_for_a_relative_source_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"data.source 'mine/a.zip' does not exist; .*looked at {tmp_path}/mine/a.zip\)"):
+        fetch("mine/a.zip", None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("", "is empty"), ("ftp://127.0.0.1/a.zip", "begins with ftp:"), ("~nobody-of-that-name/x", "begins with the home of")],
+)
+def test_a_source_that_cannot_be_is_refused_with_the_key(tmp_path: Path, source: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^data.source '{source}' {said}"):
         fetch(source, None, tmp_path)
 
 
@@ -142,7 +172,7 @@ def test_a_missing_page_is_an_error_with_its_number(shelf: Shelf, tmp_path: Path
 
 def test_a_body_shorter_than_announced_is_not_kept(shelf: Shelf, tmp_path: Path) -> None:
     shelf.cut = 7
-    with pytest.raises(ValueError, match="stopped after 9993 of 10000 bytes; try again, or download it elsewhere"):
+    with pytest.raises(ValueError, match=f"stopped after 9993 of 10000 bytes.*{OFFLINE_CURE}"):
         fetch(shelf.url, None, tmp_path / "cache")
     assert _files(tmp_path / "cache") == []
 
@@ -155,3 +185,69 @@ def test_without_a_network_the_error_says_how_to_go_on(tmp_path: Path, monkeypat
         with pytest.raises(ValueError, match=f"cannot download.*refused.*check the address.*{OFFLINE_CURE}"):
             fetch(url, None, tmp_path / "cache")
     assert _files(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("length", ["abc", "-5", "1e3", "\xb2", "9" * 30])
+def test_a_length_that_is_no_size_is_told(shelf: Shelf, tmp_path: Path, length: str) -> None:
+    shelf.length = length
+    with pytest.raises(ValueError, match=r"cannot download http://127.*Content-Length is '.*', which is no size.*data.source"):
+        fetch(shelf.url, None, tmp_path / "cache")
+    assert _files(tmp_path / "cache") == []
+
+
+def test_more_than_the_limit_is_refused_whether_told_or_not(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.length = str(1 << 50)
+    with pytest.raises(ValueError, match=f"it has {1 << 50} bytes, more than {receiving.LARGEST_BYTES}"):
+        fetch(shelf.url, None, tmp_path / "cache")
+    monkeypatch.setattr(receiving, "LARGEST_BYTES", 9999)
+    shelf.length = " "
+    monkeypatch.setattr(receiving, "_length", lambda *_: None)
+    with pytest.raises(ValueError, match="it has more than 9999 bytes"):
+        fetch(shelf.url, None, tmp_path / "cache")
+    assert _files(tmp_path / "cache") == []
+
+
+def test_more_than_the_disk_holds_is_refused(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage)
+    with pytest.raises(ValueError, match="it has 10000 bytes, and 77 are free on the disk"):
+        fetch(shelf.url, None, tmp_path / "cache")
+
+
+class _Usage:
+    free = 77
+
+
+def test_a_server_that_is_too_slow_is_given_up(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "WINDOW_SECONDS", 0.3)
+    shelf.pause = 0.01  # a byte each: no single wait is long
+    shelf.content = CONTENT[:300]
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=r"\([0-9]+ bytes came so far, [0-9]+ of them in the last 0.3 s: too slow\); check"):
+        fetch(shelf.url, None, tmp_path / "cache")
+    assert time.monotonic() - start < 2
+    assert _files(tmp_path / "cache") == []
+
+
+def test_a_download_ends_after_the_longest_time(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "WINDOW_SECONDS", 0.1)
+    monkeypatch.setattr(receiving, "WINDOW_BYTES", 0)
+    monkeypatch.setattr(receiving, "LONGEST_SECONDS", 0.3)
+    shelf.pause, shelf.content = 0.01, CONTENT[:300]
+    with pytest.raises(ValueError, match="too slow"):
+        fetch(shelf.url, None, tmp_path / "cache")
+
+
+def test_a_reason_of_a_server_is_told_short_and_without_control_characters(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.status, shelf.reason = 500, "\x1b[31m" + "x" * 50_000
+    with pytest.raises(ValueError, match=re.escape(r"HTTP Error 500: \x1b[31mxxx")) as told:
+        fetch(shelf.url, None, tmp_path / "cache")
+    assert len(str(told.value)) < 700
+    assert str(told.value).isprintable()
+
+
+def test_what_a_killed_download_left_goes_with_the_next(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / ".aaa-data.zip.999999999.tmp").write_text("half")
+    path = fetch(shelf.url, None, tmp_path)
+    assert _files(tmp_path) == [path]

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.images import imagefolder
+from lib.images import imagefolder, tars
+from lib.images.members import DamagedError
 from tests import tiny
 
 
@@ -43,14 +44,15 @@ def _read(source: Path) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return one[0] == other[0] and all(
-        torch.equal(a, b) for split in ("train", "test") for a, b in zip(one[1][split], other[1][split], strict=True)
+    return one.classes == other.classes and all(
+        torch.equal(a, b) for split in ("train", "test") for a, b in zip(one.splits[split], other.splits[split], strict=True)
     )
 
 
 def test_images_and_labels_come_class_by_class(folder: Path) -> None:
-    classes, splits = _read(folder)
-    assert classes == tiny.CLASSES
+    obtained = _read(folder)
+    splits = obtained.splits
+    assert obtained.classes == tiny.CLASSES
     for split, count in tiny.COUNTS.items():
         images, labels = splits[split]
         assert images.shape == (3 * count, 3, 4, 6)
@@ -70,13 +72,13 @@ def test_folder_zip_and_tar_give_the_same_bits(folder: Path, tmp_path: Path, bac
 
 def test_a_compressed_tar_is_read_in_its_own_order(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, offsets = _tar(folder, tmp_path / "a.tar.gz", backwards=True), []
-    original = imagefolder._tar_member
+    original = tars._unpack
 
-    def note(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    def note(bounded: tars.Bounded, info: tarfile.TarInfo, source: Path) -> bytes:
         offsets.append((info.name.split("/")[1], info.offset))
-        return original(tar, info)
+        return original(bounded, info, source)
 
-    monkeypatch.setattr(imagefolder, "_tar_member", note)
+    monkeypatch.setattr(tars, "_unpack", note)
     _read(source)
     for split in ("train", "test"):
         own = [offset for name, offset in offsets if name == split]
@@ -113,7 +115,7 @@ def test_a_truncated_archive_is_refused_with_a_cure(folder: Path, tmp_path: Path
     if kind == "tar":
         content = content.rstrip(b"\0")  # the padding at the end is no content
     source.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(imagefolder.DamagedError, match="truncated or damaged: get it again"):
+    with pytest.raises(DamagedError, match="truncated or damaged: get it again"):
         _read(source)
 
 
@@ -122,7 +124,7 @@ def test_a_tar_cut_between_two_members_is_refused(folder: Path, tmp_path: Path) 
     with tarfile.open(source) as archive:
         second = archive.getmembers()[-2].offset
     source.write_bytes(source.read_bytes()[:second])
-    with pytest.raises(imagefolder.DamagedError, match=r"end of the tar is missing.*get it again"):
+    with pytest.raises(DamagedError, match=r"end of the tar is missing.*get it again"):
         _read(source)
 
 
@@ -136,14 +138,14 @@ def test_a_changed_byte_is_noticed(folder: Path, tmp_path: Path, kind: str) -> N
     content = bytearray(source.read_bytes())
     content[content.index(b"IDAT") + 9 if kind == "zip" else len(content) // 2] ^= 0x55
     source.write_bytes(content)
-    with pytest.raises(imagefolder.DamagedError, match="get it again"):
+    with pytest.raises(DamagedError, match="get it again"):
         _read(source)
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "page.zip"
     source.write_text("<html>not found</html>")
-    with pytest.raises(imagefolder.DamagedError, match=r"is no folder, zip or tar.*get it again"):
+    with pytest.raises(DamagedError, match=r"is no folder, zip or tar.*get it again"):
         _read(source)
 
 
@@ -215,4 +217,53 @@ def test_grey_and_transparent_images_become_rgb(folder: Path) -> None:
     content = io.BytesIO()
     Image.new("LA", (6, 4), (100, 128)).save(content, "PNG")
     (folder / "train/cat/0.png").write_bytes(content.getvalue())
-    assert _read(folder)[1]["train"][0][0].unique().tolist() == [100]
+    assert _read(folder).splits["train"][0][0].unique().tolist() == [100]
+
+
+def test_16_bit_images_of_a_folder_are_scaled_and_floats_are_refused_by_name(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        Image.fromarray(np.linspace(0, 65535, 24, dtype=np.uint16).reshape(4, 6)).save(path)
+    image = _read(folder).splits["train"][0][0]
+    assert image.min() == 0
+    assert image.max() == 255
+    assert image.float().mean() == pytest.approx(127.5, abs=1)
+    Image.new("F", (6, 4), 0.5).save(folder / "train/cat/0.tif")
+    with pytest.raises(ValueError, match=r"images: train/cat/0.tif cannot be read .*mode is F"):
+        _read(folder)
+
+
+def test_an_image_that_exif_turns_has_the_size_it_is_seen_in(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    expected = _read(folder)
+    with Image.open(folder / "train/dog/2.png") as file:
+        turned = file.transpose(Image.Transpose.ROTATE_90)
+    turned.save(folder / "train/dog/2.png", exif=exif)
+    assert _same(_read(folder), expected)
+
+
+def test_more_images_than_memory_holds_are_refused_with_both_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = 18 * 3 * 4 * 6
+    monkeypatch.setattr(imagefolder, "memory_bytes", lambda: 2 * needed)
+    _read(folder)
+    monkeypatch.setattr(imagefolder, "memory_bytes", lambda: 2 * needed - 2)
+    with pytest.raises(ValueError, match=rf"18 images of 3 x 4 x 6 need {needed} bytes, more than {needed - 1}, half of this"):
+        _read(folder)
+
+
+def test_one_class_is_refused(folder: Path) -> None:
+    for split in ("train", "test"):
+        for kind in ("dog", "emu"):
+            shutil.rmtree(folder / split / kind)
+    with pytest.raises(ValueError, match=r"images: there is one class, \['cat'\]; give images of two classes or more"):
+        _read(folder)
+
+
+def test_hard_links_in_a_tar_are_images_too(folder: Path, tmp_path: Path) -> None:
+    (folder / "train/emu/3.png").unlink()
+    (folder / "train/emu/3.png").hardlink_to(folder / "train/cat/0.png")
+    expected = _read(folder)
+    source = _tar(folder, tmp_path / "a.tar.gz")
+    with tarfile.open(source) as archive:
+        assert any(info.islnk() for info in archive)
+    assert _same(_read(source), expected)
