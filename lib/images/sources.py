@@ -33,7 +33,7 @@ class DataSettings:
     """
 
     name: Name
-    source: Place
+    source: Annotated[str, Field(max_length=4000)]
     sha256: Sha256 | None
     validation_fraction: Annotated[float, Field(gt=0.0, le=0.5)]
     split_seed: Seed

@@ -8,8 +8,9 @@ import torch
 
 from lib.images import sources
 from lib.images.sources import DataSettings
-from lib.params.section import ParamsError, read
+from lib.params.section import ParamsError, parse, read
 from tests import tiny
+from tests.graph.test_suites import COMMITTED
 
 DIGEST = "0" * 64
 LOCK = "requirements.lock"
@@ -67,12 +68,9 @@ def test_a_source_that_cannot_be_is_refused_once_with_its_key(source: str, said:
     assert len(str(told.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("path", ["params.yaml", *sorted(path.name for path in (tiny.ROOT / "suites").glob("[cd]*.yaml"))])
-def test_the_suites_watch_what_decides_their_data(path: str) -> None:
-    from lib.params.section import parse
-
-    file = tiny.ROOT / path if path == "params.yaml" else tiny.ROOT / "suites" / path
-    assert read(parse(file.read_text()), "data", DataSettings).watch == LOCK
+@pytest.mark.parametrize("name", COMMITTED.names())
+def test_the_suites_watch_what_decides_their_data(name: str) -> None:
+    assert read(parse(COMMITTED.text(name)), "data", DataSettings).watch == LOCK
 
 
 def test_digits_have_one_test_split_whatever_the_split_seed(tmp_path: Path) -> None:

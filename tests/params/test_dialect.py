@@ -41,7 +41,7 @@ def test_a_scalar_means_what_it_means_to_dvc(text: str) -> None:
     assert type(found["key"]) is type(expected)
 
 
-@pytest.mark.parametrize("name", ["params.yaml", "suites/digits.yaml", "suites/cifar10-vgg16.yaml"])
+@pytest.mark.parametrize("name", ["params.yaml", "suites/digits.yaml", "suites/published.yaml"])
 def test_a_whole_file_means_what_it_means_to_dvc(name: str) -> None:
     text = (tiny.ROOT / name).read_text()
     assert parse(text) == parse_yaml(text, name)
