@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lib.atomic import write_text
+from lib.atomic import remove_abandoned, write_text
 from lib.images.fetching import sha256_of
 
 FILE, ABOUT = "data.safetensors", "about.json"
@@ -60,8 +60,9 @@ def load(folder: Path) -> Dataset:
 def write(out: Path, name: str, source_sha256: str | None, classes: tuple[str, ...], tensors: dict[str, Tensor]) -> None:
     """Write a data set to the folder `out`: <split>_images (N, C, H, W) uint8 and <split>_labels (N,) int64 of each split."""
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had the same number
-    temporary.mkdir(parents=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(out)
+    temporary.mkdir()
     try:
         save_file(tensors, temporary / FILE)
         about = _about(name, source_sha256, classes, tensors, sha256_of(temporary / FILE))
