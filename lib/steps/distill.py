@@ -18,7 +18,7 @@ from lib.pruning.held import held
 from lib.training.device import autocast
 from lib.training.loop import Training
 from lib.training.objective import Objective
-from lib.training.run import Run, Setting, train, write_log
+from lib.training.run import Run, Setting, trained, write_log
 
 Room: Any = Annotated[float, Field(gt=0.0)] | None
 
@@ -59,12 +59,10 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     method = held(student, start.masks, start.sparsity)
     label = f"{pruned.stem} {name}"
     decides = {"distiller": distiller, "terms": terms, "room": room}
-    rows = train(Run(label, student, method, objective, training, training.epochs, decides), setting)
-    apply_(student, start.masks)
-    Zeros(student).hold_(start.sparsity or {})
-    notes = {
-        "epochs": start.notes["epochs"] + training.epochs,
-        "validation_top1": rows[-1]["validation_top1"],
-    }
-    save(out, setting.checkpoint(student, start.masks, notes, start.sparsity))
-    write_log(out.with_suffix(".csv"), rows)
+    run = Run(label, student, method, objective, training, training.epochs, decides)
+    with trained(run, setting) as rows:
+        apply_(student, start.masks)
+        Zeros(student).hold_(start.sparsity or {})
+        notes = {"epochs": start.notes["epochs"] + training.epochs, "validation_top1": rows[-1]["validation_top1"]}
+        save(out, setting.checkpoint(student, start.masks, notes, start.sparsity))
+        write_log(out.with_suffix(".csv"), rows)

@@ -20,7 +20,7 @@ from lib.pruning.method import Common, Request
 from lib.randomness import stream
 from lib.training.loop import Training
 from lib.training.objective import Objective
-from lib.training.run import Run, Setting, train, write_log
+from lib.training.run import Run, Setting, trained, write_log
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path,
     module: ModuleType = plugins.find(methods, cell.method)
     params: Common = read(document, f"prune.methods.{cell.method}", plugins.settings(module))
     training = read(document, "prune.training", Training)
-    trained = load(dense)
-    network = trained.network
-    epochs, seen = training.epochs, int(trained.notes["epochs"])
+    whole = load(dense)
+    network = whole.network
+    epochs, seen = training.epochs, int(whole.notes["epochs"])
     if params.start == "scratch":
         network = build(network.architecture, stream(setting.seed, "initialisation", cell.method))
         epochs, seen = epochs + read(document, "prune.scratch_epochs", int), 0
@@ -64,12 +64,12 @@ def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path,
         objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
     decides = {"cell": cell, "params": params, "layers": request.layers, "terms": document["distill"]["terms"]}
-    rows = train(Run(label, network, method, objective, training, epochs, decides), setting)
-    masks = {name: mask.cpu() for name, mask in method.masks().items()}
-    check(network, masks)
-    apply_(network, masks)
-    sparsity = method.sparsity() if method.sparsity else None
-    Zeros(network).hold_(sparsity or {})
-    save(out, setting.checkpoint(network, masks, {"epochs": seen + epochs}, sparsity))
-    write_log(out.with_suffix(".csv"), rows)
+    with trained(Run(label, network, method, objective, training, epochs, decides), setting) as rows:
+        masks = {name: mask.cpu() for name, mask in method.masks().items()}
+        check(network, masks)
+        apply_(network, masks)
+        sparsity = method.sparsity() if method.sparsity else None
+        Zeros(network).hold_(sparsity or {})
+        save(out, setting.checkpoint(network, masks, {"epochs": seen + epochs}, sparsity))
+        write_log(out.with_suffix(".csv"), rows)
     return str(method.remark())

@@ -13,7 +13,7 @@ from lib.randomness import stream
 from lib.training.hooks import Method
 from lib.training.loop import Training
 from lib.training.objective import Objective
-from lib.training.run import Run, Setting, train, write_log
+from lib.training.run import Run, Setting, trained, write_log
 
 
 def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -> None:
@@ -25,9 +25,7 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -
     everything = Method(masks=lambda: full(network))
     objective = Objective(network, training.label_smoothing)
     run = Run(f"teacher {name} seed {setting.seed}", network, everything, objective, training, training.epochs, {})
-    rows = train(run, setting)
-    save(
-        out,
-        setting.checkpoint(network, None, {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}),
-    )
-    write_log(out.with_suffix(".csv"), rows)
+    with trained(run, setting) as rows:
+        notes = {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}
+        save(out, setting.checkpoint(network, None, notes))
+        write_log(out.with_suffix(".csv"), rows)
