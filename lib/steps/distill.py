@@ -59,7 +59,7 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     method = held(student, start.masks, start.sparsity)
     label = f"{pruned.stem} {name}"
     decides = {"distiller": distiller, "terms": terms, "room": room}
-    run = Run(label, student, method, objective, training, training.epochs, decides)
+    run = Run(label, student, method, objective, training, training.epochs, decides, "distill.training")
     with trained(run, setting) as rows:
         apply_(student, start.masks)
         Zeros(student).hold_(start.sparsity or {})

@@ -146,7 +146,9 @@ def _tuned(
     sum_gradients(network, labels)
     zeros = {name: weight != 0 for name, weight in weights(network).items() if name not in labels}
     method, objective = held(network, full(network), zeros), Objective(network, training.label_smoothing)
-    with trained(Run(label, network, method, objective, training, training.epochs, {"encode": decides}), setting):
+    with trained(
+        Run(label, network, method, objective, training, training.epochs, {"encode": decides}, "encode.training"), setting
+    ):
         parted = [name for name, own in labels.items() if len(weights(network)[name].unique()) > len(own.unique())]
         if parted:
             msg = f"weights that share a value were moved apart in {', '.join(parted)}; a bug, tell it with your torch version"

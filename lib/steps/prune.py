@@ -64,7 +64,7 @@ def prune(document: Mapping[str, Any], cell: PruneJob, dense: Path, guide: Path,
         objective = distilled(network, model, params.guide, terms, training.label_smoothing, setting.example())
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
     decides = {"cell": cell, "params": params, "layers": request.layers, "terms": document["distill"]["terms"]}
-    with trained(Run(label, network, method, objective, training, epochs, decides), setting) as rows:
+    with trained(Run(label, network, method, objective, training, epochs, decides, "prune.training"), setting) as rows:
         masks = {name: mask.cpu() for name, mask in method.masks().items()}
         check(network, masks)
         apply_(network, masks)

@@ -24,7 +24,7 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path) -
     network.to(setting.device)
     everything = Method(masks=lambda: full(network))
     objective = Objective(network, training.label_smoothing)
-    run = Run(f"teacher {name} seed {setting.seed}", network, everything, objective, training, training.epochs, {})
+    run = Run(f"teacher {name} seed {setting.seed}", network, everything, objective, training, training.epochs, {}, "teacher")
     with trained(run, setting) as rows:
         notes = {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}
         save(out, setting.checkpoint(network, None, notes))

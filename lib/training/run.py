@@ -81,7 +81,10 @@ def setting(document: Mapping[str, Any], data: Path, seed: int, resume_dir: Path
 
 @dataclass(frozen=True)
 class Run:
-    """A training to do. decides: whatever else decides its result, for the identity of an unfinished one."""
+    """A training to do.
+
+    decides: whatever else decides its result, for the identity of an unfinished one. section: where its settings stand.
+    """
 
     label: str
     network: Network
@@ -90,6 +93,7 @@ class Run:
     training: Training
     epochs: int
     decides: Mapping[str, Any]
+    section: str
 
 
 @contextmanager
@@ -116,6 +120,7 @@ def trained(run: Run, setting: Setting) -> Iterator[list[LogRow]]:
         run.epochs,
         setting.compute,
         setting.seed,
+        run.section,
     )
     with claimed(setting.resume_dir, key) as place:
         yield fit(task, place, steps(run.label))

@@ -12,9 +12,9 @@ from tests.tiny import ROOT
 SETTINGS = Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
 TRAINING = """
 import sys, torch
-from lib.computing import Compute, prepare
+from lib.training.device import Compute, prepare
 from lib.training.ahsg import AHSG
-from lib.pruning.method import Sgd, sgd
+from lib.training.sgd import Sgd, sgd
 prepare(Compute(device="cpu", threads=1, precision="float32"))
 layer = torch.nn.Linear(2, 2)
 optimizer = OPTIMIZER
