@@ -4,21 +4,22 @@ Writes a file that says so, always the same, so that a change of parameters re-r
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.atomic import write_text
-from lib.params.section import parse
-from lib.steps.check import rehearse
-from lib.steps.document import check
-from stages.command import arguments, run
+from stages.command import PARAMS, Params, run
 
 
-def main() -> None:
+def main(out: Annotated[Path, "the file to write"], params: Params = PARAMS) -> None:
     """One parameter file."""
-    given = arguments(__doc__, out=Path)
-    document = parse(given.params.read_text())
+    from lib.atomic import write_text
+    from lib.params.section import parse
+    from lib.steps.check import rehearse
+    from lib.steps.document import check
+
+    document = parse(params.read_text())
     check(document)
     rehearse(document)
-    write_text(given.out, "every section of the parameter file is valid\n")
+    write_text(out, "every section of the parameter file is valid\n")
 
 
 if __name__ == "__main__":

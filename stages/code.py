@@ -4,15 +4,16 @@ Writes a folder of manifests. Runs when anything in lib/ or stages/ changed; onl
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.graph.manifests import write_manifests
-from stages.command import arguments, run
+from stages.command import run
 
 
-def main() -> None:
+def main(out: Annotated[Path, "the folder to write"]) -> None:
     """All manifests."""
-    given = arguments(__doc__, out=Path)
-    write_manifests(Path(), given.out)
+    from lib.graph.manifests import write_manifests
+
+    write_manifests(Path(), out)
 
 
 if __name__ == "__main__":

@@ -5,25 +5,33 @@ What the parameter file asks for and is not there yet is named, in the tables an
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from lib.params.section import parse
-from lib.steps import tabulate
-from lib.tables import logs
-from stages.command import arguments, run
+from stages.command import PARAMS, Params, run
 
 
-def main() -> None:
+def main(
+    cells: Annotated[Path, "the folder of the cells' numbers"],
+    latency: Annotated[Path, "the folder of latencies"],
+    teacher_logs: Annotated[Path, "the folder of the teachers' training logs"],
+    pruned_logs: Annotated[Path, "the folder of the pruned networks' logs"],
+    distilled_logs: Annotated[Path, "the folder of the distilled networks' logs"],
+    published: Annotated[Path, "the file of published numbers"],
+    out: Annotated[Path, "the folder to write"],
+    params: Params = PARAMS,
+) -> None:
     """All tables and pictures of one suite."""
-    folders = {f"{stage}_logs": Path for stage in logs.STAGES}
-    given = arguments(__doc__, cells=Path, latency=Path, **folders, published=Path, out=Path)
+    from lib.params.section import parse
+    from lib.steps import tabulate
+
     gathered = tabulate.gather(
-        document=parse(given.params.read_text()),
-        cells=given.cells,
-        latencies=given.latency,
-        log_folders={stage: getattr(given, f"{stage}_logs") for stage in logs.STAGES},
-        published_document=parse(given.published.read_text()),
+        document=parse(params.read_text()),
+        cells=cells,
+        latencies=latency,
+        log_folders={"teacher": teacher_logs, "pruned": pruned_logs, "distilled": distilled_logs},
+        published_document=parse(published.read_text()),
     )
-    tabulate.write(gathered, given.out)
+    tabulate.write(gathered, out)
     sys.stderr.write(gathered.complaints)
 
 

@@ -4,40 +4,35 @@
 inputs are ready. Ctrl-C ends the running trainings; the next run continues them from their last epoch.
 """
 
-import argparse
 import subprocess
 import sys
+from typing import Annotated
 
-from lib.graph.chains import Chain, affected, batched, chains, run_all
+from stages.command import die_with_parent, run
 
 ALONE = {"latency", "tabulate"}  # timing must have the machine to itself, and the table comes last
 
 
-def main() -> None:
+def main(jobs: Annotated[int, "how many at once"]) -> None:
     """All stages that workers may share."""
     from dvc.repo import Repo
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, required=True, metavar="N", help="how many at once")
-    jobs = parser.parse_args().jobs
+    from lib.graph.chains import affected, batched, chains, run_all
+
     _dvc("check")  # and the code manifests before it: what they say decides what else is stale
     with Repo() as repo:
         graph = {stage.addressing: frozenset(n.addressing for n in needs) for stage, needs in repo.index.graph.adj.items()}
         stale = repo.status()
     todo = batched(chains(graph, affected(graph, stale) - ALONE), jobs)
-    run_all(todo, _repro, jobs)
-
-
-def _repro(chain: Chain) -> None:
-    _dvc("--single-item", *chain)
+    run_all(todo, lambda chain: _dvc("--single-item", *chain), jobs)
 
 
 def _dvc(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *words], check=True)
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", *words]
+    if subprocess.run(command, check=False, preexec_fn=die_with_parent).returncode:
+        msg = f"{' '.join(command)} failed, see above; mend the cause and run the same command again"
+        raise ValueError(msg)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"error: {' '.join(error.cmd)} failed, see above; mend the cause and run the same command again")
+    run(main)

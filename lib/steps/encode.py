@@ -1,7 +1,9 @@
 """Making the file that ships: shared weights, fine-tuned, packed, read back elsewhere and compared bit for bit."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
@@ -11,9 +13,9 @@ from typing import Any
 import torch
 
 from lib.atomic import replacing, write_text
-from lib.formats.checkpoint import Checkpoint, load
+from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.codes import Coder
-from lib.formats.packed import SUFFIX, Sizes, pack
+from lib.formats.packed import SUFFIX, Sizes, pack, unpacked
 from lib.images.batches import STILL
 from lib.masks.filters import full
 from lib.masks.weights import weights
@@ -86,6 +88,30 @@ def _write(tuned: Checkpoint, coder: Coder, setting: Setting, out: Path, read_ba
             raise ValueError(msg)
     numbers = report(tuned.network, packed.sizes) | {"encoded_top1": round(scored, DIGITS)}
     write_text(out.with_suffix(".json"), json.dumps(numbers, indent=2, sort_keys=True) + "\n")
+
+
+def decode(packed: Path, out: Path) -> None:
+    """Write the network in container `packed` as checkpoint `out`."""
+    save(out, unpacked(packed))
+
+
+def read_back(command: Sequence[str]) -> Callable[[Path], Checkpoint]:
+    """Opens a container in a process of its own: `command --import CONTAINER --out CHECKPOINT`.
+
+    What it gives raises ValueError when the process fails.
+    """
+
+    def elsewhere(path: Path) -> Checkpoint:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "found.safetensors"
+            words = [*command, "--import", str(path), "--out", str(copy)]
+            done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode:
+                msg = f"a fresh process cannot read the packed network: {done.stderr.strip()}"
+                raise ValueError(msg)
+            return load(copy)
+
+    return elsewhere
 
 
 def compare(written: Checkpoint, found: Checkpoint) -> None:
