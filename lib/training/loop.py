@@ -31,7 +31,7 @@ CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited
 class Training(Sgd):
     """One training: its length, mini-batches and learning rate; validate every so many epochs (and after the last)."""
 
-    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    epochs: PositiveInt
     batches: BatchSize
     schedule: LearningRate
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]

@@ -3,14 +3,12 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from lib.params.section import section
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Factor = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]  # images of a mini-batch; a float holds any product of two of them
+NonNegative = Annotated[float, Field(ge=0.0)]
 
 
 @section
@@ -19,7 +17,7 @@ class MultiStep:
 
     kind: Literal["multi_step"]
     milestones: tuple[Annotated[int, Field(ge=0)], ...]
-    gammas: tuple[Factor, ...]
+    gammas: tuple[Annotated[float, Field(gt=0.0)], ...]
     warmup_epochs: NonNegative
     warmup_factor: Fraction
 
@@ -83,7 +81,7 @@ class Constant:
     """Every mini-batch has `size` samples."""
 
     kind: Literal["constant"]
-    size: Count
+    size: PositiveInt
     last: LastBatch
 
 
@@ -95,9 +93,9 @@ class Linear:
     """
 
     kind: Literal["linear-reset", "linear-global"]
-    start: Count
-    increment: Count
-    cap: Count
+    start: PositiveInt
+    increment: PositiveInt
+    cap: PositiveInt
     last: LastBatch
 
 
@@ -106,9 +104,9 @@ class Geometric:
     """min(cap, ceil(start * growth^t)) at step t of the whole training (Zhou et al., NeurIPS 2018: growth = 1 / omega)."""
 
     kind: Literal["geometric"]
-    start: Count
-    growth: Annotated[float, Field(gt=1.0, allow_inf_nan=False)]
-    cap: Count
+    start: PositiveInt
+    growth: Annotated[float, Field(gt=1.0)]
+    cap: PositiveInt
     last: LastBatch
 
 

@@ -16,7 +16,7 @@ from lib.masks.filters import full
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.networks.network import Network
-from lib.params.section import ParamsError, read
+from lib.params.section import read
 from lib.randomness import stream
 from lib.steps.train_teacher import teach
 from lib.training import evaluation, loop
@@ -194,12 +194,6 @@ def test_a_methods_own_mini_batches_are_told_as_such(here: Setting, tmp_path: Pa
     task = _task(here, 20, lambda network: Method(masks=lambda: full(network), batches=alone))
     with pytest.raises(ValueError, match=r"^the pruning method's batches: mini-batch 1 of epoch 1 has one image"):
         _fit(task, tmp_path)
-
-
-@pytest.mark.parametrize("epochs", [0, 10**12])
-def test_a_number_of_epochs_that_never_ends_is_refused(epochs: int) -> None:
-    with pytest.raises(ParamsError, match=rf"^teacher.epochs: is {epochs}; input should be (less|greater) than or equal to 1"):
-        read(tiny.document(teacher__epochs=epochs), "teacher", Training)
 
 
 def test_hooks_are_called_as_documented(here: Setting, tmp_path: Path) -> None:

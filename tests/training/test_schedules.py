@@ -204,28 +204,6 @@ def test_sizes_that_cannot_train_are_told_with_their_key(schedule: Any, samples:
     assert said is None or re.match(said, found[0])
 
 
-@pytest.mark.parametrize(
-    ("kind", "changes"),
-    [
-        ("constant", {"size": 10**9 + 1}),
-        ("linear-global", {"increment": 10**30}),
-        ("geometric", {"growth": math.inf}),
-        ("geometric", {"growth": 1.0}),
-        ("geometric", {"cap": 10**400}),
-    ],
-)
-def test_numbers_that_would_overflow_are_refused(kind: str, changes: dict[str, Any]) -> None:
-    given: dict[str, dict[str, Any]] = {
-        "constant": {"size": 7},
-        "linear-global": {"start": 3, "increment": 2, "cap": 19},
-        "geometric": {"start": 3, "growth": 1.3, "cap": 19},
-    }
-    section = {"kind": kind, "last": "keep"} | given[kind]
-    read({"batches": section}, "batches", BatchSize)  # type: ignore[arg-type]
-    with pytest.raises(ParamsError, match=f"batches.*{next(iter(changes))}"):
-        read({"batches": section | changes}, "batches", BatchSize)  # type: ignore[arg-type]
-
-
 def test_the_largest_factor_is_that_of_the_whole_schedule() -> None:
     assert largest(REFERENCE) == 10.0
     assert largest(MultiStep("multi_step", (5,), (0.1,), 2.0, 0.2)) == 1.0
