@@ -12,7 +12,7 @@ repro: $(READY)  ## Set up if needed, then run everything that is out of date, J
 	python -m tools.workers --jobs $(JOBS)
 
 suite: $(READY)  ## Make suites/NAME.yaml the one that runs: make suite NAME=cifar10-quick; without NAME, list them
-	python -m tools.suite $(NAME) $(if $(DISCARD),--discard)
+	python -m tools.suite $(if $(NAME),--name $(NAME)) $(if $(DISCARD),--discard)
 
 test: $(READY)  ## Set up if needed, then lint, check types, parameters and graph, and run the tests
 	ruff check .

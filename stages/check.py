@@ -4,18 +4,19 @@ Writes a file that says so, always the same, so that a change of parameters re-r
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.atomic import write_text
-from lib.params.section import parse
-from lib.steps.check import check
-from stages.command import arguments, run
+from stages.command import PARAMS, Params, run
 
 
-def main() -> None:
+def main(out: Annotated[Path, "the file to write"], params: Params = PARAMS) -> None:
     """One parameter file."""
-    given = arguments(__doc__, out=Path)
-    check(parse(given.params.read_text()))
-    write_text(given.out, "every section of the parameter file is valid\n")
+    from lib.atomic import write_text
+    from lib.params.section import parse
+    from lib.steps.check import check
+
+    check(parse(params.read_text()))
+    write_text(out, "every section of the parameter file is valid\n")
 
 
 if __name__ == "__main__":

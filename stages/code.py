@@ -5,16 +5,21 @@ manifests that differ make a stage stale.
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.graph.manifests import write_manifests
-from lib.params.section import parse
-from stages.command import arguments, run
+from stages.command import PARAMS, Params, run
 
 
-def main() -> None:
+def main(
+    versions: Annotated[Path, "the file with the versions of all libraries"],
+    out: Annotated[Path, "the folder to write"],
+    params: Params = PARAMS,
+) -> None:
     """All manifests."""
-    given = arguments(__doc__, versions=Path, out=Path)
-    write_manifests(parse(given.params.read_text()), Path(), given.versions, given.out)
+    from lib.graph.manifests import write_manifests
+    from lib.params.section import parse
+
+    write_manifests(parse(params.read_text()), Path(), versions, out)
 
 
 if __name__ == "__main__":

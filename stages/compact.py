@@ -5,20 +5,26 @@ Fails when the two networks are not equal.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from lib.images.dataset import load
-from lib.params.section import parse, read
-from lib.steps.compact import shrink
-from lib.training.device import Compute
-from stages.command import arguments, run
+from stages.command import PARAMS, Compaction, Data, Params, run
 
 
-def main() -> None:
+def main(
+    source: Annotated[Path, "the checkpoint with masks"],
+    data: Data,
+    compaction: Compaction,
+    out: Annotated[Path, "the checkpoint to write"],
+    params: Params = PARAMS,
+) -> None:
     """One network."""
-    given = arguments(__doc__, source=Path, data=Path, compaction=Literal["scatter", "coupled"], out=Path)
-    compute = read(parse(given.params.read_text()), "compute", Compute)
-    shrink(given.source, load(given.data), given.compaction, compute, given.out)
+    from lib.images.dataset import load
+    from lib.params.section import parse, read
+    from lib.steps.compact import shrink
+    from lib.training.device import Compute
+
+    compute = read(parse(params.read_text()), "compute", Compute)
+    shrink(source, load(data), compaction, compute, out)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,33 @@
 """Train a pruned network with a distiller, its masks held.
 
-Reads the pruned checkpoint, the guide's (a checkpoint or a folder of them) and the data folder; writes a checkpoint and its
-log (.csv).
+Reads the pruned checkpoint, the guide's (a checkpoint or a folder of them) and the data folder; writes a checkpoint and a
+log of the training (.csv).
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.params.section import parse
-from lib.steps.distill import distill
-from lib.training.run import setting
-from stages.command import arguments, run
+from stages.command import PARAMS, Data, Guide, Log, Params, ResumeDir, Seed, run
 
 
-def main() -> None:
+def main(
+    distiller: Annotated[str, "a name of distill.distillers"],
+    seed: Seed,
+    pruned: Annotated[Path, "the pruned checkpoint"],
+    guide: Guide,
+    data: Data,
+    resume_dir: ResumeDir,
+    out: Annotated[Path, "the checkpoint to write"],
+    log: Log,
+    params: Params = PARAMS,
+) -> None:
     """One distiller on one pruned network."""
-    given = arguments(
-        __doc__, distiller=str, seed=int, pruned=Path, guide=Path, data=Path, resume_dir=Path, out=Path, log=Path
-    )
-    document = parse(given.params.read_text())
-    here = setting(document, given.data, given.seed, given.resume_dir)
-    distill(document, given.distiller, given.pruned, given.guide, here, given.out, given.log)
+    from lib.params.section import parse
+    from lib.steps.distill import distill
+    from lib.training.run import setting
+
+    document = parse(params.read_text())
+    distill(document, distiller, pruned, guide, setting(document, data, seed, resume_dir), out, log)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,27 @@
 Reads section `data` of the parameter file.
 """
 
+import sys
 from pathlib import Path
+from typing import Annotated
 
-from lib.images.sources import DataSettings
-from lib.params.section import parse, read
-from lib.progress import images
-from lib.steps.download import make
-from stages.command import arguments, run
+from stages.command import PARAMS, Params, run
 
 
-def main() -> None:
+def main(
+    cache: Annotated[Path, "the folder that keeps what was downloaded"],
+    out: Annotated[Path, "the folder to write"],
+    params: Params = PARAMS,
+) -> None:
     """One data set."""
-    given = arguments(__doc__, cache=Path, out=Path)
-    params = read(parse(given.params.read_text()), "data", DataSettings)
-    for remark in make(params, given.cache, images, given.out):
-        print(remark)
+    from lib.images.sources import DataSettings
+    from lib.params.section import parse, read
+    from lib.progress import images
+    from lib.steps.download import make
+
+    settings = read(parse(params.read_text()), "data", DataSettings)
+    for remark in make(settings, cache, images, out):
+        sys.stderr.write(f"{remark}\n")
 
 
 if __name__ == "__main__":

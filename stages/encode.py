@@ -5,62 +5,38 @@ and compare bit for bit; sizes and accuracy go into a .json beside it. Needs --s
 --import FILE: write the network in FILE as a checkpoint. Needs --out.
 """
 
-import argparse
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
+from typing import Annotated
 
-from lib.formats.checkpoint import Checkpoint, load, save
-from lib.formats.packed import unpacked
-from stages.command import run
-
-NEEDS = {"export": ("source", "data", "seed", "resume_dir"), "import": ("out",)}
+from stages.command import PARAMS, Params, run
 
 
-def main() -> None:
+def main(
+    export: Annotated[Path | None, "the packed network to write (.bin)"] = None,
+    import_: Annotated[Path | None, "the packed network to read"] = None,
+    source: Annotated[Path | None, "the compact checkpoint"] = None,
+    data: Annotated[Path | None, "the folder of the data set"] = None,
+    seed: Annotated[int | None, "of the order of the training images"] = None,
+    resume_dir: Annotated[Path | None, "the folder for the state of unfinished trainings"] = None,
+    out: Annotated[Path | None, "the checkpoint to write"] = None,
+    params: Params = PARAMS,
+) -> None:
     """One network, in or out."""
-    given = _arguments()
-    if given.export is None:
-        save(given.out, unpacked(getattr(given, "import")))
-        return
-    from lib.params.section import parse
-    from lib.steps.encode import encode
-    from lib.training.run import setting
+    from lib.steps import encode
 
-    document = parse(given.params.read_text())
-    encode(document, given.source, setting(document, given.data, given.seed, given.resume_dir), given.export, _elsewhere)
+    if import_ is not None and export is None and out is not None:
+        encode.decode(import_, out)
+    elif export is not None and import_ is None and source and data and seed is not None and resume_dir:
+        from lib.params.section import parse
+        from lib.training.run import setting
 
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: params.yaml")
-    way = parser.add_mutually_exclusive_group(required=True)
-    way.add_argument("--export", type=Path, metavar="FILE", help="the packed network to write (.bin)")
-    way.add_argument("--import", type=Path, metavar="FILE", help="the packed network to read")
-    parser.add_argument("--source", type=Path, metavar="PATH", help="the compact checkpoint")
-    parser.add_argument("--data", type=Path, metavar="PATH", help="the folder of the data")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the order of the training images")
-    parser.add_argument("--resume-dir", type=Path, metavar="PATH", help="for the state of an unfinished training")
-    parser.add_argument("--out", type=Path, metavar="PATH", help="the checkpoint to write")
-    given = parser.parse_args()
-    chosen = "import" if given.export is None else "export"
-    absent = [f"--{name.replace('_', '-')}" for name in NEEDS[chosen] if getattr(given, name) is None]
-    if absent:
-        parser.error(f"--{chosen} needs {', '.join(absent)} too")
-    return given
-
-
-def _elsewhere(path: Path) -> Checkpoint:
-    """What a fresh process finds in a packed network."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "found.safetensors"
-        command = [sys.executable, "-m", "stages.encode", "--import", str(path), "--out", str(copy)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            msg = f"a fresh process cannot read the packed network: {done.stderr.strip()}"
-            raise ValueError(msg)
-        return load(copy)
+        document = parse(params.read_text())
+        elsewhere = encode.read_back([sys.executable, "-m", "stages.encode"])
+        encode.encode(document, source, setting(document, data, seed, resume_dir), export, elsewhere)
+    else:
+        msg = "give either --import and --out, or --export, --source, --data, --seed and --resume-dir"
+        raise ValueError(msg)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,32 @@
 """Gather the distillers' teacher of one seed: a network of the suite, a checkpoint from elsewhere, or several.
 
 Reads the folder of the suite's teachers and the data folder; writes a folder of checkpoints, or fails when one of them hardly
-knows more than the commonest class.
+beats guessing.
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.params.section import parse, read
-from lib.params.suite import Teachers
-from lib.steps.guide import assemble
-from lib.training.run import setting
-from stages.command import arguments, run
+from stages.command import PARAMS, Data, Params, Seed, run
 
 
-def main() -> None:
+def main(
+    seed: Seed,
+    teachers: Annotated[Path, "the folder of the suite's teachers of this seed"],
+    data: Data,
+    out: Annotated[Path, "the folder to write"],
+    params: Params = PARAMS,
+) -> None:
     """Keys distill.teachers and distill.allow_weak_teachers."""
-    given = arguments(__doc__, seed=int, teachers=Path, data=Path, out=Path)
-    document = parse(given.params.read_text())
-    teachers = read(document, "distill.teachers", Teachers)
-    here = setting(document, given.data, given.seed, resume_dir=Path())  # nothing is trained
-    assemble(teachers, given.teachers, here, given.out, read(document, "distill.allow_weak_teachers", bool))
+    from lib.params.section import parse, read
+    from lib.params.suite import Teachers
+    from lib.steps.guide import assemble
+    from lib.training.run import setting
+
+    document = parse(params.read_text())
+    here = setting(document, data, seed, resume_dir=Path())  # nothing is trained
+    chosen, weak = read(document, "distill.teachers", Teachers), read(document, "distill.allow_weak_teachers", bool)
+    assemble(chosen, teachers, here, out, weak)
 
 
 if __name__ == "__main__":

@@ -4,21 +4,27 @@ Reads the folders of distilled and compact checkpoints; writes one JSON a shape,
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.cost.latency import LatencySettings
-from lib.params.section import parse, read
-from lib.params.suite import read as read_suite
-from lib.steps.latency import clock
-from lib.training.device import Compute
-from stages.command import arguments, run
+from stages.command import PARAMS, Params, run
 
 
-def main() -> None:
+def main(
+    masked: Annotated[Path, "the folder of distilled checkpoints"],
+    compact: Annotated[Path, "the folder of compact checkpoints"],
+    out: Annotated[Path, "the folder to write"],
+    params: Params = PARAMS,
+) -> None:
     """One suite."""
-    given = arguments(__doc__, masked=Path, compact=Path, out=Path)
-    document = parse(given.params.read_text())
-    params, compute = read(document, "latency", LatencySettings), read(document, "compute", Compute)
-    clock(read_suite(document), given.masked, given.compact, params, compute, given.out)
+    from lib.cost.latency import LatencySettings
+    from lib.params.section import parse, read
+    from lib.params.suite import read as read_suite
+    from lib.steps.latency import clock
+    from lib.training.device import Compute
+
+    document = parse(params.read_text())
+    settings, compute = read(document, "latency", LatencySettings), read(document, "compute", Compute)
+    clock(read_suite(document), masked, compact, settings, compute, out)
 
 
 if __name__ == "__main__":

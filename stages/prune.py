@@ -1,38 +1,37 @@
 """Prune a trained network with one method at one keep ratio.
 
 Reads the network's checkpoint, the guide's (a checkpoint or a folder of them, used when the method asks for guidance) and the
-data folder; writes a checkpoint with weights and masks, and its log (.csv).
+data folder; writes a checkpoint with weights and masks, and a log of the training (.csv).
 """
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from lib.params.section import parse
-from lib.steps.prune import PruneJob, prune
-from lib.training.run import setting
-from stages.command import arguments, run
+from stages.command import PARAMS, Compaction, Data, Guide, KeepRatio, Log, Params, ResumeDir, Seed, run
 
 
-def main() -> None:
+def main(
+    method: Annotated[str, "a file of lib/pruning/methods, with its settings in prune.methods"],
+    keep_ratio: KeepRatio,
+    compaction: Compaction,
+    seed: Seed,
+    dense: Annotated[Path, "the checkpoint of the network to prune"],
+    guide: Guide,
+    data: Data,
+    resume_dir: ResumeDir,
+    out: Annotated[Path, "the checkpoint to write"],
+    log: Log,
+    params: Params = PARAMS,
+) -> None:
     """One method at one keep ratio with one seed."""
-    given = arguments(
-        __doc__,
-        method=str,
-        keep_ratio=float,
-        compaction=Literal["scatter", "coupled"],
-        seed=int,
-        dense=Path,
-        guide=Path,
-        data=Path,
-        resume_dir=Path,
-        out=Path,
-        log=Path,
-    )
-    document = parse(given.params.read_text())
-    cell = PruneJob(given.method, given.keep_ratio, coupled=given.compaction == "coupled")
-    here = setting(document, given.data, given.seed, given.resume_dir)
-    remark = prune(document, cell, given.dense, given.guide, here, given.out, given.log)
+    from lib.params.section import parse
+    from lib.steps.prune import PruneJob, prune
+    from lib.training.run import setting
+
+    document = parse(params.read_text())
+    cell = PruneJob(method, keep_ratio, coupled=compaction == "coupled")
+    remark = prune(document, cell, dense, guide, setting(document, data, seed, resume_dir), out, log)
     sys.stderr.write(f"{remark}\n" if remark else "")
 
 

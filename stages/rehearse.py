@@ -5,21 +5,22 @@ concerns.
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.atomic import write_text
-from lib.images.dataset import load
-from lib.params.section import parse
-from lib.steps.document import check
-from lib.steps.rehearse import rehearse, seen
-from stages.command import arguments, run
+from stages.command import PARAMS, Data, Params, run
 
 
-def main() -> None:
+def main(data: Data, out: Annotated[Path, "the file to write"], params: Params = PARAMS) -> None:
     """One parameter file on its data."""
-    given = arguments(__doc__, data=Path, out=Path)
-    sections = parse(given.params.read_text())
-    rehearse(check(sections), sections, seen(load(given.data)))
-    write_text(given.out, "every method and distiller of the parameter file fits the data\n")
+    from lib.atomic import write_text
+    from lib.images.dataset import load
+    from lib.params.section import parse
+    from lib.steps.document import check
+    from lib.steps.rehearse import rehearse, seen
+
+    sections = parse(params.read_text())
+    rehearse(check(sections), sections, seen(load(data)))
+    write_text(out, "every method and distiller of the parameter file fits the data\n")
 
 
 if __name__ == "__main__":

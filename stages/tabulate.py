@@ -5,23 +5,31 @@ What the parameter file asks for and is not there yet is named, in the tables an
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from lib.params.section import parse
-from lib.steps import tabulate
-from stages.command import arguments, run
+from stages.command import PARAMS, Params, run
 
 
-def main() -> None:
+def main(
+    cells: Annotated[Path, "the folder of the cells' numbers"],
+    latency: Annotated[Path, "the folder of latencies"],
+    logs: Annotated[Path, "the folder of the training logs"],
+    published: Annotated[Path, "the file of published numbers"],
+    out: Annotated[Path, "the folder to write"],
+    params: Params = PARAMS,
+) -> None:
     """All tables and pictures of one suite."""
-    given = arguments(__doc__, cells=Path, latency=Path, logs=Path, published=Path, out=Path)
+    from lib.params.section import parse
+    from lib.steps import tabulate
+
     gathered = tabulate.gather(
-        document=parse(given.params.read_text()),
-        cells=given.cells,
-        latencies=given.latency,
-        training_logs=given.logs,
-        published_document=parse(given.published.read_text()),
+        document=parse(params.read_text()),
+        cells=cells,
+        latencies=latency,
+        training_logs=logs,
+        published_document=parse(published.read_text()),
     )
-    tabulate.write(gathered, given.out)
+    tabulate.write(gathered, out)
     sys.stderr.write(gathered.complaints)
 
 

@@ -1,21 +1,30 @@
 """Train a whole network: the teacher, and what pruning starts from.
 
-Reads the data folder; writes a checkpoint and its log (.csv).
+Reads the data folder; writes a checkpoint and a log of the training (.csv).
 """
 
 from pathlib import Path
+from typing import Annotated
 
-from lib.params.section import parse
-from lib.steps.train_teacher import teach
-from lib.training.run import setting
-from stages.command import arguments, run
+from stages.command import PARAMS, Data, Log, Params, ResumeDir, Seed, run
 
 
-def main() -> None:
+def main(
+    network: Annotated[str, "its name, one of benchmark.trained"],
+    seed: Seed,
+    data: Data,
+    resume_dir: ResumeDir,
+    out: Annotated[Path, "the checkpoint to write"],
+    log: Log,
+    params: Params = PARAMS,
+) -> None:
     """One teacher."""
-    given = arguments(__doc__, network=str, seed=int, data=Path, resume_dir=Path, out=Path, log=Path)
-    document = parse(given.params.read_text())
-    teach(document, given.network, setting(document, given.data, given.seed, given.resume_dir), given.out, given.log)
+    from lib.params.section import parse
+    from lib.steps.train_teacher import teach
+    from lib.training.run import setting
+
+    document = parse(params.read_text())
+    teach(document, network, setting(document, data, seed, resume_dir), out, log)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Every stage by hand, without DVC, from the download to the tables; and what a stage says to bad input."""
 
 import importlib
+import inspect
 import json
 import os
 import re
@@ -8,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,8 +20,7 @@ from lib.images.dataset import load as load_data
 from stages.command import run as run_stage
 from tests import tiny
 
-COMMANDS = [path for folder in ("stages", "tools") for path in (tiny.ROOT / folder).glob("*.py")]
-SCRIPTS = sorted(path.stem for path in COMMANDS if path.stem not in ("__init__", "command", "workers"))
+SCRIPTS = sorted(f"{folder}.{path.stem}" for folder in ("stages", "tools") for path in (tiny.ROOT / folder).glob("[a-z]*.py"))
 PRUNED = "ahsg_ht-0.5-0"
 
 
@@ -53,7 +52,8 @@ def _stage(name: str, folder: Path, **given: object) -> str:
         _in_process(name, folder, **given)
         return ""
     (folder / f"{name} ran").touch()
-    command = [sys.executable, "-m", f"stages.{name}", *_arguments({"params": folder / "params.yaml", **given})]
+    given = {"params": folder / "params.yaml", **given}
+    command = [sys.executable, "-m", f"stages.{name}", *_arguments(given)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tiny.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -201,18 +201,20 @@ def test_a_packed_network_becomes_onnx_files(folder: Path, tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    "given",
     [
-        ({}, "one of the arguments --export --import is required"),
-        ({"export": "a", "import": "b"}, "not allowed with argument"),
-        ({"export": "a.bin", "data": "d"}, "--export needs --source, --seed, --resume-dir too"),
-        ({"import": "a.bin"}, "--import needs --out too"),
+        {},
+        {"export": "a", "import": "b", "out": "c"},
+        {"export": "a.bin", "data": "d"},
+        {"export": "a.bin", "source": "s", "data": "d", "seed": 0},
+        {"import": "a.bin"},
     ],
+    ids=str,
 )
-def test_encode_says_what_its_way_needs(given: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^2$"):
+def test_encode_says_what_its_ways_need(given: dict[str, object]) -> None:
+    said = "^error: give either --import and --out, or --export, --source, --data, --seed and --resume-dir$"
+    with pytest.raises(SystemExit, match=said):
         _in_process("encode", Path(), **given)
-    assert said in capsys.readouterr().err
 
 
 def test_latencies_are_there_for_every_shape(folder: Path) -> None:
@@ -240,37 +242,50 @@ def test_a_stage_gives_the_same_bytes_again(folder: Path, tmp_path: Path) -> Non
     assert log.read_bytes() == (folder / "logs/trained/0/resnet8.csv").read_bytes()
 
 
-def _module(name: str) -> ModuleType:
-    """A stage, or a command that is none."""
-    return importlib.import_module(f"{'stages' if (tiny.ROOT / 'stages' / f'{name}.py').exists() else 'tools'}.{name}")
-
-
 def _in_process(name: str, folder: Path, **given: object) -> None:
-    """Run a stage in this process."""
+    """Run a stage, or a tool, in this process."""
+    given = {"params": folder / "params.yaml", **given}
+    module = importlib.import_module(f"{'stages' if name in tiny.STAGES else 'tools'}.{name}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", [name, *_arguments({"params": folder / "params.yaml", **given})])
-        run_stage(_module(name).main)
+        patch.setattr("sys.argv", [name, *_arguments(given)])
+        run_stage(module.main)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_help_describes_the_stage(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    module = _module(name)
+def test_help_describes_the_command_and_every_option(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module(name)
     monkeypatch.setattr("sys.argv", [name, "--help"])
+    monkeypatch.setenv("COLUMNS", "127")
     with pytest.raises(SystemExit, match=r"^0$"):
         run_stage(module.main)
     said = capsys.readouterr().out
+    assert said.startswith(f"usage: python -m {name} ")
     assert module.__doc__.strip() in said
-    assert ("--params FILE" in said and "--out PATH" in said) or name not in tiny.STAGES
+    told = said.split("show this help message and exit")[1]
+    assert re.findall(r"^  --([\w-]+) \S+\s+\w", told, re.MULTILINE) == [
+        parameter.strip("_").replace("_", "-") for parameter in inspect.signature(module.main).parameters
+    ]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_command_imports_nothing_that_takes_long_before_it_runs(name: str) -> None:
+    """So that --help comes at once, and Ctrl-C while torch is imported is one line."""
+    code = f"import sys, {name}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tiny.ROOT, capture_output=True, text=True, check=True)
+    loaded = {module.split(".")[0] for module in done.stdout.split()}
+    assert loaded & {"torch", "numpy", "pandas", "pydantic", "yaml", "lib", "dvc", "tqdm"} == set()
 
 
 def test_all_stages_of_the_graph_are_run_here() -> None:
     assert set(re.findall(r"python -m stages\.(\w+)", (tiny.ROOT / "dvc.yaml").read_text())) == set(tiny.STAGES)
 
 
-def test_a_missing_argument_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^2$"):
+def test_a_missing_argument_is_named() -> None:
+    said = r"^error: the following arguments are required: --out; see python -m stages.measure --help$"
+    with pytest.raises(SystemExit, match=said):
         _in_process("measure", Path(), source="a", data="b", keep_ratio=0.5)
-    assert "the following arguments are required: --out" in capsys.readouterr().err
 
 
 def test_an_error_is_one_line_without_a_traceback(folder: Path, tmp_path: Path) -> None:
@@ -364,18 +379,7 @@ def test_a_missing_parameter_file_ends_with_a_message(folder: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("stage", ["prune", "compact"])
-def test_an_unknown_compaction_is_refused(
-    folder: Path, tmp_path: Path, stage: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_compaction_is_refused(folder: Path, tmp_path: Path, stage: str) -> None:
     given = _complete(stage, folder, tmp_path) | {"compaction": "coupeld"}
-    with pytest.raises(SystemExit, match=r"^(2$|error: .*scatter.*coupled)") as caught:
+    with pytest.raises(SystemExit, match=r"^error: argument --compaction: invalid choice: 'coupeld' .*scatter.*coupled"):
         _in_process(stage, folder, **given)
-    assert "coupeld" in f"{caught.value}{capsys.readouterr().err}"
-
-
-def test_an_interrupt_is_no_error() -> None:
-    def main() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(SystemExit, match=r"^interrupted; the same command continues from the last finished epoch$"):
-        run_stage(main)

@@ -4,49 +4,39 @@ Reads a compact checkpoint (.safetensors) or a packed network (.bin) and the dat
 integers too, calibrated on 256 training images, and tell both accuracies. No part of the pipeline: used by hand.
 """
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from lib.formats.onnx import Session, evenly, export, top1
-from lib.formats.packed import opened
-from lib.images.dataset import load
-from lib.params.section import parse, read
-from lib.quantization.integers import to_int8
-from lib.training.device import Compute, prepare
-from stages.command import run
-
-COMPARED, CALIBRATION, BATCH = 1000, 256, 64
+from stages.command import PARAMS, Data, Params, run
 
 
-def main() -> None:
+def main(
+    source: Annotated[Path, "the network"],
+    data: Data,
+    out: Annotated[Path, "the ONNX file to write"],
+    int8: Annotated[Path | None, "the ONNX file in 8-bit integers to write"] = None,
+    params: Params = PARAMS,
+) -> None:
     """One network."""
-    given = _arguments()
-    prepare(read(parse(given.params.read_text()), "compute", Compute))
-    checkpoint, dataset = opened(given.source), load(given.data)
-    images, _ = next(evenly(dataset, "test", COMPARED, checkpoint).plain(COMPARED))
-    found = export(checkpoint, images, given.out)
-    sys.stderr.write(f"{_told(given.out)}, {found}\n")
-    if given.int8 is not None:
-        calibration = evenly(dataset, "train", CALIBRATION, checkpoint).plain(BATCH)
-        to_int8(given.out, (batch for batch, _ in calibration), given.int8)
-        test = evenly(dataset, "test", None, checkpoint)
-        before, after = (top1(Session(path), test.plain(BATCH)) for path in (given.out, given.int8))
-        sys.stderr.write(f"{_told(given.int8)}; top-1 on {len(test):,} test images {after:.2f} %, in float32 {before:.2f} %\n")
+    from lib.formats import onnx, packed
+    from lib.images.dataset import load
+    from lib.params.section import parse, read
+    from lib.quantization.integers import to_int8
+    from lib.training.device import Compute, prepare
 
-
-def _told(path: Path) -> str:
-    return f"{path}: {path.stat().st_size:,} bytes"
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE", help="default: params.yaml")
-    parser.add_argument("--source", type=Path, required=True, metavar="FILE", help="the network")
-    parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="the data folder it was trained on")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
-    parser.add_argument("--int8", type=Path, metavar="FILE", help="the ONNX file in 8-bit integers to write")
-    return parser.parse_args()
+    prepare(read(parse(params.read_text()), "compute", Compute))
+    checkpoint, dataset = packed.opened(source), load(data)
+    images, _ = next(onnx.evenly(dataset, "test", 1000, checkpoint).plain(1000))
+    found = onnx.export(checkpoint, images, out)
+    sys.stderr.write(f"{out}: {out.stat().st_size:,} bytes, {found}\n")
+    if int8 is not None:
+        calibration = onnx.evenly(dataset, "train", 256, checkpoint).plain(64)
+        to_int8(out, (batch for batch, _ in calibration), int8)
+        test = onnx.evenly(dataset, "test", None, checkpoint)
+        before, after = (onnx.top1(onnx.Session(path), test.plain(64)) for path in (out, int8))
+        said = f"top-1 on {len(test):,} test images {after:.2f} %, in float32 {before:.2f} %"
+        sys.stderr.write(f"{int8}: {int8.stat().st_size:,} bytes; {said}\n")
 
 
 if __name__ == "__main__":

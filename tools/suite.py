@@ -4,28 +4,29 @@ suites/digits.yaml is the default, whole, and params.yaml a copy of it; every ot
 it. The lock that was here is kept as suites/<name>.lock. Without a name: the suites there are.
 """
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from lib.graph.pipeline import locked
 from lib.graph.suites import Suites
 from stages.command import run
 
 SUITES = Suites(folder=Path("suites"), base="digits", params=Path("params.yaml"), lock=Path("dvc.lock"))
 
 
-def main() -> None:
+def main(
+    name: Annotated[str | None, "of the suite; lists the suites if left out"] = None,
+    discard: Annotated[bool, "lose what was edited in params.yaml"] = False,
+) -> None:
     """One switch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="of the suite")
-    parser.add_argument("--discard", action="store_true", help="lose what was edited in params.yaml")
-    given = parser.parse_args()
-    if given.name is None:
-        sys.stdout.write(f"{', '.join(SUITES.names())}; active: {SUITES.active()}{' (edited)' if SUITES.edited() else ''}\n")
+    from lib.graph.pipeline import locked
+
+    if name is None:
+        edited = " (edited)" if SUITES.edited() else ""
+        sys.stdout.write(f"{', '.join(SUITES.names())}; active: {SUITES.active()}{edited}\n")
         return
     with locked(Path()):
-        SUITES.switch(given.name, given.discard)
+        SUITES.switch(name, discard)
 
 
 if __name__ == "__main__":

@@ -4,28 +4,26 @@ A worker takes a chain of stages whose inputs are ready and runs them as `dvc re
 running. Logs are in .scratch/workers. Ctrl-C ends the running trainings; the next run continues from their last epoch.
 """
 
-import argparse
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from lib.graph.chains import affected, chains
-from lib.graph.pipeline import Pipeline, locked
-from lib.graph.report import failures, state
-from lib.graph.workers import Run
-from lib.progress import cells
 from stages.command import run
 
 ALONE = {"latency", "tabulate"}  # timing must have the machine to itself, and the table comes last
 LOGS = Path(".scratch/workers")
 
 
-def main() -> None:
+def main(jobs: Annotated[int, "how many at once"]) -> None:
     """All stages that are not up to date."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, required=True, metavar="N", help="how many at once")
-    jobs = parser.parse_args().jobs
+    from lib.graph.chains import affected, chains
+    from lib.graph.pipeline import Pipeline, locked
+    from lib.graph.report import failures, state
+    from lib.graph.workers import Run
+    from lib.progress import cells
+
     with locked(Path()) as repo:
         pipeline = Pipeline(repo, Path("dvc.lock"))
         if not pipeline.stale:

@@ -6,7 +6,6 @@ under its name when it is complete, and not before.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lib.atomic import write_text
+from lib.atomic import remove_abandoned, temporary_name, write_text
 from lib.images.checksum import sha256_of
-from lib.images.leftovers import remove_leftovers
 from lib.images.quoting import quoted
 
 FILE, ABOUT = "data.safetensors", "about.json"
@@ -87,9 +85,10 @@ def write(out: Path, name: str, source_sha256: str | None, classes: tuple[str, .
 
     What killed processes left unfinished beside it is removed.
     """
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    remove_leftovers(out.parent)
-    temporary.mkdir(parents=True)
+    temporary = temporary_name(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(out)
+    temporary.mkdir()
     try:
         save_file(tensors, temporary / FILE)
         about = _about(name, source_sha256, classes, tensors, sha256_of(temporary / FILE))

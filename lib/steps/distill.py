@@ -20,7 +20,7 @@ from lib.pruning.held import held
 from lib.training.device import autocast
 from lib.training.loop import Training
 from lib.training.objective import Objective
-from lib.training.run import Run, Setting, train, write_log
+from lib.training.run import Run, Setting, trained, write_log
 from lib.training.taps import Tapped
 
 Room: Any = Annotated[float, Field(gt=0.0, le=1_000_000.0)] | None
@@ -65,11 +65,9 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     hooks = held(student, start.kept)
     label = f"{pruned.stem} {name}"
     decides = {"distiller": distiller, "terms": {name: sections[name] for name in distiller.terms}, "room": room}
-    rows = train(Run(label, student, hooks, objective, training, training.epochs, decides), setting)
-    apply_(student, start.kept)
-    notes = {
-        "epochs": start.notes["epochs"] + training.epochs,
-        "validation_top1": rows[-1]["validation_top1"],
-    }
-    save(out, setting.checkpoint(student, start.kept, notes))
-    write_log(log, rows)
+    run = Run(label, student, hooks, objective, training, training.epochs, decides, "distill.training")
+    with trained(run, setting) as rows:
+        apply_(student, start.kept)
+        notes = {"epochs": start.notes["epochs"] + training.epochs, "validation_top1": rows[-1]["validation_top1"]}
+        save(out, setting.checkpoint(student, start.kept, notes))
+        write_log(log, rows)

@@ -1,7 +1,10 @@
 """Making the file that ships: shared weights, fine-tuned, packed, read back elsewhere and compared bit for bit."""
 
 import json
-from collections.abc import Callable, Mapping
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -10,10 +13,10 @@ from typing import Any
 import torch
 
 from lib.atomic import replacing, write_text
-from lib.formats.checkpoint import Checkpoint, load
+from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.codes import Coder
 from lib.formats.fitting import refuse_misfit
-from lib.formats.packed import SUFFIX, Sizes, pack
+from lib.formats.packed import SUFFIX, Sizes, pack, unpacked
 from lib.images.batches import STILL
 from lib.masks.kept import Kept, everything
 from lib.masks.weights import weights
@@ -27,7 +30,7 @@ from lib.quantization.sharing import Bits, Labels, share_, sum_gradients
 from lib.training.evaluation import evaluate
 from lib.training.loop import Training
 from lib.training.objective import Objective
-from lib.training.run import Run, Setting, train
+from lib.training.run import Run, Setting, trained
 from lib.training.taps import Tapped
 
 DIGITS = 6  # decimals kept
@@ -70,11 +73,13 @@ def encode(
     setting = _fitting(setting, checkpoint, source)
     network = checkpoint.network.to(setting.device)
     labels = share_(network, params.patterns, lambda names: layers(names, f"sharing {source.stem}"))
-    if params.training is not None:
-        sum_gradients(network, labels)
-        _tune(network, labels, params.training, setting, f"encode {source.stem}", document["encode"])
-    tuned = replace(checkpoint, network=network.eval(), notes=_notes(checkpoint.notes, params))
-    packed = pack(tuned, params.coder)
+    with _tuned(network, labels, params.training, setting, f"encode {source.stem}", document["encode"]):
+        tuned = replace(checkpoint, network=network.eval(), notes=_notes(checkpoint.notes, params))
+        _write(tuned, params.coder, setting, out, read_back)
+
+
+def _write(tuned: Checkpoint, coder: Coder, setting: Setting, out: Path, read_back: Callable[[Path], Checkpoint]) -> None:
+    packed = pack(tuned, coder)
     with replacing(out) as temporary:
         temporary.write_bytes(packed.content)
         found = read_back(temporary)
@@ -84,8 +89,32 @@ def encode(
         if wanted != scored:
             msg = f"{out}: the network read back scores {scored} %, the one written {wanted} %"
             raise ValueError(msg)
-    numbers = report(network, packed.sizes) | {"encoded_top1": round(scored, DIGITS)}
+    numbers = report(tuned.network, packed.sizes) | {"encoded_top1": round(scored, DIGITS)}
     write_text(out.with_suffix(".json"), json.dumps(numbers, indent=2, sort_keys=True) + "\n")
+
+
+def decode(packed: Path, out: Path) -> None:
+    """Write the network in container `packed` as checkpoint `out`."""
+    save(out, unpacked(packed))
+
+
+def read_back(command: Sequence[str]) -> Callable[[Path], Checkpoint]:
+    """Opens a container in a process of its own: `command --import CONTAINER --out CHECKPOINT`.
+
+    What it gives raises ValueError when the process fails.
+    """
+
+    def elsewhere(path: Path) -> Checkpoint:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "found.safetensors"
+            words = [*command, "--import", str(path), "--out", str(copy)]
+            done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode:
+                msg = f"a fresh process cannot read the packed network: {done.stderr.strip()}"
+                raise ValueError(msg)
+            return load(copy)
+
+    return elsewhere
 
 
 def compare(written: Checkpoint, found: Checkpoint) -> None:
@@ -129,18 +158,28 @@ def _fitting(setting: Setting, checkpoint: Checkpoint, source: Path) -> Setting:
     return replace(setting, dataset=replace(setting.dataset, mean=checkpoint.mean, std=checkpoint.std))
 
 
-def _tune(
-    network: Network, labels: Labels, training: Training, setting: Setting, label: str, decides: Mapping[str, Any]
-) -> None:
-    """Train what is shared, and the rest with its zeros held. Raises ValueError where weights that share a value parted."""
+@contextmanager
+def _tuned(
+    network: Network, labels: Labels, training: Training | None, setting: Setting, label: str, decides: Mapping[str, Any]
+) -> Iterator[None]:
+    """Train what is shared, and the rest with its zeros held; write the network inside.
+
+    Raises ValueError where weights that share a value parted.
+    """
+    if training is None:
+        yield
+        return
+    sum_gradients(network, labels)
     zeros = {name: weight != 0 for name, weight in weights(network).items() if name not in labels}
     hooks = held(network, Kept(everything(network).filters, zeros))
     objective = Objective(Tapped(network), training.label_smoothing)
-    train(Run(label, network, hooks, objective, training, training.epochs, {"encode": decides}), setting)
-    parted = [name for name, own in labels.items() if len(weights(network)[name].unique()) > len(own.unique())]
-    if parted:
-        msg = f"weights that share a value were moved apart in {', '.join(parted)}; a bug, tell it with your torch version"
-        raise ValueError(msg)
+    run = Run(label, network, hooks, objective, training, training.epochs, {"encode": decides}, "encode.training")
+    with trained(run, setting):
+        parted = [name for name, own in labels.items() if len(weights(network)[name].unique()) > len(own.unique())]
+        if parted:
+            msg = f"weights that share a value were moved apart in {', '.join(parted)}; a bug, tell it with your torch version"
+            raise ValueError(msg)
+        yield
 
 
 def _notes(notes: Mapping[str, Any], params: EncodeSettings) -> dict[str, Any]:

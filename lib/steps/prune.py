@@ -20,7 +20,7 @@ from lib.pruning.method import Common, Method, Request
 from lib.randomness import stream
 from lib.training.loop import Training
 from lib.training.objective import Objective
-from lib.training.run import Run, Setting, train, write_log
+from lib.training.run import Run, Setting, trained, write_log
 from lib.training.taps import Tapped
 
 
@@ -43,10 +43,10 @@ def prune(
     module: ModuleType = plugins.find(methods, cell.method)
     params: Common = read(document, f"prune.methods.{cell.method}", plugins.settings(module))
     training = read(document, "prune.training", Training)
-    trained = load(dense)
-    refuse_misfit(dense, trained, setting.dataset)
-    network = trained.network
-    epochs, seen = training.epochs, int(trained.notes["epochs"])
+    whole = load(dense)
+    refuse_misfit(dense, whole, setting.dataset)
+    network = whole.network
+    epochs, seen = training.epochs, int(whole.notes["epochs"])
     if params.start == "scratch":
         network = build(network.architecture, stream(setting.seed, "initialisation", cell.method))
         epochs, seen = epochs + read(document, "prune.scratch_epochs", int), 0
@@ -69,9 +69,9 @@ def prune(
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
     terms = {name: document["distill"]["terms"][name] for name in params.guide}
     decides = {"cell": cell, "params": params, "layers": request.layers, "terms": terms}
-    rows = train(Run(label, network, method, objective, training, epochs, decides), setting)
-    kept = method.kept().to("cpu")
-    apply_(network, kept)
-    save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs}))
-    write_log(log, rows)
+    with trained(Run(label, network, method, objective, training, epochs, decides, "prune.training"), setting) as rows:
+        kept = method.kept().to("cpu")
+        apply_(network, kept)
+        save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs}))
+        write_log(log, rows)
     return str(method.remark())

@@ -27,8 +27,9 @@ from lib.quantization.sharing import bits_by_layer
 from lib.randomness import stream
 from lib.steps.distill import Distiller
 from lib.steps.document import Document
+from lib.training.epochs import problems_of_sizes
 from lib.training.loop import Training
-from lib.training.schedules import BatchSize, batch_sizes
+from lib.training.schedules import BatchSize
 
 FEW = 4  # images of noise
 
@@ -171,16 +172,5 @@ def _crop(padding: int, view: View) -> None:
 
 def _cut(schedule: BatchSize, epochs: int, images: int) -> None:
     """Every epoch has mini-batches, none of them of one image: batch norm cannot train on that."""
-    before: list[int] = []
-    for epoch in range(epochs):
-        sizes = batch_sizes(schedule, images, epoch)
-        if not sizes:
-            msg = f"leave no mini-batch of {images} training images: they are larger, and last is drop; lower them"
-            raise ValueError(msg)
-        if 1 in sizes:
-            msg = f"leave a mini-batch of one of {images} training images, on which batch norm cannot train; "
-            msg += "begin with 2 or more, and set last to merge or drop"
-            raise ValueError(msg)
-        if sizes == before:  # and so for ever
-            return
-        before = sizes
+    if found := problems_of_sizes(schedule, images, epochs, ""):
+        raise ValueError("\n".join(found).removeprefix(": "))

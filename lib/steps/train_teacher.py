@@ -12,7 +12,7 @@ from lib.randomness import stream
 from lib.training.hooks import Hooks
 from lib.training.loop import Training
 from lib.training.objective import Objective
-from lib.training.run import Run, Setting, train, write_log
+from lib.training.run import Run, Setting, trained, write_log
 from lib.training.taps import Tapped
 
 
@@ -23,10 +23,8 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path, l
     network = build(Architecture(name, classes, channels), stream(setting.seed, "initialisation", name))
     network.to(setting.device)
     objective = Objective(Tapped(network), training.label_smoothing)
-    run = Run(f"teacher {name} seed {setting.seed}", network, Hooks(), objective, training, training.epochs, {})
-    rows = train(run, setting)
-    save(
-        out,
-        setting.checkpoint(network, None, {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}),
-    )
-    write_log(log, rows)
+    run = Run(f"teacher {name} seed {setting.seed}", network, Hooks(), objective, training, training.epochs, {}, "teacher")
+    with trained(run, setting) as rows:
+        notes = {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}
+        save(out, setting.checkpoint(network, None, notes))
+        write_log(log, rows)

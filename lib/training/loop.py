@@ -14,14 +14,16 @@ from lib.params.section import section
 from lib.progress import Bar
 from lib.randomness import number, stream
 from lib.training.device import Compute, autocast
+from lib.training.epochs import count_steps, epoch_sizes, problems_of_sizes
 from lib.training.evaluation import evaluate
 from lib.training.hooks import Hooks, Moment
 from lib.training.objective import Objective
 from lib.training.resume import Unfinished
-from lib.training.schedules import BatchSize, LearningRate, batch_sizes, factor
+from lib.training.schedules import BatchSize, LearningRate, factor, largest
 from lib.training.sgd import Sgd
 from lib.training.tally import LogRow, Tally
 
+LARGEST = float(torch.finfo(torch.float32).max)  # what weights and learning rates can be
 CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited for at every step
 
 
@@ -38,7 +40,10 @@ class Training(Sgd):
 
 @dataclass(frozen=True)
 class Fit:
-    """Everything one training needs. epochs: its length (a training from scratch is longer than settings say)."""
+    """Everything one training needs. epochs: its length (a training from scratch is longer than settings say).
+
+    section: where its settings stand in the parameter file.
+    """
 
     network: Network
     hooks: Hooks
@@ -49,49 +54,80 @@ class Fit:
     epochs: int
     compute: Compute
     seed: int
+    section: str = "training"
 
     @property
     def precision(self) -> torch.autocast:
         """What every step and every validation runs in."""
         return autocast(self.compute, self.train.device)
 
-    def sizes(self, epoch: int) -> list[int]:
-        """The mini-batch sizes of an epoch: the hooks' own schedule where they have one."""
-        return batch_sizes(self.hooks.batches or self.settings.batches, len(self.train), epoch)
+    @property
+    def batches(self) -> BatchSize:
+        """The schedule of mini-batch sizes: the hooks' own where they have one."""
+        return self.hooks.batches or self.settings.batches
 
-    def schedules(self) -> list[list[int]]:
-        """The mini-batch sizes of all epochs."""
-        return [self.sizes(epoch) for epoch in range(self.epochs)]
+    def steps(self, epochs: int) -> int:
+        """The number of steps of the first epochs."""
+        return count_steps(self.batches, len(self.train), epochs)
+
+
+def problems_of(training: Training, images: int, epochs: int, section: str) -> list[str]:
+    """What cannot work in the settings of `section` with so many training images and epochs, one line a problem.
+
+    A method that has mini-batch sizes of its own needs `problems_of_sizes` on those instead.
+    """
+    sizes = problems_of_sizes(training.batches, images, epochs, f"{section}.batches")
+    return [*_problems_of_rate(training, section), *sizes]
+
+
+def _problems_of_rate(training: Training, section: str) -> list[str]:
+    peak = largest(training.schedule)
+    if training.lr * peak <= LARGEST:
+        return []
+    return [f"{section}.lr: is {training.lr:g}, {peak:g} times that at its peak; weights hold {LARGEST:.3g} at most; lower it"]
+
+
+def _refuse(task: Fit) -> None:
+    """Raise ValueError for settings that cannot work, before anything is trained."""
+    key = f"{task.section}.batches" if task.hooks.batches is None else "the pruning method's batches"
+    found = [
+        *_problems_of_rate(task.settings, task.section),
+        *problems_of_sizes(task.batches, len(task.train), task.epochs, key),
+    ]
+    if found:
+        raise ValueError("\n".join(found))
 
 
 def fit(task: Fit, unfinished: Unfinished, progress: Callable[[int, int], Bar]) -> list[LogRow]:
     """Train; returns one row of numbers an epoch. Continues an unfinished one, to the same bits.
 
-    progress(total steps, steps done) makes the bar. Raises ValueError when the loss is not finite.
+    progress(total steps, steps done) makes the bar. Raises ValueError for settings that cannot work with so many images, and
+    when the loss is not finite.
     """
+    _refuse(task)
     parameters = [*task.network.parameters(), *task.objective.parameters, *task.hooks.parameters]
     optimizer = task.hooks.optimizer(parameters, task.settings)
     rows = _restore(task, optimizer, unfinished.load())
-    sizes = task.schedules()
-    done = sum(len(epoch) for epoch in sizes[: len(rows)])
-    bar = progress(sum(len(epoch) for epoch in sizes), done)
+    step = task.steps(len(rows))
+    bar = progress(task.steps(task.epochs), step)
     for epoch in range(len(rows), task.epochs):
+        sizes = epoch_sizes(task.batches, len(task.train), step)
         with torch.random.fork_rng():  # dropout draws from the global stream
             torch.manual_seed(number(task.seed, "dropout", epoch))
-            row = _epoch(task, optimizer, epoch, sizes, bar)
-        last = Moment(epoch, sum(map(len, sizes[: epoch + 1])) - 1, optimizer)
-        rows.append(row | dict(task.hooks.after_epoch(last)) | _validation(task, epoch))
+            row = _epoch(task, optimizer, epoch, step, sizes, bar)
+        step += len(sizes)
+        rows.append(row | dict(task.hooks.after_epoch(Moment(epoch, step - 1, optimizer))) | _validation(task, epoch))
         bar.set_postfix_str(_summary(rows[-1]))
         unfinished.save(_state(task, optimizer, rows))
     return rows
 
 
-def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[list[int]], bar: Bar) -> LogRow:
+def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, step: int, sizes: list[int], bar: Bar) -> LogRow:
+    """One epoch, from `step` of the whole training on."""
     task.network.train()
-    step = sum(len(before) for before in sizes[:epoch])
     tally = Tally()
-    for index, (indices, images, labels) in enumerate(_images(task, epoch, sizes[epoch])):
-        rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes[epoch]), task.epochs)
+    for index, (indices, images, labels) in enumerate(_images(task, epoch, sizes)):
+        rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes), task.epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
         with task.precision:
@@ -105,10 +141,10 @@ def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, sizes: list[
         optimizer.step()
         task.hooks.after_step(Moment(epoch, step + index, optimizer))
         tally.add(total, parts, losses.logits, labels)
-        if (index + 1) % CHECK_EVERY == 0 or index + 1 == len(sizes[epoch]):
+        if (index + 1) % CHECK_EVERY == 0 or index + 1 == len(sizes):
             tally.check(step + index, rate)
         bar.update(1)
-    return {"epoch": float(epoch + 1), "steps": float(len(sizes[epoch])), "lr": rate, **tally.row()}
+    return {"epoch": float(epoch + 1), "steps": float(len(sizes)), "lr": rate, **tally.row()}
 
 
 def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

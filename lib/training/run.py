@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,10 @@ def setting(document: Mapping[str, Any], data: Path, seed: int, resume_dir: Path
 
 @dataclass(frozen=True)
 class Run:
-    """A training to do. decides: whatever else decides its result, for the identity of an unfinished one."""
+    """A training to do.
+
+    decides: whatever else decides its result, for the identity of an unfinished one. section: where its settings stand.
+    """
 
     label: str
     network: Network
@@ -86,10 +90,15 @@ class Run:
     training: Training
     epochs: int
     decides: Mapping[str, Any]
+    section: str
 
 
-def train(run: Run, setting: Setting) -> list[LogRow]:
-    """Do a run, or finish it if it was interrupted; the network is changed in place. Returns a row of numbers an epoch."""
+@contextmanager
+def trained(run: Run, setting: Setting) -> Iterator[list[LogRow]]:
+    """Do a run, or finish it if it was interrupted; the network is changed in place. Gives a row of numbers an epoch.
+
+    Write the results inside the `with`: the state of the training goes when it is left without an error.
+    """
     key = identity(
         label=run.label,
         setting=(setting.dataset.name, setting.dataset.sha256, setting.augmentation, setting.compute, setting.seed),
@@ -108,9 +117,10 @@ def train(run: Run, setting: Setting) -> list[LogRow]:
         run.epochs,
         setting.compute,
         setting.seed,
+        run.section,
     )
     with claimed(setting.resume_dir, key) as place:
-        return fit(task, place, steps(run.label))
+        yield fit(task, place, steps(run.label))
 
 
 def digest(network: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""Pure numbers: the learning rate at any moment of a training, and the sizes of an epoch's mini-batches."""
+"""Pure numbers: the learning rate at any moment of a training, and the size of any mini-batch."""
 
 import math
 from typing import Annotated, Literal
@@ -64,6 +64,13 @@ def factor(schedule: MultiStep | Cosine | OneCycle, epoch: float, epochs: int) -
     return schedule.final_factor + (1.0 - schedule.final_factor) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
+def largest(schedule: MultiStep | Cosine | OneCycle) -> float:
+    """The largest factor that the base learning rate is ever multiplied by; infinite where that is no number any more."""
+    if not isinstance(schedule, MultiStep):
+        return 1.0
+    return max(math.prod(schedule.gammas[:count]) for count in range(len(schedule.gammas) + 1))
+
+
 LastBatch = Literal["keep", "drop", "merge"]
 
 
@@ -114,30 +121,3 @@ def size_at(schedule: Constant | Linear | Geometric, step: int) -> int:
     if step * math.log(schedule.growth) >= math.log(max(schedule.cap / schedule.start, 1.0)):
         return schedule.cap
     return min(schedule.cap, math.ceil(schedule.start * schedule.growth**step))
-
-
-def batch_sizes(schedule: Constant | Linear | Geometric, samples: int, epoch: int) -> list[int]:
-    """The exact sizes of an epoch's mini-batches.
-
-    The samples left over at the end are a smaller last batch (keep), left out (drop), or a batch of their own unless they
-    are a single one, which joins the batch before it (merge): batch norm cannot train on one sample.
-    """
-    restarts = isinstance(schedule, Linear) and schedule.kind == "linear-reset"
-    step, sizes = 0, []
-    for _ in range(1 if restarts else epoch + 1):
-        sizes = _one_epoch(schedule, samples, step)
-        step += len(sizes)
-    return sizes
-
-
-def _one_epoch(schedule: Constant | Linear | Geometric, samples: int, step: int) -> list[int]:
-    sizes: list[int] = []
-    left = samples
-    while left >= (size := size_at(schedule, step + len(sizes))):
-        sizes.append(size)
-        left -= size
-    if left and schedule.last == "merge" and left == 1 and sizes:
-        sizes[-1] += left
-    elif left and schedule.last != "drop":
-        sizes.append(left)
-    return sizes

@@ -145,10 +145,11 @@ def test_bad_input_ends_with_a_message_that_names_the_cure(folder: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_ratios_that_are_no_numbers_are_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^2$"):
+def test_ratios_that_are_no_numbers_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        SystemExit, match=r"^error: argument --keep-ratios: wants a number, got '0.5;0.1'; see python -m tools"
+    ):
         _run(folder, tmp_path, **{"keep-ratios": "0.5;0.1"})
-    assert "--keep-ratios: wants numbers with commas between, such as 0.9,0.5,0.1; got '0.5;0.1'" in capsys.readouterr().err
 
 
 def _rows(name: str) -> pd.DataFrame:

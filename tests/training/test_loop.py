@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from lib.training import evaluation, loop
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
 from lib.training.hooks import Hooks, Moment
-from lib.training.loop import Fit, Training, fit
+from lib.training.loop import Fit, Training, fit, problems_of
 from lib.training.objective import Objective
 from lib.training.resume import Unfinished
 from lib.training.run import Setting
@@ -60,8 +61,8 @@ def here(folder: Path) -> Setting:
 
 def _task(here: Setting, samples: int, method: Callable[[Network], Hooks], **changes: Any) -> Fit:
     """Train resnet8 on the first samples of the digits, 10 a step, 2 epochs; `changes` are of section teacher."""
-    batches = {"kind": "constant", "size": 10, "last": "merge"}
-    document = tiny.document(teacher__batches=batches, **{f"teacher__{name}": value for name, value in changes.items()})
+    given = {"batches": {"kind": "constant", "size": 10, "last": "merge"}, **changes}
+    document = tiny.document(**{f"teacher__{name}": value for name, value in given.items()})
     network = build(Architecture("resnet8", 10, 1), stream(0, "initialisation"))
     split = here.dataset.splits["train"]
     train = Batches(
@@ -141,8 +142,58 @@ def test_the_first_step_that_is_not_finite_is_named(here: Setting, tmp_path: Pat
 
 def test_a_single_last_sample_joins_the_batch_before_it(here: Setting, tmp_path: Path) -> None:
     task = _task(here, 21, _plain)
-    assert task.schedules() == [[10, 11], [10, 11]]
+    assert task.steps(2) == 4
     assert [row["steps"] for row in _fit(task, tmp_path)] == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("samples", "changes", "said"),
+    [
+        (9, {"batches": {"kind": "constant", "size": 10, "last": "drop"}}, "teacher.batches: epoch 1 has no mini-batch"),
+        (
+            21,
+            {"batches": {"kind": "constant", "size": 10, "last": "keep"}},
+            "teacher.batches: mini-batch 3 of epoch 1 has one",
+        ),
+        (
+            21,
+            {"batches": {"kind": "constant", "size": 1, "last": "merge"}},
+            "teacher.batches: mini-batch 1 of epoch 1 has one",
+        ),
+        (20, {"lr": 1e308}, r"teacher.lr: is 1e\+308, 1 times that at its peak; weights hold 3.4e\+38 at most; lower it$"),
+        (
+            20,
+            {
+                "lr": 1e30,
+                "schedule": {
+                    "kind": "multi_step",
+                    "milestones": [1],
+                    "gammas": [1e10],
+                    "warmup_epochs": 0,
+                    "warmup_factor": 1,
+                },
+            },
+            r"teacher.lr: is 1e\+30, 1e\+10 times that",
+        ),
+    ],
+    ids=["drop", "one left", "one each", "rate", "peak"],
+)
+def test_settings_that_cannot_train_are_refused_before_the_first_step(
+    here: Setting, tmp_path: Path, samples: int, changes: dict[str, Any], said: str
+) -> None:
+    task = replace(_task(here, samples, _plain, **changes), section="teacher")
+    before = {name: value.clone() for name, value in task.network.state_dict().items()}
+    with pytest.raises(ValueError, match=f"^{said}") as caught:
+        _fit(task, tmp_path)
+    assert problems_of(task.settings, samples, task.epochs, "teacher") == [str(caught.value)]
+    assert all(torch.equal(before[name], value) for name, value in task.network.state_dict().items())
+
+
+def test_a_methods_own_mini_batches_are_told_as_such(here: Setting, tmp_path: Path) -> None:
+    alone = Constant("constant", 1, "keep")
+    task = _task(here, 20, lambda _: Hooks(batches=alone))
+    with pytest.raises(ValueError, match=r"^the pruning method's batches: mini-batch 1 of epoch 1 has one image"):
+        _fit(task, tmp_path)
 
 
 def test_hooks_are_called_as_documented(here: Setting, tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """A training that is killed at any moment ends, when it is run again, in the bits of one that was left alone."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,9 @@ import pytest
 import torch
 
 from lib.formats.checkpoint import load
+from lib.graph.manifests import closure
 from lib.training import loop
-from lib.training.resume import Unfinished, claimed, identity
+from lib.training.resume import AFTER, DIGEST_BYTES, Unfinished, claimed, identity
 from tests import interrupted, tiny
 
 FILES = ("out.safetensors", "out.csv")
@@ -28,6 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command, cwd=tiny.ROOT, env=environment, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> dict[str, Path]:
+    """What every kind of training ends in when it is left alone."""
+    return {
+        kind: interrupted.train(kind, folder, folder / f"{kind}-alone", interrupted.document()) for kind in interrupted.KINDS
+    }
 
 
 @pytest.fixture
@@ -45,10 +58,8 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", interrupted.KINDS)
-def test_killed_trainings_end_in_the_same_bits(folder: Path, epochs: list[int], kind: str) -> None:
+def test_killed_trainings_end_in_the_same_bits(folder: Path, alone: dict[str, Path], epochs: list[int], kind: str) -> None:
     document = interrupted.document()
-    alone = interrupted.train(kind, folder, folder / f"{kind}-alone", document)
-    assert epochs == [0, 1, 2]
     for moment in interrupted.MOMENTS:
         own = folder / f"{kind}-{moment}"
         assert len(list((own / "scratch").glob("*/state.pt"))) == 1
@@ -57,7 +68,7 @@ def test_killed_trainings_end_in_the_same_bits(folder: Path, epochs: list[int], 
         interrupted.train(kind, folder, own, document)
         assert epochs == [1, 2]
         for name in FILES:
-            assert (own / name).read_bytes() == (alone.parent / name).read_bytes()
+            assert (own / name).read_bytes() == (alone[kind].parent / name).read_bytes()
         assert list((own / "scratch").iterdir()) == []
 
 
@@ -68,7 +79,6 @@ def test_the_resumed_kinds_hold_what_makes_them_hard(folder: Path) -> None:
     seen: list[dict[str, Any]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Unfinished, "save", lambda _, state: seen.append(dict(state)))
-        patch.setattr("shutil.rmtree", lambda _: None)
         for kind in interrupted.KINDS:
             interrupted.train(kind, folder, own, given)
     teach, prune, distill = (seen[first :: interrupted.EPOCHS][0] for first in (0, 3, 6))
@@ -148,20 +158,134 @@ def test_the_state_stays_when_the_work_fails(tmp_path: Path) -> None:
         assert place.load() is None
 
 
-def test_a_state_that_is_being_written_never_replaces_the_one_before(tmp_path: Path) -> None:
-    place = Unfinished(tmp_path)
-    place.save({"epoch": 1})
+@pytest.mark.parametrize("failing", [".safetensors", ".csv"])
+@pytest.mark.parametrize("kind", interrupted.KINDS)
+def test_a_result_that_cannot_be_written_costs_no_training(
+    folder: Path, alone: dict[str, Path], tmp_path: Path, epochs: list[int], kind: str, failing: str
+) -> None:
+    """Disk full as the checkpoint or the log is written: told, and then nothing is trained again."""
+    original = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if Path(target).suffix == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(self, target)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "save", _half)
-        with pytest.raises(KeyboardInterrupt):
-            place.save({"epoch": 2})
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(ValueError, match=rf"out\{failing}: the disk .* is full"):
+            interrupted.train(kind, folder, tmp_path, interrupted.document())
+    assert len(list((tmp_path / "scratch").glob("*/state.pt"))) == 1
+    epochs.clear()
+    interrupted.train(kind, folder, tmp_path, interrupted.document())
+    assert epochs == []
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (alone[kind].parent / name).read_bytes()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def _flipped(content: bytes) -> bytes:
+    return content[:-5000] + bytes([content[-5000] ^ 1]) + content[-4999:]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "short": lambda content: content[:20],
+    "cut": lambda content: content[:-1],
+    "one bit": _flipped,
+    "one bit of the checksum": lambda content: bytes([content[0] ^ 128]) + content[1:],
+    "longer": lambda content: content + b"x",
+    "no checksum": lambda content: content[DIGEST_BYTES:],
+    "foreign": lambda _: b"PK" + bytes(1000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_state_is_told_once_and_set_aside(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    place = Unfinished(tmp_path / "key")
+    for _ in range(2):
+        place.save({"weights": torch.arange(5000.0)})
+        place.file.write_bytes(DAMAGE[damage](place.file.read_bytes()))
+        caplog.clear()
+        assert place.load() is None
+        aside = place.folder / "damaged.pt"
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{place.file} is damaged or of another training; it is set aside as {aside}, the training starts again"
+        ]
+        assert list(place.folder.iterdir()) == [aside]
+        caplog.clear()
+        assert place.load() is None
+        assert caplog.records == []
+
+
+def test_the_state_of_another_training_is_not_taken(tmp_path: Path) -> None:
+    one, other = Unfinished(tmp_path / "one"), Unfinished(tmp_path / "other")
+    one.save({"epoch": 1})
+    other.save({"epoch": 2})
+    one.file.write_bytes(other.file.read_bytes())
+    assert one.load() is None
+    assert other.load() == {"epoch": 2}
+
+
+def test_a_training_with_a_damaged_state_ends_in_the_same_bits(
+    folder: Path, alone: dict[str, Path], tmp_path: Path, epochs: list[int]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted_after_one_epoch(folder, tmp_path, interrupted.document())
+    (state,) = (tmp_path / "scratch").glob("*/state.pt")
+    state.write_bytes(_flipped(state.read_bytes()))
+    epochs.clear()
+    interrupted.train("teach", folder, tmp_path, interrupted.document())
+    assert epochs == [0, 1, 2]
+    assert (tmp_path / "out.safetensors").read_bytes() == alone["teach"].read_bytes()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Unfinished(tmp_path / "key")
+    place.save({"epoch": 1})
+    size = place.file.stat().st_size
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    said = rf"^{place.file}: the disk .* is full; {size:,} bytes are needed and [\d,]+ are free"
+    with pytest.raises(ValueError, match=said):
+        place.save({"epoch": 2})
     assert place.load() == {"epoch": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+    assert list(place.folder.iterdir()) == [place.file]
 
 
-def _half(_: Any, path: Path) -> None:
-    path.write_bytes(b"half")
-    raise KeyboardInterrupt
+def test_what_nobody_came_back_to_goes_and_nothing_else(tmp_path: Path) -> None:
+    week, keys = 7 * 24 * 3600, [letter * 24 for letter in "abcdef"]
+    for key, weeks in zip(keys, (0, 4, 5, 5, 5, 5), strict=True):
+        Unfinished(tmp_path / key).save({"epoch": 1})
+        os.utime(tmp_path / key, (time.time() - weeks * week,) * 2)
+    (tmp_path / "notes").mkdir()
+    os.utime(tmp_path / "notes", (0, 0))
+    with claimed(tmp_path, keys[5]) as place, claimed(tmp_path, keys[4]):  # in use, however old
+        place.save({"epoch": 2})
+        with claimed(tmp_path, "0" * 24):
+            pass
+        assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted({*keys[:2], *keys[4:], "notes"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({*keys[:2], "notes"})
+
+
+def test_a_lock_that_its_owner_just_removed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, calls = fcntl.flock, []
+
+    def late(lock: Any, how: int) -> None:
+        calls.append(how)
+        if len(calls) == 1:
+            (tmp_path / "key.lock").unlink()
+        original(lock, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with claimed(tmp_path, "key"):
+        assert len(calls) == 2
+        with pytest.raises(ValueError, match="another process is training this very run"), claimed(tmp_path, "key"):
+            pass
 
 
 def test_identity_depends_on_every_value_and_on_nothing_else() -> None:
@@ -170,12 +294,26 @@ def test_identity_depends_on_every_value_and_on_nothing_else() -> None:
     assert identity(b="x", a=1) == keys[0]
 
 
-def test_identity_depends_on_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "code.py").write_text("x = 1")
+def test_identity_depends_on_what_the_code_does_and_not_on_how_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lib.training.resume.LIBRARY", tmp_path)
-    before = identity(a=1)
-    (tmp_path / "code.py").write_text("x = 2")
-    assert identity(a=1) != before
+    (tmp_path / "tables").mkdir()
+    keys = []
+    for text in ("def f():\n    return 1\n", '"""New."""\n\n\ndef f():  # one\n    """One."""\n    return (1)\n'):
+        (tmp_path / "code.py").write_text(text)
+        (tmp_path / "tables/text.py").write_text(f"x = {len(text)}")
+        keys.append(identity(a=1))
+    assert keys[0] == keys[1]
+    (tmp_path / "code.py").write_text("def f():\n    return 2\n")
+    changed = identity(a=1)
+    (tmp_path / "code.py").rename(tmp_path / "other.py")
+    assert len({keys[0], changed, identity(a=1)}) == 3
+
+
+def test_rooms_that_do_not_decide_are_used_by_no_training() -> None:
+    used = set().union(*(closure(tiny.ROOT, stage) for stage in ("train_teacher", "prune", "distill", "encode")))
+    assert {name for name in used if name.split("/")[1] in AFTER} == set()
 
 
 def test_a_changed_network_does_not_continue_from_the_state(folder: Path, epochs: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from lib.params.section import ParamsError, read
 from lib.training.ahsg import AHSG
+from lib.training.epochs import count_steps, epoch_sizes, problems_of_sizes, runs
 from lib.training.schedules import (
     BatchSize,
     Constant,
@@ -19,7 +21,8 @@ from lib.training.schedules import (
     Linear,
     MultiStep,
     OneCycle,
-    batch_sizes,
+    largest,
+    size_at,
 )
 from lib.training.schedules import factor as rate_factor
 from tests import goldens
@@ -28,6 +31,11 @@ from tests import goldens
 REFERENCE = MultiStep("multi_step", (1, 60, 120, 160), (10.0, 0.2, 0.2, 0.2), 0.0, 1.0)
 RECORDED = goldens.read("ahsg_batches")
 CASES = list(zip(RECORDED["params"]["cases"], RECORDED["outputs"]["cases"], strict=True))
+
+
+def batch_sizes(schedule: Constant | Linear | Geometric, samples: int, epoch: int) -> list[int]:
+    """The sizes of the mini-batches of one epoch."""
+    return epoch_sizes(schedule, samples, count_steps(schedule, samples, epoch))
 
 
 def _recorded(case: dict[str, Any]) -> Constant | Linear:
@@ -117,6 +125,90 @@ def test_an_epoch_visits_every_sample_once(kind: str, last: str) -> None:
             assert sum(sizes) == samples
             assert min(sizes) > 0
             assert last == "keep" or samples == 1 or min(sizes) > 1 or 1 in sizes[:1]
+
+
+SCHEDULES = {
+    "constant": Constant("constant", 7, "keep"),
+    "reset": Linear("linear-reset", 3, 2, 19, "keep"),
+    "global": Linear("linear-global", 3, 2, 19, "merge"),
+    "slow": Linear("linear-global", 3, 1, 1000, "drop"),
+    "geometric": Geometric("geometric", 3, 1.01, 19, "keep"),
+    "creeping": Geometric("geometric", 2, 1.0 + 1e-6, 4, "drop"),
+    "from above": Geometric("geometric", 40, 1.5, 25, "merge"),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("samples", [2, 20, 75])
+def test_runs_are_all_epochs_in_turn(name: str, samples: int) -> None:
+    schedule = SCHEDULES[name]
+    listed: list[list[int]] = []
+    step = 0
+    for _ in range(120):
+        listed.append(epoch_sizes(schedule, samples, step))
+        step += len(listed[-1])
+    assert [sizes for sizes, same in runs(schedule, samples, 120) for _ in range(same)] == listed
+    for epochs in (0, 1, 50, 120):
+        assert count_steps(schedule, samples, epochs) == sum(map(len, listed[:epochs]))
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_trillion_epochs_are_counted_at_once(name: str) -> None:
+    """The sizes are listed for epochs that differ only; `size_at` is called as seldom."""
+    assert len(list(runs(SCHEDULES[name], 75, 10**12))) <= 80
+    assert count_steps(Constant("constant", 128, "drop"), 50_000, 10**12) == 390 * 10**12
+
+
+def test_schedules_of_long_trainings_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [0]
+
+    def counted(*given: Any) -> int:
+        calls[0] += 1
+        return size_at(*given)
+
+    monkeypatch.setattr("lib.training.epochs.size_at", counted)
+    for schedule in (Constant("constant", 64, "merge"), Linear("linear-global", 64, 4, 128, "merge")):
+        count_steps(schedule, 50_000, 2000)
+    assert calls[0] < 4000
+
+
+@pytest.mark.parametrize(
+    ("schedule", "samples", "said"),
+    [
+        (Constant("constant", 10, "keep"), 20, None),
+        (Constant("constant", 10, "drop"), 19, None),
+        (Constant("constant", 10, "merge"), 21, None),
+        (
+            Constant("constant", 30, "drop"),
+            29,
+            "t.batches: epoch 1 has no mini-batch: the training split has 29 images, `last: drop` leaves out a mini-batch "
+            "that they do not fill; make it smaller or set `last` to merge$",
+        ),
+        (Linear("linear-global", 10, 10, 40, "drop"), 25, "t.batches: epoch 3 has no .* has 25 images"),
+        (Linear("linear-global", 10, 10, 20, "drop"), 25, None),
+        (
+            Constant("constant", 10, "keep"),
+            21,
+            r"t.batches: mini-batch 3 of epoch 1 has one image, and batch norm cannot train on one \(the training split has "
+            r"21\); use sizes of 2 or more, and set `last` to merge or drop$",
+        ),
+        (Constant("constant", 1, "merge"), 21, "t.batches: mini-batch 1 of epoch 1 has one image"),
+        (Linear("linear-global", 5, 3, 12, "keep"), 13, "t.batches: mini-batch 2 of epoch 3 has one image"),
+        (Constant("constant", 10, "merge"), 1, "t.batches: mini-batch 1 of epoch 1 has one image.*has 1\\)"),
+        (Constant("constant", 10, "merge"), 0, "t.batches: epoch 1 has no mini-batch: the training split has 0 images"),
+    ],
+)
+def test_sizes_that_cannot_train_are_told_with_their_key(schedule: Any, samples: int, said: str | None) -> None:
+    found = problems_of_sizes(schedule, samples, 9, "t.batches")
+    assert len(found) == (said is not None)
+    assert said is None or re.match(said, found[0])
+
+
+def test_the_largest_factor_is_that_of_the_whole_schedule() -> None:
+    assert largest(REFERENCE) == 10.0
+    assert largest(MultiStep("multi_step", (5,), (0.1,), 2.0, 0.2)) == 1.0
+    assert largest(MultiStep("multi_step", (1, 2), (1e200, 1e200), 0.0, 1.0)) == math.inf
+    assert largest(OneCycle("one_cycle", 0.3, 0.1, 0.05)) == 1.0
 
 
 @pytest.mark.parametrize(

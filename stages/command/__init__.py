@@ -1,0 +1,6 @@
+"""The command line of every stage and tool, in one way: see `run`."""
+
+from stages.command.options import PARAMS, Compaction, Data, Guide, KeepRatio, Log, Params, ResumeDir, Seed
+from stages.command.running import run
+
+__all__ = ["PARAMS", "Compaction", "Data", "Guide", "KeepRatio", "Log", "Params", "ResumeDir", "Seed", "run"]

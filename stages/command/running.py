@@ -1,0 +1,33 @@
+"""Running a command so that whatever goes wrong ends in one message without a traceback."""
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+
+from stages.command.options import arguments
+
+LENGTH = 2000  # of a message, in characters
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run a command with the words of its command line, which are the parameters of `main` (see `arguments`).
+
+    What the input, the disk or the device is to blame for is one message and exit status 1; an interrupt is one line and 130.
+    Call it before anything that takes long is imported: a command imports the library in its `main`.
+    """
+    logging.basicConfig(format="note: %(message)s")
+    try:
+        main(**arguments(main))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {told(error)}")
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command continues from the last finished epoch\n")
+        sys.exit(130)
+
+
+def told(error: Exception) -> str:
+    """The message of an error for a terminal: of bounded length, without characters that a terminal acts on."""
+    text = CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(error))
+    return text if len(text) <= LENGTH else f"{text[: LENGTH - 50]} … (cut; {len(text):,} characters in all)"
