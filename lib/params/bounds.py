@@ -15,10 +15,16 @@ T = TypeVar("T")
 RULE: Final = "rule"  # the type of a problem whose message is whole
 
 # Text. DVC writes names into paths and into the commands of a shell.
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+NAME, SHA256, PLACE = r"^[a-z0-9][a-z0-9_-]*$", r"^[0-9a-f]{64}$", r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+SAID = {  # what a pattern allows
+    NAME: "lower-case letters, digits, - and _, a letter or digit first",
+    SHA256: "the 64 hexadecimal digits that sha256sum prints",
+    PLACE: "a path or URL, not empty and without control characters",
+}
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 Pattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*?\[\]!-]+$", max_length=200)]  # of names of layers
-Place = Annotated[str, Field(pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$", max_length=4000)]  # a path or a URL
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Place = Annotated[str, Field(pattern=PLACE, max_length=4000)]
+Sha256 = Annotated[str, Field(pattern=SHA256)]
 
 # Whole numbers.
 Epochs = Annotated[int, Field(ge=1, le=10_000)]

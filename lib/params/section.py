@@ -11,7 +11,7 @@ from typing import Any, TypeVar, dataclass_transform
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from lib.params.bounds import RULE
+from lib.params.bounds import RULE, SAID
 from lib.params.dialect import ParamsError, parse
 from lib.params.shown import LISTED, shortened, shown
 
@@ -113,6 +113,7 @@ def _explained(problem: Any) -> tuple[str, str]:
             f"is {shown(problem['input'][_chooser(problem)])}; ",
             f"input should be one of {problem['ctx']['expected_tags']}",
         ),
+        "string_pattern_mismatch": lambda: (f"is {has}; ", f"write {SAID.get(problem['ctx']['pattern'], said)}"),
         "value_error": lambda: ("", str(problem["ctx"]["error"])),
         RULE: lambda: ("", said),
     }

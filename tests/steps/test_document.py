@@ -220,7 +220,11 @@ def test_what_becomes_a_path_or_a_word_of_a_command_is_a_plain_name(name: str) -
     for path in LISTS:
         assert any(line.startswith(f"{path}.0: is ") for line in _complaints(_put(path, [name])))
     found = _complaints(lambda document: document["distill"]["distillers"].update({name: {"terms": {}}}))
-    assert any("string should" in line and "distill.distillers." in line for line in found)
+    assert any(
+        ("; write lower-case letters, digits, - and _, a" in line or "at most 64 characters" in line)
+        and "distill.distillers." in line
+        for line in found
+    )
 
 
 def test_every_key_that_the_graph_writes_into_paths_and_commands_is_guarded() -> None:
