@@ -50,7 +50,7 @@ def test_a_cell_depends_on_no_folder_that_other_cells_write_into(stage: str) -> 
 
 
 def test_the_data_depend_on_what_decides_them() -> None:
-    """data.watch: the lock of versions, or a local source; a manifest with the lock is among the others, and DVC takes both."""
+    """data.watch is the lock of versions or a local source; the manifest names the lock too, so DVC may meet it twice."""
     assert set(GRAPH["download"]["deps"]) == {"data/checked.txt", "data/code/download.txt", "${data.watch}"}
 
 
