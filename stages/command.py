@@ -7,6 +7,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
+from lib.graph.orphans import raise_at_interrupt
+
 HELP = {Path: "PATH", int: "N", float: "X", str: "NAME"}
 
 
@@ -34,6 +36,7 @@ def arguments(description: str | None, **kinds: Any) -> argparse.Namespace:
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage; what its input or the disk is to blame for is a message for the user, an interrupt is not an error."""
+    raise_at_interrupt()
     try:
         main()
     except (ValueError, OSError) as error:

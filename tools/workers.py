@@ -6,11 +6,10 @@ running. Logs are in .scratch/workers. Ctrl-C ends the running trainings; the ne
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
-from lib.graph.chains import affected, chains
+from lib.graph.orphans import end_at_interrupt, raise_at_interrupt
 from lib.graph.pipeline import Pipeline, locked
 from lib.graph.report import failures, state
 from lib.graph.workers import Run
@@ -26,13 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, required=True, metavar="N", help="how many at once")
     jobs = parser.parse_args().jobs
+    end_at_interrupt()  # nothing is running yet, and DVC's imports and reading take seconds
     with locked(Path()) as repo:
         pipeline = Pipeline(repo, Path("dvc.lock"))
         if not pipeline.stale:
             sys.stderr.write("everything is up to date\n")
             return
-        shutil.rmtree(LOGS, ignore_errors=True)
-        todo = Run(chains(pipeline.graph, affected(pipeline.graph, pipeline.stale) - ALONE), pipeline.reproduce, LOGS)
+        todo = Run(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
+        raise_at_interrupt()
         with cells(len(todo.waiting)) as tell:
             todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), state(todo)))
     if todo.failed:
