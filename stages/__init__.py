@@ -1,8 +1,11 @@
 """One short script a stage; each runs by hand as `python -m stages.<name> --help`. Under DVC a stage ends with DVC."""
 
 import os
+import sys
 
-from lib.graph.orphans import die_with_parent
+from lib.graph.orphans import die_with_parent, end_at_interrupt
 
-if "DVC_STAGE" in os.environ:  # before the seconds that a stage's own imports take
+if sys.argv[0] == "-m":  # Python is still looking for the stage's module, and its imports take seconds
+    end_at_interrupt()
+if "DVC_STAGE" in os.environ:
     die_with_parent()

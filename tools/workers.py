@@ -5,7 +5,6 @@ running. Logs are in .scratch/workers. Ctrl-C ends the running trainings; the ne
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,19 +17,20 @@ LOGS = Path(".scratch/workers")
 
 def main(jobs: Annotated[int, "how many at once"]) -> None:
     """All stages that are not up to date."""
-    from lib.graph.chains import affected, chains
+    from lib.graph.orphans import end_at_interrupt, raise_at_interrupt
     from lib.graph.pipeline import Pipeline, locked
     from lib.graph.report import failures, state
     from lib.graph.workers import Run
     from lib.progress import cells
 
+    end_at_interrupt()  # nothing is running yet, and DVC's imports and reading take seconds
     with locked(Path()) as repo:
         pipeline = Pipeline(repo, Path("dvc.lock"))
         if not pipeline.stale:
             sys.stderr.write("everything is up to date\n")
             return
-        shutil.rmtree(LOGS, ignore_errors=True)
-        todo = Run(chains(pipeline.graph, affected(pipeline.graph, pipeline.stale) - ALONE), pipeline.reproduce, LOGS)
+        todo = Run(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
+        raise_at_interrupt()
         with cells(len(todo.waiting)) as tell:
             todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), state(todo)))
     if todo.failed:

@@ -1,4 +1,4 @@
-"""Processes that end with their parent: no training goes on, unseen, when the command that started it was killed."""
+"""Processes that end when they should: with their parent, however that ends, and at Ctrl-C without a traceback."""
 
 import ctypes
 import os
@@ -24,6 +24,18 @@ def die_with_parent(parent: int | None = None) -> None:
         threading.Thread(target=_watch, args=(expected,), daemon=True).start()
     if os.getppid() != expected:
         _end()
+
+
+def end_at_interrupt() -> None:
+    """Until `raise_at_interrupt`, let Ctrl-C end this process at once: raised within an import it would be lost or long."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def raise_at_interrupt() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _watch(parent: int) -> None:

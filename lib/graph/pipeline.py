@@ -6,7 +6,7 @@ every stage. Here all is read once; a worker, forked from here, runs its stages 
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import networkx as nx
 from tqdm import tqdm
 
 from lib.atomic import write_text
-from lib.graph.chains import Chain
+from lib.graph.chains import Chain, affected, chains
 from lib.graph.locks import entries, whole
 from lib.graph.workers import Send
 
@@ -23,7 +23,7 @@ LONGEST = 500  # characters of a message of DVC's
 
 
 class Pipeline:
-    """The stages of a project: `graph` (an edge leads from a stage to one that needs it) and `stale`, by DVC's status.
+    """The stages of a project, and which are not up to date: `stale`, by DVC's status.
 
     repo: from `locked`, and held until the workers have ended; lock: the project's dvc.lock.
     """
@@ -32,12 +32,16 @@ class Pipeline:
         tqdm.monitor_interval = 0  # DVC's bars start a thread, which could hold a lock at the moment of a fork, for ever
         self._repo, self._lock = repo, lock
         self._stages = {stage.addressing: stage for stage in repo.index.stages}
-        self.graph: nx.DiGraph[str] = nx.DiGraph()
-        self.graph.add_nodes_from(self._stages)
-        self.graph.add_edges_from((need.addressing, stage.addressing) for stage, need in repo.index.graph.edges)
+        self._graph = nx.DiGraph()
+        self._graph.add_nodes_from(self._stages)
+        self._graph.add_edges_from((need.addressing, stage.addressing) for stage, need in repo.index.graph.edges)
         self.stale = frozenset(repo.status())
         self._entries = entries(lock.read_text()) if lock.exists() else {}
         repo.state.close()  # its connection is not for forked processes
+
+    def todo(self, later: Set[str]) -> dict[Chain, frozenset[Chain]]:
+        """The chains of stages to run, each with those it needs first: all that is stale or needs it, but for `later`."""
+        return chains(self._graph, affected(self._graph, self.stale) - later)
 
     def reproduce(self, chain: Chain, folder: Path, send: Send) -> None:
         """Bring the stages of a chain up to date, in a forked process; send (stage, entry of dvc.lock) of each; the

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 from collections import deque
@@ -72,7 +73,7 @@ def _begin(parent: int, chain: Chain, work: Work, folder: Path, sender: Connecti
 class Run:
     """Chains that run once what they need is done, some at once, each in a process of its own.
 
-    todo: the chains, each with those that it needs first.
+    todo: the chains, each with those that it needs first. folder: for their logs; those of an earlier run go.
     work(chain, folder, send): runs in that process, with folder / <first of the chain> for its log and notes; sends a message
     for each node that is finished; an exception or sys.exit fails the chain. What needs a failed chain stays in `waiting`;
     all others run. `failed` names the node at which each failed chain ended.
@@ -82,6 +83,7 @@ class Run:
         self._sorter = TopologicalSorter(todo)
         self._sorter.prepare()
         self._work, self._folder = work, folder
+        shutil.rmtree(folder, ignore_errors=True)
         self._ready = deque(self._sorter.get_ready())
         self._running: dict[Connection, tuple[Chain, _Worker]] = {}
         self.waiting = list(todo)

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 
+from lib.graph.orphans import raise_at_interrupt
 from stages.command.options import arguments
 
 LENGTH = 2000  # of a message, in characters
@@ -17,6 +18,7 @@ def run(main: Callable[..., None]) -> None:
     What the input, the disk or the device is to blame for is one message and exit status 1; an interrupt is one line and 130.
     Call it before anything that takes long is imported: a command imports the library in its `main`.
     """
+    raise_at_interrupt()
     logging.basicConfig(format="note: %(message)s")
     try:
         main(**arguments(main))

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from lib.graph.orphans import die_with_parent
 from tests.graph.test_workers import ended
@@ -27,6 +28,20 @@ def test_a_stage_under_dvc_dies_with_dvc() -> None:
     parent.kill()
     parent.communicate()
     assert ended(child)
+
+
+def test_an_interrupt_while_a_command_is_imported_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/__init__.py").write_text((ROOT / "tools/__init__.py").read_text())
+    (tmp_path / "tools/slow.py").write_text("import time\nprint(1, flush=True)\ntime.sleep(60)\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    words = [sys.executable, "-m", "tools.slow"]
+    slow = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert slow.stdout is not None
+    assert slow.stdout.readline() == "1\n"
+    slow.send_signal(signal.SIGINT)
+    assert slow.communicate()[1] == ""
+    assert slow.returncode == -signal.SIGINT
 
 
 def test_a_process_whose_parent_is_gone_already_dies_at_once() -> None:

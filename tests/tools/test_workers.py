@@ -80,15 +80,15 @@ def test_what_was_computed_before_is_restored_and_not_run(ran: Path, monkeypatch
 
 def test_a_failing_cell_leaves_the_others_running_and_is_named(tmp_path: Path) -> None:
     project(tmp_path, 3, "if [ -e bad-{stage}-${{key}} ]; then echo 'error: no filters'; exit 3; fi; cat {deps} > {out}")
-    (tmp_path / "bad-compact-m1-0").touch()
+    (tmp_path / "bad-compact-l1-1").touch()
     done = workers(tmp_path)
     assert done.returncode == 1
-    assert "error: 1 failed, 3 done\ncompact@m1-0 (.scratch/workers/prune@m1-0/log.txt): error: no filters" in done.stdout
-    assert "not run, since they need what failed: encode@m1-0, measure@m1-0\n" in done.stdout
+    assert "error: 1 failed, 3 done\ncompact@l1-1 (.scratch/workers/prune@l1-1/log.txt): error: no filters" in done.stdout
+    assert "not run, since they need what failed: encode@l1-1, measure@l1-1\n" in done.stdout
     assert "Traceback" not in done.stdout
-    assert "distill@m1-0" in yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]
-    assert {"measure-m0-0.txt", "measure-m2-0.txt"} <= results(tmp_path).keys()
-    (tmp_path / "bad-compact-m1-0").unlink()
+    assert "distill@l1-1" in yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]
+    assert {"measure-l1-0.txt", "measure-l1-2.txt"} <= results(tmp_path).keys()
+    (tmp_path / "bad-compact-l1-1").unlink()
     done = workers(tmp_path)
     assert done.returncode == 0, done.stdout
     assert "1 of 1 done" in done.stdout
@@ -124,7 +124,7 @@ def test_ctrl_c_is_one_line_and_ends_the_stages(waiting: Path) -> None:
     assert "Traceback" not in told
     assert driver.returncode == 1
     assert ended(stage)
-    assert "prune@m0-0" in yaml.safe_load((waiting / "dvc.lock").read_text())["stages"]
+    assert "prune@l1-0" in yaml.safe_load((waiting / "dvc.lock").read_text())["stages"]
 
 
 def test_a_second_run_says_that_another_one_holds_the_repository(waiting: Path) -> None:
