@@ -2,10 +2,10 @@
 
 import inspect
 import os
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field
 from torch.utils import deterministic
 
 from lib.params.section import section
@@ -16,7 +16,7 @@ class Compute:
     """Where and how precisely to train; all of it decides the bits of the result."""
 
     device: Literal["cpu", "cuda", "auto"]
-    threads: PositiveInt
+    threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["bfloat16", "float32"]
 
 

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 
+from stages.command.device import explained
 from stages.command.options import arguments
 from stages.command.parent import die_with_dvc
 
@@ -23,13 +24,17 @@ def run(main: Callable[..., None]) -> None:
         die_with_dvc()
         main(**arguments(main))
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {told(error)}")
+        sys.exit(f"error: {told(str(error))}")
+    except RuntimeError as error:
+        if (text := explained(error)) is None:
+            raise
+        sys.exit(f"error: {told(text)}")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues from the last finished epoch\n")
         sys.exit(130)
 
 
-def told(error: Exception) -> str:
-    """The message of an error for a terminal: of bounded length, without characters that a terminal acts on."""
-    text = CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(error))
+def told(text: str) -> str:
+    """A message for a terminal: of bounded length, without characters that a terminal acts on."""
+    text = CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
     return text if len(text) <= LENGTH else f"{text[: LENGTH - 50]} … (cut; {len(text):,} characters in all)"
