@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
-from lib.atomic import replacing
+from lib.atomic import write_bytes
 from lib.masks.filters import Masks
 from lib.masks.kept import Kept, as_indices, check
 from lib.networks import build
@@ -56,8 +56,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if kept is not None:
         tensors |= {f"{WEIGHTS}{name}": mask.cpu().contiguous() for name, mask in kept.weights.items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"header": json.dumps(header, sort_keys=True)})
+    write_bytes(path, to_bytes(tensors, metadata={"header": json.dumps(header, sort_keys=True)}))
 
 
 def load(path: Path) -> Checkpoint:

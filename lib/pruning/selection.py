@@ -138,7 +138,7 @@ class Selection:
         weights = torch.cat([torch.full_like(ranks[self._key(group)], len(group.convs)) for group in pool])
         order = flat.argsort(descending=True, stable=True)
         filters = int(weights.sum())  # a channel of a shared mask is one filter of each of its layers
-        fits = weights[order].cumsum(0) <= self._count(filters, goal(self.keep_ratio))
+        fits = weights[order].long().cumsum(0) <= self._count(filters, goal(self.keep_ratio))
         chosen = torch.zeros_like(fits).scatter_(0, order, fits) | flat.isposinf()
         parts = chosen.split([group.width for group in pool])
         kept = {key: rank.isposinf() for key, rank in ranks.items()}

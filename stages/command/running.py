@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from lib.graph.orphans import raise_at_interrupt
+from stages.command.device import explained
 from stages.command.options import arguments
 
 LENGTH = 2000  # of a message, in characters
@@ -23,13 +24,17 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(**arguments(main))
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {told(error)}")
+        sys.exit(f"error: {told(str(error))}")
+    except RuntimeError as error:
+        if (text := explained(error)) is None:
+            raise
+        sys.exit(f"error: {told(text)}")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues from the last finished epoch\n")
         sys.exit(130)
 
 
-def told(error: Exception) -> str:
-    """The message of an error for a terminal: of bounded length, without characters that a terminal acts on."""
-    text = CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(error))
+def told(text: str) -> str:
+    """A message for a terminal: of bounded length, without characters that a terminal acts on."""
+    text = CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
     return text if len(text) <= LENGTH else f"{text[: LENGTH - 50]} … (cut; {len(text):,} characters in all)"

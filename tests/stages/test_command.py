@@ -83,6 +83,39 @@ def test_a_message_is_bounded_and_holds_nothing_that_a_terminal_acts_on() -> Non
         assert (f"(cut; {length:,} characters in all)" in said) == (length > LENGTH)
 
 
+DEVICE = {
+    "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 8.00 GiB\nmore": "make the mini-batches",
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried": "make the mini-b",
+    "CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors might": "this torch was not b",
+    "cumsum_cuda_kernel does not have a deterministic implementation, but you set": "set compute.device to cpu, and tell",
+    "CUDA error: unspecified launch failure\nmore": "set compute.device to cpu, or mend the GPU",
+}
+
+
+@pytest.mark.parametrize("text", DEVICE)
+def test_what_a_device_cannot_do_is_one_line_with_the_cure(text: str) -> None:
+    said = _fails(RuntimeError(text))
+    assert said.startswith(f"error: {text.splitlines()[0]}; {DEVICE[text]}")
+    assert len(said.splitlines()) == 1
+
+
+def test_memory_that_this_machine_has_not_is_such_an_error() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert "make the mini-batches" in _fails(caught.value)
+
+
+def test_a_runtime_error_of_the_code_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main() -> None:
+        msg = "mat1 and mat2 shapes cannot be multiplied"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr("sys.argv", ["test"])
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        run(main)
+
+
 def test_an_interrupt_is_one_line_and_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
         raise KeyboardInterrupt

@@ -6,6 +6,8 @@ import sys
 import pytest
 import torch
 
+from lib.params.section import ParamsError, read
+from lib.training.device import Compute
 from lib.training.sgd import Sgd, sgd
 from tests.tiny import ROOT
 
@@ -37,6 +39,13 @@ def test_training_does_not_import_the_compiler(name: str) -> None:
     command = [sys.executable, "-c", TRAINING.replace("OPTIMIZER", OURS[name])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("threads", [0, 257, 10**9])
+def test_a_number_of_threads_that_no_machine_has_is_refused(threads: int) -> None:
+    compute = {"device": "cpu", "threads": threads, "precision": "float32"}
+    with pytest.raises(ParamsError, match=f"^compute.threads: is {threads}; input should be (greater|less) than or equal to"):
+        read({"compute": compute}, "compute", Compute)
 
 
 def test_sgd_is_that_of_torch_bit_for_bit() -> None:

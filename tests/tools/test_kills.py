@@ -1,0 +1,22 @@
+"""Prunings and distillations that are killed end in the bits of those that were left alone."""
+
+import os
+import re
+import subprocess
+import sys
+
+from tests import tiny
+
+
+def test_kills_at_random_moments_and_in_atomic_writes_end_in_the_same_bits() -> None:
+    command = [sys.executable, "-m", "tools.fuzz.kills", "--kills", "4", "--stride", "12", "--seed", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tiny.ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    line = (
+        r"(prune|distill): (\d+) killed by the clock, (\d+) at changes of files, (\d+) in writing; all ended in the same bits"
+    )
+    found = re.findall(line, done.stderr)
+    assert [kind for kind, *_ in found] == ["prune", "distill"]
+    assert all(int(at) >= 3 for _, _, at, _ in found)
+    assert sum(int(clock) + int(half) for _, clock, _, half in found) >= 4
