@@ -12,7 +12,8 @@ import torch
 from lib.atomic import replacing, write_text
 from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.codes import Coder
-from lib.formats.packed import SUFFIX, Sizes, pack
+from lib.formats.packed import SUFFIX, pack
+from lib.formats.tensors import Sizes
 from lib.images.batches import STILL
 from lib.masks.kept import Kept, everything
 from lib.masks.weights import weights
