@@ -23,11 +23,12 @@ WIDEST, MOST_HIDDEN, LARGEST_SIDE = (
     2**13,
 )  # channels or classes, layers, pixels: far above what any network here has
 MOST_KEYS, DEEPEST = 2**12, 32  # of one JSON object, of the nesting
-SHOWN = 1500  # characters of a reason
+SHOWN = 800  # characters of a reason
 
 Width = Annotated[int, Field(ge=1, le=WIDEST)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
-Deviation = Annotated[float, Field(gt=0.0)]
+Mean = Annotated[float, Field(ge=-1e4, le=1e4)]  # of pixels in 0..1, whatever scale a foreign network wants
+Deviation = Annotated[float, Field(ge=1e-6, le=1e4)]
 Few = Field(strict=False, max_length=MOST_HIDDEN)  # JSON has lists, no tuples
 Channels = Field(strict=False, max_length=WIDEST)
 
@@ -55,7 +56,7 @@ class Images(Record):
     """What a network was trained on: shape (C, H, W), mean and std of each channel; and notes."""
 
     shape: Annotated[tuple[Width, Side, Side], Field(strict=False)]
-    mean: Annotated[tuple[float, ...], FailFast(), Channels]
+    mean: Annotated[tuple[Mean, ...], FailFast(), Channels]
     std: Annotated[tuple[Deviation, ...], FailFast(), Channels]
     notes: dict[str, Any]
 
