@@ -1,9 +1,11 @@
 """Networks on disk: safetensors with a JSON header, enough to rebuild the network anywhere without pickle.
 
 The header holds the architecture (with the kept channels of a compact network), the kept filters of a masked one, the data
-set's shape, classes and normalisation, and notes (numbers and words that later stages report).
+set's shape, classes and normalisation, and notes (numbers and words that later stages report); and a checksum of itself and
+of all tensors. The checksum tells damage; the file is not signed.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,16 +15,56 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
+from torch import Tensor
 
 from lib.atomic import write_bytes
+from lib.formats import values
+from lib.formats.header import (
+    Dense,
+    Images,
+    Record,
+    check_channels,
+    check_plan,
+    checked,
+    document,
+    indices,
+    outline,
+    shown,
+    text,
+)
 from lib.masks.filters import Masks
-from lib.masks.kept import Kept, as_indices, check
-from lib.networks import build
+from lib.masks.kept import Kept, as_indices
+from lib.masks.weights import weights
 from lib.networks.description import Architecture, Plan
 from lib.networks.network import Network
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "sparsity/"  # before the name of a layer: the mask of its single weights
+TYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # as safetensors calls them
+
+Table = Mapping[str, tuple[str, tuple[int, ...]]]  # type and shape by name
+
+
+class PlanRecord(Record):
+    """Kept indices by convolution and by space."""
+
+    filters: dict[str, Any]
+    spaces: dict[str, Any]
+
+
+class ArchitectureRecord(Dense):
+    """All that decides a network's shapes."""
+
+    plan: PlanRecord | None
+
+
+class Header(Images):
+    """What a checkpoint says besides its tensors. masks: kept filters by convolution, null for a network without masks."""
+
+    format: int
+    sha256: str
+    architecture: ArchitectureRecord
+    masks: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -41,10 +83,9 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically; the same network gives the same bytes."""
-    network = checkpoint.network
-    kept = checkpoint.kept
-    header = {
+    """Write a checkpoint atomically; the same network gives the same bytes. Raises ValueError for what `load` would refuse."""
+    network, kept = checkpoint.network, checkpoint.kept
+    header: dict[str, Any] = {
         "format": FORMAT,
         "architecture": asdict(network.architecture),
         "masks": None if kept is None else as_indices(kept.filters),
@@ -56,42 +97,34 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if kept is not None:
         tensors |= {f"{WEIGHTS}{name}": mask.cpu().contiguous() for name, mask in kept.weights.items()}
-    write_bytes(path, to_bytes(tensors, metadata={"header": json.dumps(header, sort_keys=True)}))
+    values.check(tensors)
+    header["sha256"] = digest(header, tensors)
+    checked(document(text(header)), Header)
+    write_bytes(path, to_bytes(tensors, metadata={"header": text(header)}))  # two entries would come in any order
+
+
+def digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """The checksum of a checkpoint: of its header less `sha256`, and of the name, type, shape and bytes of every tensor."""
+    total = hashlib.sha256(text({key: value for key, value in header.items() if key != "sha256"}).encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        total.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint and rebuild its network (CPU, float32, eval mode).
 
-    Raises ValueError when the file is missing, is not a checkpoint of this project or does not fit its own header.
+    Raises ValueError when the file is missing, is not a checkpoint of this project, is damaged or does not fit its own header.
+    Nothing is built before the header fits the tensors that are there.
     """
-    header, tensors = _read(path)
-    architecture = _architecture(header["architecture"])
-    network = build(architecture)
-    weights = {name.removeprefix(WEIGHTS): tensors.pop(name) for name in list(tensors) if name.startswith(WEIGHTS)}
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        msg = f"{path}: the weights do not fit the network its header describes; make the file again ({error})"
-        raise ValueError(msg) from error
-    kept = None if header["masks"] is None else Kept(_masks(network, header["masks"]), weights)
-    if kept is not None:
-        check(network, kept)
-    shape, mean, std = (tuple(header[key]) for key in ("shape", "mean", "std"))
-    return Checkpoint(network.eval(), kept, shape, mean, std, header["notes"])
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("header", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (FileNotFoundError, SafetensorError) as error:
-        msg = f"{path} is missing or is not a whole checkpoint ({error}); run the stage that writes it (`dvc repro`)"
+            return _read(file)
+    except (FileNotFoundError, SafetensorError, ValueError) as error:
+        reason = shown(str(error))
+        msg = f"{path} is missing or is not a whole checkpoint ({reason}); run the stage that writes it (`dvc repro`)"
         raise ValueError(msg) from error
-    if header.get("format") != FORMAT:
-        msg = f"{path}: expected a checkpoint of format {FORMAT}, got {header.get('format')}; make it with this version"
-        raise ValueError(msg)
-    return header, tensors
 
 
 def plan_text(network: Network) -> str:
@@ -104,15 +137,67 @@ def plan_text(network: Network) -> str:
     return f'{{\n{head}  "filters": {{\n{joined}\n  }},\n  "spaces": {{\n{joined_spaces}\n  }}\n}}\n'
 
 
-def _architecture(record: Mapping[str, Any]) -> Architecture:
-    plan = record["plan"]
-    if plan is not None:
-        plan = Plan(*({k: tuple(v) for k, v in plan[part].items()} for part in ("filters", "spaces")))
-    return Architecture(record["name"], record["num_classes"], record["in_channels"], tuple(record["hidden"]), plan)
+def _read(file: Any) -> Checkpoint:
+    record = document((file.metadata() or {}).get("header", "{}"))
+    if record.get("format") != FORMAT:
+        version = shown(repr(record.get("format")), 60)
+        msg = f"expected a checkpoint of format {FORMAT}, got {version}; make it with this version"
+        raise ValueError(msg)
+    header = checked(record, Header)
+    check_channels(header.architecture, header)
+    network = outline(_architecture(header.architecture))
+    masks = None if header.masks is None else _masks(network, header.masks)
+    tensors = _tensors(file, _expected(network, file, masked=masks is not None))
+    if digest(record, tensors) != header.sha256:
+        msg = "its checksum is not that of its content"
+        raise ValueError(msg)
+    values.check(tensors)
+    copies = {name: tensor.clone() for name, tensor in tensors.items()}  # what was read is the file itself, mapped into memory
+    sparsity = {name.removeprefix(WEIGHTS): copies.pop(name) for name in tensors if name.startswith(WEIGHTS)}
+    network.load_state_dict(copies, assign=True)
+    kept = None if masks is None else Kept(masks, sparsity)
+    return Checkpoint(network.eval(), kept, header.shape, header.mean, header.std, header.notes)
 
 
-def _masks(network: Network, kept: Mapping[str, list[int]]) -> Masks:
-    masks = {wire.conv: torch.zeros(network.conv(wire).out_channels, dtype=torch.bool) for wire in network.wires}
-    for name, indices in kept.items():
-        masks[name][indices] = True
+def _architecture(record: ArchitectureRecord) -> Architecture:
+    if record.plan is None:
+        return record.architecture()
+    dense = outline(record.architecture())
+    widths = {name: len(weight) for name, weight in dense.filters().items()}
+    filters = indices(record.plan.filters, widths, "plan.filters")
+    plan = Plan(filters, indices(record.plan.spaces, dense.widths, "plan.spaces"))
+    check_plan(dense, plan)
+    return record.architecture(plan)
+
+
+def _masks(network: Network, record: Mapping[str, Any]) -> Masks:
+    widths = {name: len(weight) for name, weight in network.filters().items()}
+    masks = {name: torch.zeros(width, dtype=torch.bool) for name, width in widths.items()}
+    for name, kept in indices(record, widths, "masks").items():
+        masks[name][list(kept)] = True
     return masks
+
+
+def _expected(network: Network, file: Any, *, masked: bool) -> Table:
+    """The tensors that a file must hold: those of the network and, where any is there, masks of single weights."""
+    table = {name: (TYPES[tensor.dtype], tuple(tensor.shape)) for name, tensor in network.state_dict().items()}
+    if masked and any(name.startswith(WEIGHTS) for name in file.keys()):  # noqa: SIM118 (not a dict)
+        table |= {f"{WEIGHTS}{name}": ("BOOL", tuple(weight.shape)) for name, weight in weights(network).items()}
+    return table
+
+
+def _tensors(file: Any, expected: Table) -> dict[str, Tensor]:
+    """The tensors of a file, read when their names, types and shapes are the expected ones."""
+    names = set(file.keys())
+    wrong = [
+        f"{shown(name, 60)} is {'missing' if name in expected else 'unknown'}" for name in sorted(names ^ expected.keys())
+    ]
+    for name in names & expected.keys():
+        part = file.get_slice(name)
+        found = part.get_dtype(), tuple(part.get_shape())
+        if found != expected[name]:
+            wrong.append(f"{name} is {found[0]} {shown(str(found[1]), 60)} and not {expected[name][0]} {expected[name][1]}")
+    if wrong:
+        msg = f"the weights do not fit the network its header describes: {'; '.join(wrong[:5])}"
+        raise ValueError(msg)
+    return {name: file.get_tensor(name) for name in expected}

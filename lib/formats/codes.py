@@ -21,6 +21,7 @@ DecoderHuffmanTree, EncoderHuffmanTree = symbol.huffman.DecoderHuffmanTree, symb
 Coder = Literal["huffman", "ans"]
 Symbols = NDArray[np.int32]
 Words = NDArray[np.uint32]
+MOST_BITS = 255  # of a symbol
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def _check(message: Message, length: int) -> None:
     if message.coder == "ans":
         right = len(model) > 0 and model.min() > 0 and int(model.sum(dtype=np.uint64)) == length
     else:
-        right = len(model) == 1 or (len(model) > 1 and float(_dyadic(model).sum()) == 1.0)
+        whole = sum(int(count) << (MOST_BITS - bits) for bits, count in enumerate(np.bincount(model))) == 1 << MOST_BITS
+        right = whole and (len(model) == 1 or length <= 32 * len(message.words))  # a symbol takes at least a bit
     if not right:
         msg = f"a stream of {length} symbols has no proper code for its {len(model)} values"
         raise ValueError(msg)

@@ -3,74 +3,39 @@
     magic FPBNET | version u16 | length of the file u64 | sha256 of all that follows | length u32 and header (zlib, JSON)
     | kept channels as bitmaps, a layer and a space after the other | tensors in the order of the network's state
 
-Little endian. A tensor is what is smaller: its raw bytes, or the table of its distinct values and a coded stream of indices
-into it (lib.formats.codes), which serves shared weights without knowing of them. Names, shapes and types follow from the
-architecture. The checksum tells damage; what a well-meant file cannot hold is refused too, but the file is not signed.
+Little endian. Tensors are as lib.formats.tensors writes them; their names, shapes and types follow from the architecture. The
+checksum tells damage; what a well-meant file cannot hold is refused too, but the file is not signed.
 """
 
 import hashlib
-import json
 import struct
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from pydantic import Field, PositiveInt, TypeAdapter
-from torch import Tensor, nn
+from torch import nn
 
-from lib.formats import codes
+from lib.formats import tensors, values
 from lib.formats.checkpoint import Checkpoint, load
-from lib.formats.codes import Coder, Message
-from lib.networks import build
+from lib.formats.codes import Coder
+from lib.formats.header import LONGEST, Dense, Images, check_channels, check_plan, checked, document, outline, shown, text
+from lib.formats.tensors import Reader, Sizes
 from lib.networks.description import Architecture, Plan
 from lib.networks.network import Network
-from lib.params.section import section
 
 MAGIC, VERSION, SUFFIX = b"FPBNET", 1, ".bin"
 FRONT = struct.Struct("<6sHQ32s")
 COUNT = struct.Struct("<I")
-STREAM = struct.Struct("<II")  # distinct values, words
-KINDS: tuple[Coder | None, ...] = (None, "huffman", "ans")  # None: raw
-PATTERNS: Mapping[torch.dtype, torch.dtype] = {torch.float32: torch.int32, torch.int64: torch.int64}
-MODEL: Mapping[str, np.dtype[Any]] = {"huffman": np.dtype("<u1"), "ans": np.dtype("<u4")}
-PARTS = ("conv", "linear", "batch_norm", "codebook", "index", "header")
-WIDEST, LONGEST = 2**16, 2**24  # channels or classes, bytes of a header: far above what any network here has
-
-Width = Annotated[int, Field(ge=1, le=WIDEST)]
+ROOM, TIMES = 2**24, 10  # bytes that a network may have above its kind's, and so many times its file
 
 
-@section
-class Header:
+class Header(Dense, Images):
     """What a container says of its network besides kept channels and tensors; dense: it keeps all channels."""
 
-    name: str
-    num_classes: Width
-    in_channels: Width
-    hidden: tuple[Width, ...]
     dense: bool
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    notes: dict[str, Any]
-
-
-@dataclass
-class Sizes:
-    """Bytes by part, and of the coded streams: bits and least bits.
-
-    conv, linear: weights (raw, or indices into a codebook) and biases. codebook: the values that are pointed at, and their
-    code. index: which channels were kept.
-    """
-
-    parts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(PARTS, 0)))
-    stream_bits: int = 0
-    entropy_bits: float = 0.0
 
 
 class Packed(NamedTuple):
@@ -86,9 +51,9 @@ def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
         msg = "only a network without masks is packed; give the checkpoint of the compact stage"
         raise ValueError(msg)
     network, sizes = checkpoint.network, Sizes()
-    _check(network)
+    values.check(network.state_dict())
     architecture = network.architecture
-    header = {
+    content = {
         "name": architecture.name,
         "num_classes": architecture.num_classes,
         "in_channels": architecture.in_channels,
@@ -99,12 +64,14 @@ def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
         "std": checkpoint.std,
         "notes": dict(checkpoint.notes),
     }
-    text = zlib.compress(json.dumps(header, sort_keys=True).encode(), 9)
-    index = b"" if architecture.plan is None else _bitmaps(architecture)
-    tensors = [_packed(tensor, coder, _part(network, name), sizes) for name, tensor in network.state_dict().items()]
+    checked(document(text(content)), Header)
+    header = zlib.compress(text(content).encode(), 9)
+    plan = architecture.plan
+    index = b"" if plan is None else _bitmaps(plan, outline(replace(architecture, plan=None)))
+    parts = [tensors.write(tensor, coder, _part(network, name), sizes) for name, tensor in network.state_dict().items()]
     sizes.parts["index"] = len(index)
-    sizes.parts["header"] = FRONT.size + COUNT.size + len(text)
-    return Packed(sealed(b"".join([COUNT.pack(len(text)), text, index, *tensors])), sizes)
+    sizes.parts["header"] = FRONT.size + COUNT.size + len(header)
+    return Packed(sealed(b"".join([COUNT.pack(len(header)), header, index, *parts])), sizes)
 
 
 def sealed(body: bytes) -> bytes:
@@ -127,9 +94,9 @@ def unpack(content: bytes) -> Checkpoint:
         msg = f"this packed network is damaged: {len(content)} bytes of {length}, or changed ones; get it anew"
         raise ValueError(msg)
     try:
-        return _read(_Reader(body))
-    except (ValueError, KeyError, RuntimeError, zlib.error) as error:
-        msg = f"this packed network is damaged, though its checksum is right: {error}"
+        return _read(Reader(body))
+    except (ValueError, zlib.error) as error:
+        msg = f"this packed network is damaged, though its checksum is right: {shown(str(error))}; get it anew"
         raise ValueError(msg) from error
 
 
@@ -150,122 +117,74 @@ def unpacked(path: Path) -> Checkpoint:
 
 
 def _digest(length: int, body: bytes) -> bytes:
-    return hashlib.sha256(struct.pack("<HQ", VERSION, length) + body).digest()
+    total = hashlib.sha256(struct.pack("<HQ", VERSION, length))
+    total.update(body)
+    return total.digest()
 
 
-def _check(network: Network) -> None:
-    state = network.state_dict()
-    other = [f"{name} ({tensor.dtype})" for name, tensor in state.items() if tensor.dtype not in PATTERNS]
-    if other:
-        msg = f"only float32 networks are packed, got {', '.join(other)}; convert it with .float()"
-        raise ValueError(msg)
-    broken = [name for name, tensor in state.items() if tensor.isnan().any()]
-    if broken:
-        msg = f"NaN in {', '.join(broken)}: such a network is good for nothing; train it again"
-        raise ValueError(msg)
-
-
-class _Reader:
-    def __init__(self, content: bytes) -> None:
-        self.content, self.place = content, 0
-
-    def take(self, length: int) -> bytes:
-        start = self.place
-        self.place += length
-        if self.place > len(self.content):
-            msg = f"{length} bytes are wanted, {len(self.content) - start} are left"
-            raise ValueError(msg)
-        return self.content[start : self.place]
-
-    def array(self, kind: np.dtype[Any], count: int) -> NDArray[Any]:
-        return np.frombuffer(self.take(kind.itemsize * count), kind)
-
-    def end(self) -> None:
-        if self.place < len(self.content):
-            msg = f"{len(self.content) - self.place} bytes are left over"
-            raise ValueError(msg)
-
-
-def _read(reader: _Reader) -> Checkpoint:
-    inflater = zlib.decompressobj()
-    text = inflater.decompress(reader.take(*COUNT.unpack(reader.take(COUNT.size))), LONGEST)
-    header = TypeAdapter(Header).validate_json(text)
-    architecture = Architecture(header.name, header.num_classes, header.in_channels, header.hidden)
+def _read(reader: Reader) -> Checkpoint:
+    header = checked(document(_text(reader)), Header)
+    check_channels(header, header)
+    network = outline(header.architecture())
     if not header.dense:
-        architecture = replace(architecture, plan=_plan(architecture, reader))
-    network = build(architecture)
-    network.load_state_dict({key: _unpacked(reader, tensor) for key, tensor in network.state_dict().items()})
+        network = outline(header.architecture(_plan(network, reader)))
+    _check_size(network, len(reader.content))
+    state = {key: tensors.read(reader, tensor) for key, tensor in network.state_dict().items()}
     reader.end()
+    values.check(state)
+    network.load_state_dict(state, assign=True)
     return Checkpoint(network.eval(), None, header.shape, header.mean, header.std, header.notes)
 
 
-def _sets(architecture: Architecture) -> Iterator[tuple[str, str, int]]:
+def _text(reader: Reader) -> bytes:
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(reader.take(*COUNT.unpack(reader.take(COUNT.size))), LONGEST)
+    if not inflater.eof or inflater.unused_data:
+        msg = f"its header is cut, goes on behind its end, or has more than {LONGEST:,} bytes"
+        raise ValueError(msg)
+    return inflated
+
+
+def _check_size(network: Network, length: int) -> None:
+    """Tensors of one value unfold from nothing, so what the header alone makes larger than its kind of network is bounded."""
+    size, most = _bytes(network), ROOM + TIMES * length
+    if size > most:
+        most += _bytes(outline(Architecture(network.architecture.name, 10, 3)))
+    if size > most:
+        msg = f"its header asks for a network of {size:,} bytes, which the file of {length:,} bytes cannot hold"
+        raise ValueError(msg)
+
+
+def _bytes(network: Network) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def _sets(dense: Network) -> Iterator[tuple[str, str, int]]:
     """Every set of a plan: filters or spaces, its name, and how many there are when nothing is pruned."""
-    dense = build(replace(architecture, plan=None))
     yield from (("filters", name, len(weight)) for name, weight in dense.filters().items())
     yield from (("spaces", name, width) for name, width in dense.widths.items())
 
 
-def _bitmaps(architecture: Architecture) -> bytes:
+def _bitmaps(plan: Plan, dense: Network) -> bytes:
     maps = []
-    for part, name, width in _sets(architecture):
+    for part, name, width in _sets(dense):
         kept = np.zeros(width, bool)
-        kept[list(getattr(architecture.plan, part)[name])] = True
+        kept[list(getattr(plan, part)[name])] = True
         maps.append(np.packbits(kept).tobytes())
     return b"".join(maps)
 
 
-def _plan(architecture: Architecture, reader: _Reader) -> Plan:
-    found: dict[str, dict[str, tuple[int, ...]]] = {"filters": {}, "spaces": {}}
-    for part, name, width in _sets(architecture):
-        bits = np.unpackbits(reader.array(np.dtype("u1"), -(-width // 8)), count=width)
-        found[part][name] = tuple(np.flatnonzero(bits).tolist())
-        if not found[part][name]:
-            msg = f"{name} keeps no channel"
+def _plan(dense: Network, reader: Reader) -> Plan:
+    plan: dict[str, dict[str, tuple[int, ...]]] = {"filters": {}, "spaces": {}}
+    for part, name, width in _sets(dense):
+        bits = np.unpackbits(reader.array(np.dtype("u1"), -(-width // 8)))
+        if bits[width:].any() or not bits.any():
+            msg = f"{name} keeps no channel, or some behind its last"
             raise ValueError(msg)
-    return Plan(**found)
-
-
-def _kind(dtype: torch.dtype) -> np.dtype[Any]:
-    return np.dtype(f"<i{PATTERNS[dtype].itemsize}")
-
-
-def _packed(tensor: Tensor, coder: Coder, part: str, sizes: Sizes) -> bytes:
-    """One tensor, in whichever form is smaller."""
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    patterns = flat.view(PATTERNS[flat.dtype]).numpy().astype(_kind(flat.dtype))
-    raw: bytes = patterns.tobytes()
-    table, symbols = np.unique(patterns, return_inverse=True)
-    if len(table) and len(table) <= len(patterns) // 2 + 1:
-        message = codes.encode(symbols.astype(np.int32), len(table), coder)
-        model, words = message.model.astype(MODEL[coder]).tobytes(), message.words.astype("<u4").tobytes()
-        codebook = STREAM.pack(len(table), len(message.words)) + table.tobytes() + model
-        if len(codebook) + len(words) < len(raw):
-            sizes.parts["codebook"] += len(codebook)
-            sizes.parts[part] += 1 + len(words)
-            sizes.stream_bits += 8 * len(words)
-            sizes.entropy_bits += codes.entropy(np.bincount(symbols))
-            coded: bytes = bytes([KINDS.index(coder)]) + codebook + words
-            return coded
-    sizes.parts[part] += 1 + len(raw)
-    return bytes([KINDS.index(None)]) + raw
-
-
-def _unpacked(reader: _Reader, like: Tensor) -> Tensor:
-    """The next tensor, of the shape and type of `like`."""
-    (number,) = reader.take(1)
-    if number >= len(KINDS):
-        msg = f"a tensor is coded in way {number}, there are {len(KINDS)}"
-        raise ValueError(msg)
-    coder, kind = KINDS[number], _kind(like.dtype)
-    if coder is None:
-        patterns = reader.array(kind, like.numel())
-    else:
-        values, words = STREAM.unpack(reader.take(STREAM.size))
-        table, model = reader.array(kind, values), reader.array(MODEL[coder], values)
-        message = Message(coder, model.astype(np.uint32), reader.array(np.dtype("<u4"), words))
-        patterns = table[codes.decode(message, like.numel())]
-    return torch.from_numpy(patterns.astype(kind.newbyteorder("="))).view(like.dtype).reshape(like.shape)
+        plan[part][name] = tuple(np.flatnonzero(bits).tolist())
+    whole = Plan(**plan)
+    check_plan(dense, whole)
+    return whole
 
 
 def _part(network: Network, tensor: str) -> str:

@@ -17,7 +17,8 @@ class Place(nn.Module):
         super().__init__()
         self.width = width
         self.whole = positions == tuple(range(width))
-        self.register_buffer("positions", torch.tensor(positions), persistent=False)
+        # On the CPU also where a network is outlined on device meta: no file holds positions.
+        self.register_buffer("positions", torch.tensor(positions, device="cpu"), persistent=False)
 
     def spread(self, x: Tensor) -> Tensor:
         """The (B, k, H, W) input as (B, C, H, W), zero in the other channels."""

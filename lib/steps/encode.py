@@ -16,7 +16,8 @@ from lib.atomic import replacing, write_text
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.codes import Coder
 from lib.formats.fitting import refuse_misfit
-from lib.formats.packed import SUFFIX, Sizes, pack, unpacked
+from lib.formats.packed import SUFFIX, pack, unpacked
+from lib.formats.tensors import Sizes
 from lib.images.batches import STILL
 from lib.masks.kept import Kept, everything
 from lib.masks.weights import weights

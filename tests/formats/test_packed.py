@@ -14,7 +14,8 @@ from torch import Tensor
 
 from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint, save
-from lib.formats.packed import FRONT, Sizes, _packed, _Reader, _unpacked, opened, pack, sealed, unpack
+from lib.formats.packed import FRONT, opened, pack, sealed, unpack
+from lib.formats.tensors import Reader, Sizes, read, write
 from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.quantization.sharing import share_
@@ -79,7 +80,7 @@ tensors = st.one_of(
 @given(tensors, st.sampled_from(CODERS))
 @settings(deadline=None)
 def test_any_tensor_comes_back(tensor: Tensor, coder: Any) -> None:
-    found = _unpacked(_Reader(_packed(tensor, coder, "conv", Sizes())), tensor)
+    found = read(Reader(write(tensor, coder, "conv", Sizes())), tensor)
     assert (found.dtype, found.shape) == (tensor.dtype, tensor.shape)
     assert found.numpy().tobytes() == tensor.numpy().tobytes()
 
@@ -159,7 +160,7 @@ def test_an_empty_body_is_refused() -> None:
 
 
 def test_other_types_than_float32_are_not_packed() -> None:
-    with pytest.raises(ValueError, match=r"only float32 networks are packed, got conv1\.weight \(torch\.float16\)"):
+    with pytest.raises(ValueError, match=r"only float32 networks go into files, got conv1\.weight \(torch\.float16\)"):
         pack(checkpoint(lived_in("resnet8").half()), "huffman")
 
 
@@ -196,7 +197,7 @@ def test_a_masked_network_is_not_packed() -> None:
 def test_nan_is_not_packed() -> None:
     network = lived_in("resnet8")
     network.batch_norm(network.wires[1]).bias.data[3] = float("nan")
-    with pytest.raises(ValueError, match=rf"NaN in {network.wires[1].batch_norm}\.bias: "):
+    with pytest.raises(ValueError, match=rf"{network.wires[1].batch_norm}\.bias holds NaN or infinite values; "):
         pack(checkpoint(network), "huffman")
 
 

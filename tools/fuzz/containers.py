@@ -1,0 +1,42 @@
+"""Damaged packed networks. What the checksum covers must be refused; under a right one, a sound network may come out."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from lib.formats.checkpoint import Checkpoint
+from lib.formats.packed import FRONT, pack, sealed, unpack, unpacked
+from tools.fuzz import judging
+from tools.fuzz.container_parts import Parts, parted
+from tools.fuzz.damage import damaged
+from tools.fuzz.headers import mutated
+from tools.fuzz.hostile_containers import HOSTILE
+from tools.fuzz.judging import Case, Outcome
+from tools.fuzz.originals import same, unmasked
+
+NAME = "containers"
+WAYS = ("bytes", "bytes", "front", "body", "header", "hostile")
+
+
+def run(seed: int, cases: int, folder: Path) -> Iterator[Outcome]:
+    """Damage to bytes, to bodies under a right checksum and to headers; and files that no writer makes."""
+    whole = [(parted(network), pack(network, coder).content) for network in unmasked() for coder in ("huffman", "ans")]
+    return judging.run(NAME, lambda chance: _case(*chance.choice(whole), chance), unpacked, seed, cases, folder)
+
+
+def _case(parts: Parts, content: bytes, chance: random.Random) -> Case:
+    front, body, way = content[: FRONT.size], content[FRONT.size :], chance.choice(WAYS)
+    if way == "body":
+        return Case(sealed(damaged(body, chance)), _unsound)
+    if way == "header":
+        return Case(parts._replace(header=mutated(parts.header, chance)).container(), _unsound)
+    if way == "hostile":
+        name = chance.choice(list(HOSTILE))
+        return Case(HOSTILE[name](parts, chance), lambda _path, _value: f"{name} is accepted")
+    changed = damaged(front, chance) + body if way == "front" else damaged(content, chance)
+    return Case(changed, lambda _, value: None if same(parts.network, value) else "is read as another network")
+
+
+def _unsound(_: Path, value: Checkpoint) -> str | None:
+    """What was read can be written, and read again as the same."""
+    return None if same(value, unpack(pack(value, "ans").content)) else "cannot be written again"

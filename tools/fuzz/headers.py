@@ -1,0 +1,78 @@
+"""What may happen to a JSON header, drawn at random."""
+
+import copy
+import random
+from typing import Any
+
+HOSTILE: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    0.5,
+    1,
+    10**6,
+    10**8,
+    10**400,
+    -(10**12),
+    2**16,
+    2**31,
+    2**63,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "resnet152",
+    "vgg16",
+    "\x1b[2J\x07\u202e",
+    "x" * 5000,
+    [],
+    [[]],
+    {},
+    {"a": {}},
+    [0] * 3000,
+    {str(n): n for n in range(3000)},
+)
+STEPS = 6  # down into a document, at most
+
+
+def mutated(document: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    """A copy with one to three changes: a value replaced, moved by one, gone, doubled, or more of them."""
+    changed = copy.deepcopy(document)
+    for _ in range(chance.choice([1, 1, 1, 2, 3])):
+        _change(changed, chance)
+    return changed
+
+
+def _change(document: dict[str, Any], chance: random.Random) -> None:
+    holder, key = _place(document, chance)
+    if key is None:
+        return
+    value = holder[key]
+    way = chance.choice(("replace", "replace", "move", "gone", "more"))
+    if way == "gone":
+        del holder[key]
+    elif way == "move" and isinstance(value, (int, float)):
+        holder[key] = value + chance.choice((-1, 1))
+    elif way == "move" and isinstance(value, list):
+        chance.shuffle(value)
+    elif way == "more" and isinstance(value, list):
+        value.extend(value[:1] * chance.choice((1, 2, 10_000)))
+    elif way == "more" and isinstance(value, dict):
+        value["surplus"] = chance.choice(HOSTILE)
+    else:
+        holder[key] = copy.deepcopy(chance.choice(HOSTILE))
+
+
+def _place(document: dict[str, Any], chance: random.Random) -> tuple[Any, Any]:
+    """What holds a value, and its key or index there; None where there is nothing left to change."""
+    holder: Any = document
+    for _ in range(STEPS):
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        if not keys:
+            return holder, None
+        key = chance.choice(keys)
+        if not isinstance(holder[key], (dict, list)) or chance.random() < 0.2:
+            break
+        holder = holder[key]
+    return holder, key

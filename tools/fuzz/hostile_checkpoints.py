@@ -1,0 +1,54 @@
+"""Checkpoints with a right checksum that must be refused, and cost next to nothing."""
+
+import random
+from collections.abc import Callable, Mapping
+
+import torch
+
+from tools.fuzz.checkpoint_parts import Parts, put
+
+NOTES = '"notes": {'
+MANY = NOTES + '"a": [' + "[]," * 10**6 + "1],"
+DEEP = NOTES + '"a": ' + "[" * 10**5 + "]" * 10**5 + ","
+TYPES = (
+    torch.float16,
+    torch.bfloat16,
+    torch.float64,
+    torch.complex64,
+    torch.int64,
+    torch.bool,
+    torch.uint8,
+    torch.float8_e5m2,
+)
+NUMBERS = (float("nan"), float("inf"), -float("inf"))
+
+HOSTILE: Mapping[str, Callable[[Parts, random.Random], bytes]] = {
+    "wide hidden layers": lambda parts, _: parts.built(hidden=[65536, 65536]),
+    "many hidden layers": lambda parts, _: parts.built(hidden=[1] * 100_000),
+    "classes": lambda parts, chance: parts.built(num_classes=chance.choice((0, 3, 5, 65536, 10**8, True, "4", 4.0))),
+    "another network": lambda parts, chance: parts.built(
+        name=chance.choice(("resnet20", "vgg11", "resnet152", "x", "\x1b[2J"))
+    ),
+    "channels": lambda parts, chance: parts.built(in_channels=chance.choice((0, 1, 4, 10**9))),
+    "no plan of one": lambda parts, _: parts.built(plan={}),
+    "an empty plan": lambda parts, _: parts.built(plan={"filters": {}, "spaces": {}}),
+    "no masks of one": lambda parts, _: parts.changed(masks={}),
+    "another format": lambda parts, chance: parts.changed(format=chance.choice((1, 3, "2", None, [2], 2.0))),
+    "shape": lambda parts, chance: parts.changed(shape=chance.choice(([3, 10**9, 10**9], [1, 8, 8], [3, 8], [3, 0, 8], 3))),
+    "mean": lambda parts, chance: parts.changed(mean=chance.choice(([0.1], [0.1] * 4, [0.1, 0.2, 1e300], [0.1] * 10**5))),
+    "deviation": lambda parts, chance: parts.changed(std=[0.2, 0.2, chance.choice((0, -0.0, -1, 1e-300, float("nan"), "1"))]),
+    "many notes": lambda parts, _: parts.worded(lambda text: text.replace(NOTES, MANY)),
+    "deep notes": lambda parts, _: parts.worded(lambda text: text.replace(NOTES, DEEP)),
+    "a key twice": lambda parts, _: parts.worded(lambda text: text.replace("{", '{"format": 2, ', 1)),
+    "many keys": lambda parts, _: parts.changed(**{str(number): 0 for number in range(150_000)}),
+    "no number": lambda parts, chance: parts.altered(chance, ".weight", put(chance.choice(NUMBERS))),
+    "no statistic": lambda parts, chance: parts.altered(chance, "running_mean", put(chance.choice(NUMBERS))),
+    "negative variance": lambda parts, chance: parts.altered(chance, "running_var", put(-0.5)),
+    "negative count": lambda parts, chance: parts.altered(chance, "num_batches_tracked", put(-1)),
+    "a type": lambda parts, chance: parts.altered(chance, "running_var", lambda tensor: tensor.to(chance.choice(TYPES))),
+    "a shape": lambda parts, chance: parts.altered(chance, ".weight", lambda tensor: tensor.unsqueeze(0)),
+    "no tensor": lambda parts, chance: parts.altered(chance, ".bias", lambda tensor: tensor[:0]),
+    "a tensor more": lambda parts, _: parts.holding({"x\x1b[2J" * 100: torch.zeros(1)}),
+    "many tensors more": lambda parts, _: parts.holding(dict.fromkeys(map(str, range(20_000)), torch.zeros(0))),
+    "a tensor less": lambda parts, _: parts._replace(state=dict(list(parts.state.items())[1:])).file(),
+}

@@ -1,0 +1,33 @@
+"""Packed networks with a right checksum that must be refused, and cost next to nothing."""
+
+import random
+from collections.abc import Callable, Mapping
+
+from tools.fuzz.container_parts import Parts
+
+NOTES = '"notes": {'
+MANY = NOTES + '"a": [' + "[]," * 10**6 + "1],"
+DEEP = NOTES + '"a": ' + "[" * 10**5 + "]" * 10**5 + ","
+
+HOSTILE: Mapping[str, Callable[[Parts, random.Random], bytes]] = {
+    "wide hidden layers": lambda parts, _: parts.container(hidden=[65536, 65536]),
+    "many hidden layers": lambda parts, _: parts.container(hidden=[1] * 100_000),
+    "unfolding": lambda parts, _: parts.unfolding([65536, 65536]),
+    "many unfolding": lambda parts, _: parts.unfolding([1024] * 60),
+    "classes": lambda parts, chance: parts.container(num_classes=chance.choice((3, 5, 65536, 10**8))),
+    "another network": lambda parts, chance: parts.container(name=chance.choice(("resnet20", "vgg11", "resnet152", "x"))),
+    "shape": lambda parts, chance: parts.container(shape=chance.choice(([3, 10**9, 10**9], [1, 8, 8], [3, 8], [3, 0, 8]))),
+    "mean": lambda parts, chance: parts.container(mean=chance.choice(([0.1], [0.1] * 4, [0.1, 0.2, 1e300], [0.1] * 10**5))),
+    "deviation": lambda parts, chance: parts.container(
+        std=[0.2, 0.2, chance.choice((0, -0.0, -1, 1e-300, float("nan"), "1"))]
+    ),
+    "many notes": lambda parts, _: parts.worded(lambda text: text.replace(NOTES, MANY)),
+    "deep notes": lambda parts, _: parts.worded(lambda text: text.replace(NOTES, DEEP)),
+    "a key twice": lambda parts, _: parts.worded(lambda text: text.replace("{", '{"num_classes": 4, ', 1)),
+    "many keys": lambda parts, _: parts.container(**{str(number): 0 for number in range(150_000)}),
+    "a bomb": lambda parts, _: parts.worded(lambda text: " " * 2**26 + text),
+    "behind the header": lambda parts, chance: parts.worded(str, behind=chance.randbytes(9)),
+    "behind the tensors": lambda parts, chance: parts.worded(str, last=chance.randbytes(chance.choice((1, 9, 10_000)))),
+    "no number": lambda parts, chance: parts.poisoned(chance, "", float(chance.choice(("nan", "inf", "-inf")))),
+    "negative variance": lambda parts, chance: parts.poisoned(chance, "running_var", -0.5),
+}
