@@ -3,12 +3,12 @@
 python -m tools.fuzz --cases 10000 [--kind containers] [--seed 0] [--keep FOLDER]
 """
 
-import argparse
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 from lib import plugins
 from lib.progress import steps
@@ -18,21 +18,23 @@ from tools import fuzz
 SHOWN = 20  # failures of a kind
 
 
-def main() -> None:
+def main(
+    cases: Annotated[int, "of each kind"],
+    kind: Annotated[str | None, "one kind; all if left out"] = None,
+    seed: Annotated[int, "another one makes other cases"] = 0,
+    keep: Annotated[Path | None, "a folder for the files of failed cases; none if left out"] = None,
+) -> None:
     """All kinds, or one."""
     modules = [plugins.find(fuzz, name) for name in plugins.names(fuzz) if name != "__main__"]
     kinds = {module.NAME: module for module in modules if hasattr(module, "NAME")}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, required=True, metavar="N", help="of each kind")
-    parser.add_argument("--kind", choices=sorted(kinds), help="default: all")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another one makes other cases; default: 0")
-    parser.add_argument("--keep", type=Path, metavar="PATH", help="a folder for the files of failed cases; default: none")
-    given = parser.parse_args()
-    chosen = [given.kind] if given.kind else sorted(kinds)
+    if kind is not None and kind not in kinds:
+        msg = f"--kind: there is no {kind!r}; there are: {', '.join(sorted(kinds))}"
+        raise ValueError(msg)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = given.keep or Path(temporary)
+        folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        failures = sum(_run(kinds[name], given.seed, given.cases, folder) for name in chosen)
+        chosen = [kind] if kind else sorted(kinds)
+        failures = sum(_run(kinds[name], seed, cases, folder) for name in chosen)
     if failures:
         msg = f"{failures} cases failed, see above"
         raise ValueError(msg)

@@ -9,8 +9,10 @@ import torch
 from lib.images import imagefolder
 from lib.images.splitting import Obtained
 from tools.fuzz.damage import badly_refused, damaged, lying
+from tools.fuzz.judging import Outcome
 from tools.fuzz.packing import KINDS, archive
 
+NAME = "archives"
 LYING = "lying-"  # whole, so what they say counts
 
 
@@ -42,3 +44,12 @@ def problem(name: str, content: bytes, folder: Path) -> str | None:
 def _same(one: Obtained, other: Obtained) -> bool:
     pairs = zip(one.splits.values(), other.splits.values(), strict=True)
     return one.classes == other.classes and all(torch.equal(a[i], b[i]) for a, b in pairs for i in (0, 1))
+
+
+def run(seed: int, count: int, folder: Path) -> Iterator[Outcome]:
+    """The outcome of each case; the file of one that failed stays in the folder."""
+    for name, content in cases(seed, count):
+        failure = problem(name, content, folder)
+        yield Outcome("wrong" if failure else "right", failure and f"{folder / name}: {failure}")
+        if failure is None:
+            (folder / name).unlink()

@@ -2,13 +2,16 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from lib.images.decoding import decode
 from tools.fuzz.damage import badly_refused, damaged
+from tools.fuzz.judging import Outcome
 from tools.fuzz.packing import image
 
+NAME = "images"
 SUFFIXES = (".png", ".jpg", ".webp", ".bmp", ".ppm", ".gif", ".tif")
 
 
@@ -31,3 +34,12 @@ def problem(name: str, content: bytes) -> str | None:
     if name.endswith(".png") and not np.array_equal(pixels, decode(name, image(0, ".png"))):
         return "read as something else"
     return None
+
+
+def run(seed: int, count: int, folder: Path) -> Iterator[Outcome]:
+    """The outcome of each case; the file of one that failed stays in the folder."""
+    for name, content in cases(seed, count):
+        failure = problem(name, content)
+        yield Outcome("wrong" if failure else "right", failure and f"{folder / name}: {failure}")
+        if failure is not None:
+            (folder / name).write_bytes(content)
