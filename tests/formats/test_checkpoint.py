@@ -1,6 +1,7 @@
 """Checkpoints: what was saved comes back, readable without this project, and damage is told with a cure."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from lib.networks.description import Architecture
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.randomness import stream
+from tools.fuzz.checkpoint_parts import parted, put
+from tools.fuzz.memory import bounded
 
 SHAPE, MEAN, STD = (3, 8, 8), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
 KINDS = ("dense", "masked", "scatter", "coupled", "hidden")
@@ -112,6 +115,171 @@ def test_weights_that_do_not_fit_the_header_are_refused(tmp_path: Path) -> None:
         ValueError, match=r"do not fit the network .*: classifier\.weight is F32 \(9, 64\) and not F32 \(10, 64\)"
     ):
         load(path)
+
+
+HEADERS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {  # changes to header and architecture, reason
+    "a large index": ({"masks": {"conv1": [0, 10**6]}}, {}, r"masks of conv1 must be .* from 0 to 15, got \[0, 1000000\]"),
+    "a negative index": ({"masks": {"conv1": [-1]}}, {}, r"masks of conv1 must be .* got \[-1\]"),
+    "an unknown layer": ({"masks": {"conv9": [0]}}, {}, "masks must name every layer .*; missing: none; unknown: conv9"),
+    "masks of nothing": ({"masks": []}, {}, r"masks: Input should be a valid dictionary, got \[\]"),
+    "classes": ({}, {"num_classes": 10**8}, "architecture.num_classes: .* less than or equal to 65536, got 100000000"),
+    "other classes": (
+        {},
+        {"num_classes": 65536},
+        r"classifier.weight is F32 \(10, 64\) and not F32 \(65536, 64\)",
+    ),
+    "hidden layers": ({}, {"hidden": [65536, 65536]}, "do not fit .*: classifier.0.bias is missing"),
+    "many hidden layers": ({}, {"hidden": [1] * 100_000}, "architecture.hidden: Tuple should have at most 64 items"),
+    "channels": ({}, {"in_channels": 4}, "the network reads 4 channels, its images have 3"),
+    "a network": ({}, {"name": "resnet20"}, "masks must name every layer .*; missing: layer1.1.conv1"),
+    "no network": ({}, {"name": "\x1b[2J"}, r"no network is called '\\x1b\[2J'"),
+    "a plan": (
+        {},
+        {"plan": {"filters": {}, "spaces": {}}},
+        "plan.filters must name every layer .*; missing: conv1",
+    ),
+    "half a plan": ({}, {"plan": {"filters": {}}}, "architecture.plan.spaces: Field required"),
+    "a key": ({"more": 1}, {}, "more: Extra inputs are not permitted, got 1"),
+    "a format": ({"format": 3}, {}, "expected a checkpoint of format 2, got 3; make it with this version"),
+    "a mean": ({"mean": [0.1]}, {}, "3 channels need as many means and deviations, got 1 and 3"),
+    "no mean": ({"mean": [0.1, 0.2, float("nan")]}, {}, "its header holds NaN, which is no finite number"),
+    "no deviation": ({"std": [0.1, 0.2, 0]}, {}, r"std\.2: Input should be greater"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_that_its_checksum_covers_but_no_network_has_is_refused(tmp_path: Path, name: str) -> None:
+    parts = parted(_checkpoint("masked"), tmp_path / "a.safetensors")
+    changes, sizes, reason = HEADERS[name]
+    if isinstance(changes.get("masks"), dict):
+        changes = {"masks": parts.header["masks"] | changes["masks"]}
+    changed = parts._replace(header=parts.header | changes | {"architecture": parts.header["architecture"] | sizes})
+    with pytest.raises(ValueError, match=rf"a\.safetensors is missing or is not a whole .*{reason}.*`dvc repro`") as refused:
+        _read(changed.file(), tmp_path)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "kept", "reason"),
+    [
+        ("filters", "conv1", [0, 16], r"plan\.filters of conv1 must be .* from 0 to 15, got \[0, 16\]"),
+        ("filters", "conv1", [3, 1], r"plan\.filters of conv1 must be .* got \[3, 1\]"),
+        ("spaces", "layer3", [-1, 0], r"plan\.spaces of layer3 must be .* from 0 to 63, got \[-1, 0\]"),
+        ("spaces", "layer3", [0], r"plan\.spaces of layer3 has 1 channels, which are not the \d+ written to it"),
+    ],
+)
+def test_a_plan_that_no_compaction_makes_is_refused(tmp_path: Path, part: str, name: str, kept: Any, reason: str) -> None:
+    parts = parted(_checkpoint("coupled"), tmp_path / "a.safetensors")
+    plan = parts.header["architecture"]["plan"]
+    with pytest.raises(ValueError, match=reason):
+        _read(parts.built(plan=plan | {part: plan[part] | {name: kept}}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("masks", None), ("mean", [0.1, 0.2, 0.25]), ("notes", {}), ("shape", [3, 9, 8])],
+)
+def test_a_header_that_its_checksum_does_not_cover_is_refused(tmp_path: Path, key: str, value: Any) -> None:
+    parts = parted(_checkpoint("masked"), tmp_path / "a.safetensors")
+    changed = parts._replace(header=parts.header | {key: value})
+    with pytest.raises(ValueError, match="its checksum is not that of its content"):
+        _read(changed.file(sealed=False), tmp_path)
+    _read(changed.file(), tmp_path)  # which says that nothing else is wrong with it
+
+
+def test_masks_that_are_others_than_those_written_are_refused(tmp_path: Path) -> None:
+    parts = parted(_checkpoint("masked"), tmp_path / "a.safetensors")
+    masks = parts.header["masks"] | {"conv1": [0, 1]}
+    with pytest.raises(ValueError, match="its checksum is not that of its content"):
+        _read(parts._replace(header=parts.header | {"masks": masks}).file(sealed=False), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "way", [lambda text: text.replace('"format": 2', '"format": 2, "format": 2'), lambda text: text + " x"]
+)
+def test_a_header_that_is_no_plain_json_is_refused(tmp_path: Path, way: Any) -> None:
+    parts = parted(_checkpoint("dense"), tmp_path / "a.safetensors")
+    with pytest.raises(
+        ValueError, match=r"its header has an object of 9 keys, 8 of them different|its header is no JSON: Extra data"
+    ):
+        _read(parts.worded(way), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "change", "reason"),
+    [
+        ("conv1.weight", put(float("nan")), r"conv1\.weight holds NaN or infinite values; its training diverged"),
+        ("classifier.bias", put(-float("inf")), r"classifier\.bias holds NaN or infinite values"),
+        ("running_var", put(-1.0), r"running_var must not be negative, got -1"),
+        ("classifier.bias", lambda tensor: tensor.to(torch.complex64), r"classifier\.bias is C64 \(10,\) and not F32 \(10,\)"),
+        ("classifier.bias", lambda tensor: tensor.double(), r"classifier\.bias is F64 \(10,\) and not F32"),
+        (
+            "classifier.weight",
+            lambda tensor: tensor.T.contiguous(),
+            r"classifier\.weight is F32 \(64, 10\) and not",
+        ),
+    ],
+)
+def test_values_that_no_network_has_are_refused(tmp_path: Path, ending: str, change: Any, reason: str) -> None:
+    parts = parted(_checkpoint("dense"), tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=rf"a\.safetensors is missing or is not a whole checkpoint .*{reason}"):
+        _read(parts.altered(random.Random(0), ending, change), tmp_path)
+
+
+def test_one_changed_bit_of_a_weight_is_refused(tmp_path: Path) -> None:
+    path = _saved(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    with pytest.raises(ValueError, match="its checksum is not that of its content"):
+        _read(bytes(content), tmp_path)
+
+
+def test_tensors_more_than_a_network_has_are_refused(tmp_path: Path) -> None:
+    parts = parted(_checkpoint("dense"), tmp_path / "a.safetensors")
+    for names in ("sparsity/conv1", "x\x1b[2J" * 1000):
+        with pytest.raises(ValueError, match=r"the weights do not fit .* is unknown") as refused:
+            _read(parts.holding({names: torch.ones(3)}), tmp_path)
+        assert len(str(refused.value)) < 2000
+        assert str(refused.value).isprintable()
+
+
+def test_a_network_that_nobody_could_read_again_is_not_written(tmp_path: Path) -> None:
+    broken = _checkpoint("dense")
+    with torch.no_grad():
+        broken.network.conv(broken.network.wires[1]).weight[0] = float("nan")
+    with pytest.raises(ValueError, match=r"layer1\.0\.conv1\.weight holds NaN .*lower the learning rate and train again"):
+        save(tmp_path / "a", broken)
+    with pytest.raises(ValueError, match="3 channels need as many means and deviations, got 3 and 1"):
+        save(tmp_path / "a", replace(_checkpoint("dense"), std=(0.5,)))
+    with pytest.raises(ValueError, match="its header holds NaN, which is no finite number"):
+        save(tmp_path / "a", replace(_checkpoint("dense"), notes={"top1": float("nan")}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_builds_no_more_than_the_file_holds(tmp_path: Path) -> None:
+    parts = parted(_checkpoint("dense"), tmp_path / "a.safetensors")
+    for sizes in ({"hidden": [65536] * 64}, {"num_classes": 65536, "name": "resnet152"}):
+        path = tmp_path / "b.safetensors"
+        path.write_bytes(parts.built(**sizes))
+        with bounded(path.stat().st_size), pytest.raises(ValueError, match="the weights do not fit"):
+            load(path)
+
+
+def test_a_loaded_network_stands_on_its_own_memory(tmp_path: Path) -> None:
+    path = _saved(tmp_path)
+    loaded, again = load(path), load(path)
+    assert all(parameter.requires_grad for parameter in loaded.network.parameters())
+    with torch.no_grad():
+        for parameter in loaded.network.parameters():
+            parameter.fill_(7.0)
+    path.write_bytes(bytes(path.stat().st_size))
+    state = _checkpoint("masked").network.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in again.network.state_dict().items())
+
+
+def _read(content: bytes, folder: Path) -> None:
+    (folder / "a.safetensors").write_bytes(content)
+    load(folder / "a.safetensors")
 
 
 def test_a_failed_save_leaves_the_checkpoint_that_was_there(tmp_path: Path) -> None:
