@@ -46,7 +46,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     kept = checkpoint.kept
     header = {
         "format": FORMAT,
-        "architecture": asdict(network.architecture),
+        "architecture": _record(network.architecture),
         "masks": None if kept is None else as_indices(kept.filters),
         "shape": checkpoint.shape,
         "mean": checkpoint.mean,
@@ -105,11 +105,20 @@ def plan_text(network: Network) -> str:
     return f'{{\n{head}  "filters": {{\n{joined}\n  }},\n  "spaces": {{\n{joined_spaces}\n  }}\n}}\n'
 
 
+def _record(architecture: Architecture) -> dict[str, Any]:
+    """An architecture as JSON; the shortcut only where it is not the usual one, so that files stay the same byte for byte."""
+    record = asdict(architecture)
+    if architecture.shortcut == "end":
+        del record["shortcut"]
+    return record
+
+
 def _architecture(record: Mapping[str, Any]) -> Architecture:
     plan = record["plan"]
     if plan is not None:
         plan = Plan(*({k: tuple(v) for k, v in plan[part].items()} for part in ("filters", "spaces")))
-    return Architecture(record["name"], record["num_classes"], record["in_channels"], tuple(record["hidden"]), plan)
+    hidden, shortcut = tuple(record["hidden"]), record.get("shortcut", "end")
+    return Architecture(record["name"], record["num_classes"], record["in_channels"], hidden, plan, shortcut)
 
 
 def _masks(network: Network, kept: Mapping[str, list[int]]) -> Masks:

@@ -28,7 +28,7 @@ from lib.formats import codes
 from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.codes import Coder, Message
 from lib.networks import build
-from lib.networks.description import Architecture, Plan
+from lib.networks.description import Architecture, Placement, Plan
 from lib.networks.network import Network
 from lib.params.section import section
 
@@ -58,6 +58,7 @@ class Header:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     notes: dict[str, Any]
+    shortcut: Placement = "end"
 
 
 @dataclass
@@ -99,6 +100,8 @@ def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
         "std": checkpoint.std,
         "notes": dict(checkpoint.notes),
     }
+    if architecture.shortcut != "end":  # the usual one is left out, so that files stay the same byte for byte
+        header["shortcut"] = architecture.shortcut
     text = zlib.compress(json.dumps(header, sort_keys=True).encode(), 9)
     index = b"" if architecture.plan is None else _bitmaps(architecture)
     tensors = [_packed(tensor, coder, _part(network, name), sizes) for name, tensor in network.state_dict().items()]
@@ -190,7 +193,7 @@ def _read(reader: _Reader) -> Checkpoint:
     inflater = zlib.decompressobj()
     text = inflater.decompress(reader.take(*COUNT.unpack(reader.take(COUNT.size))), LONGEST)
     header = TypeAdapter(Header).validate_json(text)
-    architecture = Architecture(header.name, header.num_classes, header.in_channels, header.hidden)
+    architecture = Architecture(header.name, header.num_classes, header.in_channels, header.hidden, shortcut=header.shortcut)
     if not header.dense:
         architecture = replace(architecture, plan=_plan(architecture, reader))
     network = build(architecture)

@@ -23,11 +23,17 @@ NETWORKS: Mapping[str, Callable[[Architecture], ResNet | ImageNetResNet | VGG]] 
 
 
 def build(architecture: Architecture, generator: torch.Generator | None = None) -> Network:
-    """A network, freshly initialised where a generator is given. Raises ValueError for an unknown name."""
+    """A network, freshly initialised where a generator is given.
+
+    Raises ValueError for an unknown name, or a placement of shortcuts for a network that has none of that kind.
+    """
     if architecture.name not in NETWORKS:
         msg = f"no network is called {architecture.name!r}; there are: {', '.join(NETWORKS)}"
         raise ValueError(msg)
     network = NETWORKS[architecture.name](architecture)
+    if architecture.shortcut != "end" and not network.carries:
+        msg = f"shortcut is {architecture.shortcut!r}, but {architecture.name} has no shortcuts that add zeros; leave it out"
+        raise ValueError(msg)
     if generator is not None:
         network.initialise_(generator)
     return network

@@ -10,14 +10,15 @@ from lib.formats import checkpoint
 from lib.formats.checkpoint import Checkpoint
 from lib.masks.filters import full
 from lib.masks.kept import Kept, apply_
+from lib.networks.description import Placement
 from lib.networks.network import Network
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from tests.networks_for_tests import ALL, images, lived_in, random_masks, side
 
 
-def masked(name: str, seed: int = 0) -> tuple[Network, dict[str, torch.Tensor]]:
-    network = lived_in(name, seed).double()
+def masked(name: str, seed: int = 0, shortcut: Placement = "end") -> tuple[Network, dict[str, torch.Tensor]]:
+    network = lived_in(name, seed, shortcut=shortcut).double()
     masks = random_masks(network, seed)
     apply_(network, Kept(masks))
     return network, masks
@@ -25,11 +26,17 @@ def masked(name: str, seed: int = 0) -> tuple[Network, dict[str, torch.Tensor]]:
 
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 @pytest.mark.parametrize(
-    ("name", "seed"),
-    [*((name, 0) for name in ALL), *((name, seed) for name in ALL[:4] for seed in range(1, 5))],
+    ("name", "seed", "shortcut"),
+    [
+        *((name, 0, "end") for name in ALL),
+        *((name, seed, "end") for name in ALL[:4] for seed in range(1, 5)),
+        *((name, seed, "both") for name in ("resnet8", "resnet20", "resnet8x2") for seed in range(3)),
+    ],
 )
-def test_compact_equals_masked_for_random_masks_and_random_statistics(name: str, seed: int, mode: Mode) -> None:
-    network, masks = masked(name, seed)
+def test_compact_equals_masked_for_random_masks_and_random_statistics(
+    name: str, seed: int, shortcut: Placement, mode: Mode
+) -> None:
+    network, masks = masked(name, seed, shortcut)
     small = compact(network, Kept(masks), mode)
     batch = images(network, 2, dtype=torch.float64)
     with torch.no_grad():
@@ -62,6 +69,13 @@ def test_scatter_keeps_streams_whole_and_coupled_keeps_what_is_carried() -> None
     assert set(spaces["layer2"]) <= set(spaces["layer3"])
 
 
+def test_channels_carried_between_zeros_stay_where_they_arrive() -> None:
+    network, masks = masked("resnet20", shortcut="both")
+    spaces = channel_plan(network, Kept(masks), "coupled").spaces
+    assert {8 + channel for channel in spaces["layer1"]} <= set(spaces["layer2"])
+    assert {16 + channel for channel in spaces["layer2"]} <= set(spaces["layer3"])
+
+
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 @pytest.mark.parametrize("name", ["resnet14", "vgg11"])
 def test_keeping_everything_is_the_identity(name: str, mode: Mode) -> None:
@@ -79,10 +93,10 @@ def test_compact_network_can_be_trained_on(mode: Mode) -> None:
     assert all(parameter.grad is not None for parameter in small.parameters())
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg11"])
+@pytest.mark.parametrize(("name", "shortcut"), [("resnet20", "end"), ("resnet20", "both"), ("vgg11", "end")])
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
-def test_compact_network_survives_its_file(name: str, mode: Mode, tmp_path: Path) -> None:
-    network, masks = masked(name)
+def test_compact_network_survives_its_file(name: str, shortcut: Placement, mode: Mode, tmp_path: Path) -> None:
+    network, masks = masked(name, shortcut=shortcut)
     small = compact(network.float(), Kept(masks), mode)
     shape = (3, side(name), side(name))
     checkpoint.save(tmp_path / "small.safetensors", Checkpoint(small, None, shape, (0.5,) * 3, (0.2,) * 3))
