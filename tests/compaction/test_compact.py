@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from lib.compaction.compact import Mode, channel_plan, compact
-from lib.compaction.proof import verify
+from lib.compaction.proof import Gap, check_zeros, gap, verify
 from lib.cost.macs import count
 from lib.formats import checkpoint
 from lib.formats.checkpoint import Checkpoint
 from lib.masks.filters import full
 from lib.masks.kept import Kept, apply_
+from lib.masks.weights import weights
 from lib.networks.description import Placement
 from lib.networks.network import Network
 from lib.pruning.scores import uniform
@@ -130,6 +131,49 @@ def test_verify_refuses_logits_that_are_not_numbers_in_any_batch() -> None:
     good = images(network, 2)
     with pytest.raises(ValueError, match="inf in float32"):
         verify(network, small, [good, good * float("nan")])  # both networks answer NaN: not a proof of equality
+
+
+def test_limits_grow_with_the_logits_and_not_below_one() -> None:
+    large, small = torch.tensor([[1e6, -3.0]]), torch.tensor([[1e-6, 0.5]])
+    assert gap(large, large + 50.0).relative == pytest.approx(50.0 / 3.0)  # of the logit it happens to
+    assert gap(large, large + torch.tensor([[50.0, 0.0]])).relative == pytest.approx(50.0 / 1e6)
+    assert gap(small, small + 0.25) == Gap(0.25, 0.25)
+    assert gap(small, small * torch.nan) == Gap(float("inf"), float("inf"))
+
+
+def test_what_differs_by_rounding_alone_is_called_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, masks = masked("resnet8")
+    small = compact(network.float(), Kept(masks), "scatter")
+    monkeypatch.setattr("lib.compaction.proof.FLOAT32_LIMIT", 0.0)
+    with pytest.raises(ValueError, match=r"not equal to the masked one.*rounding: run this stage with compute\.device: cpu$"):
+        verify(network, small, [images(network, 2)])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_anything_left_in_one_masked_channel_is_found_in_every_network(name: str) -> None:
+    network, masks = masked(name)
+    network.float()
+    check_zeros(network, Kept(masks), Path("a.safetensors"))
+    wire = next(wire for wire in network.wires[1:] if not masks[wire.conv].all())
+    channel = int((~masks[wire.conv]).nonzero()[0])
+    left = {f"{wire.batch_norm}.{part}": getattr(network.batch_norm(wire), part) for part in ("bias", "weight")}
+    left |= {f"{wire.conv}.{part}": values for part, values in network.conv(wire).named_parameters()}
+    for parameter, values in left.items():
+        before = values.detach().clone()
+        with torch.no_grad():
+            values[channel] = 1e-30
+        with pytest.raises(ValueError, match=rf"^a\.safetensors is not zero where its masks drop filters: {parameter}; "):
+            check_zeros(network, Kept(masks), Path("a.safetensors"))
+        with torch.no_grad():
+            values.copy_(before)
+
+
+def test_a_single_weight_that_was_not_dropped_is_found_too() -> None:
+    network = lived_in("resnet8")
+    single = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights(network).items()}
+    single["classifier"][3, 5] = False
+    with pytest.raises(ValueError, match=r"drop filters: classifier\.weight; "):
+        check_zeros(network, Kept(full(network), single), Path("a.safetensors"))
 
 
 def test_verify_refuses_when_masks_were_not_applied() -> None:

@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from lib.training.device import Compute, prepare
 from lib.training.sgd import Sgd, sgd
 from tests.tiny import ROOT
 
@@ -37,6 +38,14 @@ def test_training_does_not_import_the_compiler(name: str) -> None:
     command = [sys.executable, "-c", TRAINING.replace("OPTIMIZER", OURS[name])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_float32_is_exact_on_a_gpu_too() -> None:
+    """TF32 is on for cuDNN's convolutions unless told otherwise; the setting is there without a GPU as well."""
+    prepare(Compute(device="cpu", threads=torch.get_num_threads(), precision="float32"))
+    assert not torch.backends.cuda.matmul.allow_tf32  # raises where the older and the newer switches disagree
+    assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.conv.fp32_precision != "tf32"  # type: ignore[attr-defined]
 
 
 def test_sgd_is_that_of_torch_bit_for_bit() -> None:
