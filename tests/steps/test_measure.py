@@ -123,15 +123,13 @@ def test_a_checkpoint_without_masks_is_not_shrunk(data: Dataset, tmp_path: Path)
 
 
 def test_a_shift_left_in_a_dropped_channel_is_not_zeroed_on_the_way(data: Dataset, tmp_path: Path) -> None:
-    """SFP leaves them: without the channel the network answers otherwise, and the proof must not compare with the tamed one."""
+    """SFP leaves them: without the channel the network answers otherwise."""
     masked = _masked(data, KEEP)
     assert masked.kept is not None
     dropped = (~masked.kept.filters["layer1.0.conv1"]).nonzero()[0]
     with torch.no_grad():
         masked.network.get_parameter("layer1.0.bn1.bias")[dropped] = 0.5
     save(tmp_path / "masked.safetensors", masked)
-    with pytest.raises(
-        ValueError, match=r"masked\.safetensors is not zero where its masks drop filters: layer1\.0\.bn1\.bias"
-    ):
+    with pytest.raises(ValueError, match=r"masked\.safetensors is not zero where .*: layer1\.0\.bn1\.bias"):
         shrink(tmp_path / "masked.safetensors", data, "scatter", COMPUTE, tmp_path / "compact.safetensors")
     assert not (tmp_path / "compact.safetensors").exists()
