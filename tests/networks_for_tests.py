@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lib.masks.filters import Masks
 from lib.networks import NETWORKS, build
-from lib.networks.description import Architecture
+from lib.networks.description import Architecture, Placement
 from lib.networks.imagenet_resnet import BLOCKS
 from lib.networks.network import Network
 from lib.networks.resnet import WIDER
@@ -32,9 +32,9 @@ def images(network: Network, count: int, seed: int = 0, dtype: torch.dtype = tor
 
 
 @torch.no_grad()
-def lived_in(name: str, seed: int = 0, *, in_channels: int = 3, num_classes: int = 10) -> Network:
+def lived_in(name: str, seed: int = 0, *, in_channels: int = 3, num_classes: int = 10, shortcut: Placement = "end") -> Network:
     """A network in eval mode with nothing at its initial value: statistics, affine values and biases are random too."""
-    network = build(Architecture(name, num_classes, in_channels), stream(seed, "initialisation"))
+    network = build(Architecture(name, num_classes, in_channels, shortcut=shortcut), stream(seed, "initialisation"))
     generator = stream(seed, "statistics")
     for wire in network.wires:
         norm, bias = network.batch_norm(wire), network.conv(wire).bias

@@ -1,9 +1,11 @@
 """Import a network trained elsewhere as a checkpoint that the compact and measure stages take.
 
-Reads a PyTorch file (tensors only: nothing in it is executed) and a YAML description of its names; writes a checkpoint whose
-masks are the filters that are exactly zero. No part of the pipeline: used by hand.
+Reads a file of torch.save or safetensors (tensors only: nothing in it is executed), a YAML description of its names, and the
+data folder where the description expects an accuracy; writes a checkpoint whose masks are the filters that are exactly zero.
+No part of the pipeline: used by hand.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,18 +13,18 @@ from stages.command import run
 
 
 def main(
-    source: Annotated[Path, "the PyTorch file"],
+    source: Annotated[Path, "the file of tensors"],
     description: Annotated[Path, "see suites/foreign-*.yaml"],
     out: Annotated[Path, "the checkpoint to write"],
+    data: Annotated[Path | None, "the data folder to score it on"] = None,
 ) -> None:
     """One file."""
-    from lib.formats.checkpoint import save
-    from lib.formats.foreign import Description, read
-    from lib.params.section import parse
-    from lib.params.section import read as read_section
+    from lib.formats.foreign import describe
+    from lib.images.dataset import load
+    from lib.steps.import_network import bring
 
-    described = read_section({"description": parse(description.read_text())}, "description", Description)
-    save(out, read(source, described))
+    dataset = None if data is None else load(data)
+    sys.stderr.write(f"{out}: {bring(source, describe(description), dataset, out)}\n")
 
 
 if __name__ == "__main__":

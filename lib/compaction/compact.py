@@ -33,7 +33,7 @@ def channel_plan(network: Network, kept: Kept, mode: Mode) -> Plan:
     for wire in network.wires:
         needed.setdefault(wire.writes, set()).update(filters[wire.conv])
     for carry in network.carries:  # in order of computation, so that a channel is carried all the way
-        needed[carry.target] |= needed[carry.source]
+        needed[carry.target] |= {carry.offset + channel for channel in needed[carry.source]}
     whole = {"input"} | (network.streams if mode == "scatter" else set())
     spaces = {
         space: tuple(range(width)) if space in whole else tuple(sorted(needed[space]))

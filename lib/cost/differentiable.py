@@ -48,8 +48,8 @@ class Macs:
             # The least of several writers, not the product: those that share a mask must not multiply its gradient.
             absent[wire.writes] = torch.minimum(absent[wire.writes], gone) if wire.writes in absent else gone
         for carry in network.carries:
-            source = absent[carry.source]
-            rest = absent[carry.target][len(source) :]
-            absent[carry.target] = torch.cat([absent[carry.target][: len(source)] * source, rest])
+            source, target = absent[carry.source], absent[carry.target]
+            start, end = carry.offset, carry.offset + len(source)
+            absent[carry.target] = torch.cat([target[:start], target[start:end] * source, target[end:]])
         whole = {"input"} | (set() if self.coupled else network.streams)
         return {space: first.new_ones(len(gone)) if space in whole else 1.0 - gone for space, gone in absent.items()}

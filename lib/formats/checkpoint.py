@@ -87,7 +87,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     network, kept = checkpoint.network, checkpoint.kept
     header: dict[str, Any] = {
         "format": FORMAT,
-        "architecture": asdict(network.architecture),
+        "architecture": _record(network.architecture),
         "masks": None if kept is None else as_indices(kept.filters),
         "shape": checkpoint.shape,
         "mean": checkpoint.mean,
@@ -135,6 +135,14 @@ def plan_text(network: Network) -> str:
     head = f'  "network": "{architecture["name"]}",\n  "num_classes": {architecture["num_classes"]},\n'
     joined, joined_spaces = ",\n".join(lines), ",\n".join(spaces)
     return f'{{\n{head}  "filters": {{\n{joined}\n  }},\n  "spaces": {{\n{joined_spaces}\n  }}\n}}\n'
+
+
+def _record(architecture: Architecture) -> dict[str, Any]:
+    """An architecture as JSON; the shortcut only where it is not the usual one, so that files stay the same byte for byte."""
+    record = asdict(architecture)
+    if architecture.shortcut == "end":
+        del record["shortcut"]
+    return record
 
 
 def _read(file: Any) -> Checkpoint:

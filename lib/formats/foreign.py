@@ -1,73 +1,194 @@
-"""Networks trained elsewhere: a PyTorch file and a description of its names -> a checkpoint of this project.
+"""Networks trained elsewhere: a file of tensors and a description of its names -> a checkpoint of this project.
 
-The file is read with weights_only=True, so no code in it is ever executed.
+What the checkpoint computes is what the file's network computes, or it is refused: names and shapes alone do not fix a
+forward pass, so a description may also state the accuracy that the import must meet (`lib.steps.import_network`).
 """
 
-import pickle
+import copy
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
+from lib.compaction.constants import silence_
+from lib.compaction.proof import FLOAT32_LIMIT, FLOAT64_LIMIT, gap_in_double
+from lib.formats import plain
 from lib.formats.checkpoint import Checkpoint
+from lib.formats.plain import shown
+from lib.images.checksum import sha256_of
 from lib.masks.filters import from_zeros
 from lib.masks.kept import Kept, check
 from lib.networks import build
-from lib.networks.description import Architecture
-from lib.params.section import section
+from lib.networks.description import Architecture, Placement
+from lib.networks.network import Network
+from lib.params.section import parse, section
+from lib.params.section import read as read_section
+
+Width = Annotated[int, Field(ge=1, le=2**16)]  # channels, classes or pixels: far above what any network here has
+Percent = Annotated[float, Field(ge=0.0, le=100.0)]
+LARGEST_NOISE = 64  # pixels: no constant depends on the size of the images
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _applicable(pair: tuple[str, str]) -> tuple[str, str]:
+    try:
+        re.sub(*pair, "")
+    except (re.error, IndexError, OverflowError, RecursionError) as error:
+        msg = f"no regular expression with its replacement: {shown(str(error))}"
+        raise ValueError(msg) from error
+    return pair
+
+
+@section
+class Expected:
+    """top1: percent of a split's images that the network is known to get right."""
+
+    top1: Percent
+    split: Literal["train", "validation", "test"]
 
 
 @section
 class Description:
     """What the file holds. state: the key of the weights (null: the file is the weights). rename: pairs of a regular
     expression and its replacement, all applied in order to every name. hidden: widths of linear layers before the last.
+
+    May be left out: shortcut, where option A puts its zero channels (`end`, or `both` sides); sha256 of the file; expected,
+    the accuracy to meet.
     """
 
     network: str
-    num_classes: PositiveInt
-    hidden: tuple[PositiveInt, ...]
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    mean: tuple[float, ...]
-    std: tuple[Annotated[float, Field(gt=0.0)], ...]
+    num_classes: Width
+    hidden: Annotated[tuple[Width, ...], Field(max_length=8)]
+    shape: tuple[Width, Width, Width]
+    mean: tuple[Finite, ...]
+    std: tuple[Annotated[Finite, Field(gt=0.0)], ...]
     state: str | None
-    rename: tuple[tuple[str, str], ...]
+    rename: tuple[Annotated[tuple[str, str], AfterValidator(_applicable)], ...]
+    shortcut: Placement = "end"
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    expected: Expected | None = None
+
+    def __post_init__(self) -> None:
+        """Each channel has its mean and its deviation."""
+        if not len(self.mean) == len(self.std) == self.shape[0]:
+            msg = f"mean and std need a number for each of {self.shape[0]} channels, got {len(self.mean)} and {len(self.std)}"
+            raise ValueError(msg)
+
+
+def describe(path: Path) -> Description:
+    """The description in a YAML file. Raises ValueError naming the file and its keys."""
+    try:
+        return read_section({"description": parse(path.read_text(encoding="utf-8"))}, "description", Description)
+    except ValueError as error:
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
 
 
 def read(path: Path, description: Description) -> Checkpoint:
     """The network with the masks that its exactly zero filters tell.
 
-    Raises ValueError when the file cannot be read as plain tensors or its names or shapes do not fit.
+    Raises ValueError, one line, when the file cannot be read as plain tensors, is another one than the description's sha256
+    says, has names, shapes or values that do not fit, or when its zero filters cannot go without changing the function.
     """
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        msg = f"{path} cannot be read as plain tensors ({str(error).splitlines()[0]}); it is damaged or holds code"
-        raise ValueError(msg) from error
-    keys = list(content) if isinstance(content, Mapping) else []
-    state = content[description.state] if description.state in keys else content
-    if not isinstance(state, Mapping) or (description.state is not None and state is content):
-        msg = f"{path} has no weights under {description.state!r}; it has {keys[:10]}: correct `state`"
+    if description.sha256 is not None and path.is_file() and (got := sha256_of(path)) != description.sha256:
+        msg = f"{path} has sha256 {got}, the description says {description.sha256}: it is another file, get it anew"
         raise ValueError(msg)
-    network = build(Architecture(description.network, description.num_classes, description.shape[0], description.hidden))
-    try:
-        network.load_state_dict(_renamed(state, description))
-    except RuntimeError as error:
-        msg = f"the weights of {path} do not fit {description.network}: {error}\ncorrect `rename`, `hidden` or `network`"
-        raise ValueError(msg) from error
+    state = _renamed(path, _weights(path, description), description)
+    channels, hidden, placement = description.shape[0], description.hidden, description.shortcut
+    architecture = Architecture(description.network, description.num_classes, channels, hidden, shortcut=placement)
+    with torch.device("meta"):  # shapes alone: what a description asks for is built only once the file holds as much
+        _check_fit(path, state, build(architecture))
+    network = build(architecture)
+    network.load_state_dict(state)
+    _check_values(path, network)
     kept = Kept(from_zeros(network))
     check(network, kept)
-    return Checkpoint(network.eval(), kept, description.shape, description.mean, description.std, {"foreign": path.name})
+    _silence_(path, network.eval(), kept, description.shape)
+    return Checkpoint(network, kept, description.shape, description.mean, description.std, {"foreign": path.name})
 
 
-def _renamed(state: Mapping[str, Tensor], description: Description) -> dict[str, Tensor]:
-    renamed = {}
+def _weights(path: Path, description: Description) -> Mapping[Any, Any]:
+    content = plain.read(path)
+    keyed = content if isinstance(content, Mapping) else {}
+    found = keyed.get(description.state) if description.state is not None else content
+    if not isinstance(found, Mapping):
+        names = ", ".join(shown(key) for key in list(keyed)[:10] if isinstance(key, str)) or "none"
+        msg = f"{path} has no weights under {description.state!r}; its keys: {names}; correct `state`"
+        raise ValueError(msg)
+    return found
+
+
+def _renamed(path: Path, state: Mapping[Any, Any], description: Description) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
+        if not isinstance(name, str):
+            msg = f"{path} has a weight whose name is a {type(name).__name__}, not text; correct `state`"
+            raise ValueError(msg)
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            msg = f"{path}: {shown(name)} is no plain tensor; correct `state`, or save the weights alone where it was made"
+            raise ValueError(msg)
         new = name
         for pattern, replacement in description.rename:
             new = re.sub(pattern, replacement, new)
+        if new in renamed:
+            msg = f"{path}: `rename` gives two weights the name {shown(new)}, {shown(name)} is the second; correct it"
+            raise ValueError(msg)
         renamed[new] = tensor
     return renamed
+
+
+def _check_fit(path: Path, state: Mapping[str, Tensor], wanted: Network) -> None:
+    """Raise ValueError unless names, shapes and kinds of numbers are those wanted; counters of batches may be absent."""
+    expected = wanted.state_dict()
+    named = wanted.architecture.name
+    missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
+    if any(name.endswith("running_mean") for name in missing) and not any(name.endswith("running_mean") for name in state):
+        msg = f"{path} has no batch norm (no running_mean), but {named} here has one behind every convolution; "
+        msg += "only such networks can be imported (a vgg16 of others is one without, their vgg16_bn is this one)"
+        raise ValueError(msg)
+    unknown = [name for name in state if name not in expected]
+    other = [
+        f"{name} ({tuple(state[name].shape)} instead of {tuple(tensor.shape)})"
+        for name, tensor in expected.items()
+        if name in state and _kind(state[name]) != _kind(tensor)
+    ]
+    wrong = {"missing": missing, "unknown": unknown, "of another shape or type": other}
+    told = [f"{what}: {_some(names)}" for what, names in wrong.items() if names]
+    if told:
+        msg = f"the weights of {path} do not fit {named}; {'; '.join(told)}; correct `rename`, `hidden` or `network`"
+        raise ValueError(msg)
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, bool]:
+    return tensor.shape, tensor.is_floating_point()
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(shown(name) for name in names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _check_values(path: Path, network: Network) -> None:
+    for name, tensor in network.state_dict().items():
+        if not bool(tensor.isfinite().all()) or (name.endswith("running_var") and bool((tensor < 0).any())):
+            msg = f"{path}: {name} holds NaN, infinite numbers or negative variances; get or train the network anew"
+            raise ValueError(msg)
+
+
+def _silence_(path: Path, network: Network, kept: Kept, shape: tuple[int, int, int]) -> None:
+    """Zero what belongs to dropped filters, and compare with the network as it was, on noise."""
+    given = copy.deepcopy(network)
+    try:
+        moved = silence_(network, kept)
+    except ValueError as error:
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
+    size = (min(side, LARGEST_NOISE) for side in shape[1:])
+    noise = torch.randn(2, shape[0], *size, generator=torch.Generator().manual_seed(0))
+    apart = gap_in_double(given, network, noise).relative
+    if not apart < (FLOAT32_LIMIT if moved else FLOAT64_LIMIT):  # what was moved is rounded to float32
+        msg = f"{path}: without its zero filters the network computes something else (logits differ by {apart:.1e})"
+        raise ValueError(msg)

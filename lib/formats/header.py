@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from lib.networks import build
-from lib.networks.description import Architecture, Plan
+from lib.networks.description import Architecture, Placement, Plan
 from lib.networks.network import Network
 
 LONGEST = 2**21  # bytes of a header: three times that of the deepest network here
@@ -46,10 +46,11 @@ class Dense(Record):
     num_classes: Width
     in_channels: Width
     hidden: Annotated[tuple[Width, ...], FailFast(), Few]
+    shortcut: Placement = "end"
 
     def architecture(self, plan: Plan | None = None) -> Architecture:
         """The architecture, with a plan where the network is compact."""
-        return Architecture(self.name, self.num_classes, self.in_channels, self.hidden, plan)
+        return Architecture(self.name, self.num_classes, self.in_channels, self.hidden, plan, self.shortcut)
 
 
 class Images(Record):

@@ -64,6 +64,8 @@ def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
         "std": checkpoint.std,
         "notes": dict(checkpoint.notes),
     }
+    if architecture.shortcut != "end":  # the usual one is left out, so that files stay the same byte for byte
+        content["shortcut"] = architecture.shortcut
     checked(document(text(content)), Header)
     header = zlib.compress(text(content).encode(), 9)
     plan = architecture.plan

@@ -66,6 +66,23 @@ def apply_(network: Network, kept: Kept) -> None:
     Keeper(network, kept).hold_()
 
 
+def leftovers(network: Network, kept: Kept) -> list[str]:
+    """The parameters that are not zero where the masks drop something, by name: none once the masks were applied."""
+    found = [
+        f"{module}.{name}"
+        for wire in network.wires
+        for module, names in ((wire.conv, ("weight", "bias")), (wire.batch_norm, ("weight", "bias")))
+        for name in names
+        if _remains(getattr(network.get_submodule(module), name), kept.filters[wire.conv])
+    ]
+    single = by_weight.weights(network)
+    return found + [f"{name}.weight" for name, mask in kept.weights.items() if _remains(single[name], mask)]
+
+
+def _remains(parameter: torch.Tensor | None, mask: torch.Tensor) -> bool:
+    return parameter is not None and bool(parameter[~mask.to(parameter.device)].ne(0).any())
+
+
 def as_indices(masks: Masks) -> Mapping[str, list[int]]:
     """The kept filters of every layer, as indices into the dense network."""
     return {name: mask.nonzero().flatten().tolist() for name, mask in masks.items()}

@@ -23,12 +23,18 @@ NETWORKS: Mapping[str, str] = {  # name -> its family
 
 
 def build(architecture: "Architecture", generator: "torch.Generator | None" = None) -> "Network":
-    """A network, freshly initialised where a generator is given. Raises ValueError for an unknown name."""
+    """A network, freshly initialised where a generator is given.
+
+    Raises ValueError for an unknown name, or a placement of shortcuts for a network that has none of that kind.
+    """
     if architecture.name not in NETWORKS:
         msg = f"no network is called {architecture.name!r}; there are: {', '.join(NETWORKS)}"
         raise ValueError(msg)
     family = importlib.import_module(f"{__name__}.{NETWORKS[architecture.name]}")
     network: Network = family.BUILDERS[architecture.name](architecture)
+    if architecture.shortcut != "end" and not network.carries:
+        msg = f"shortcut is {architecture.shortcut!r}, but {architecture.name} has no shortcuts that add zeros; leave it out"
+        raise ValueError(msg)
     if generator is not None:
         network.initialise_(generator)
     return network

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Part = Literal["stem", "inner", "last", "projection"]
+Placement = Literal["end", "both"]  # where option A puts its zero channels: behind the others, or half of them before
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,11 @@ class Wire:
 
 @dataclass(frozen=True)
 class Carry:
-    """A shortcut that copies space `source` into the first channels of space `target` (option A of ResNet)."""
+    """A shortcut that copies space `source` into the channels of space `target` from `offset` on (option A of ResNet)."""
 
     source: str
     target: str
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,23 @@ class Plan:
     def carried(self, carry: Carry) -> tuple[int, ...]:
         """Where the channels of `carry.source` land among those that `carry.target` has."""
         place = {channel: position for position, channel in enumerate(self.spaces[carry.target])}
-        return tuple(place[channel] for channel in self.spaces[carry.source])
+        return tuple(place[carry.offset + channel] for channel in self.spaces[carry.source])
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """All that decides a network's shapes. hidden: widths of linear layers (no activation) before the last one."""
+    """All that decides what a network computes, its weights apart.
+
+    hidden: widths of linear layers (no activation) before the last one. shortcut: of the networks whose shortcuts have no
+    weights; `both` is the placement of akamaster/pytorch_resnet_cifar10.
+    """
 
     name: str
     num_classes: int
     in_channels: int
     hidden: tuple[int, ...] = ()
     plan: Plan | None = None
+    shortcut: Placement = "end"
 
 
 def full_plan(wires: tuple[Wire, ...], widths: Mapping[str, int]) -> Plan:

@@ -1,7 +1,8 @@
 """ResNet for small images, with identity (option A) shortcuts, at any width of any layer.
 
 He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2, https://arxiv.org/abs/1512.03385
-Reference: favorxin/AHSG-HT-pruning-with-KD, models/resnet.py (new channels of a shortcut are appended at the end).
+Reference: favorxin/AHSG-HT-pruning-with-KD, models/resnet.py (new channels of a shortcut are appended at the end), and
+akamaster/pytorch_resnet_cifar10, resnet.py (half of them stand before the others); names and shapes of the two are the same.
 Departs: the final pooling is global, so any image size works; filters that a plan leaves out do not exist, and what a
 convolution writes is added into the residual stream at the places the plan names.
 """
@@ -12,7 +13,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.networks.description import Architecture, Carry, Plan, Wire, full_plan
+from lib.networks.description import Architecture, Carry, Placement, Plan, Wire, full_plan
 from lib.networks.network import Network
 from lib.networks.pieces import Place, linear_head
 
@@ -22,32 +23,33 @@ WIDER = ((8, 2), (20, 2), (20, 4), (32, 2))  # depth, times the width
 
 
 class Shortcut(nn.Module):
-    """Option A: every second pixel, then zeros for the channels that the next stage adds."""
+    """Option A: every second pixel, and zeros for the channels that the next stage adds."""
 
     def __init__(self, positions: tuple[int, ...], width: int) -> None:
         super().__init__()
-        self.append = width - len(positions) if positions == tuple(range(len(positions))) else None
+        first = positions[0]
+        in_a_row = positions == tuple(range(first, first + len(positions)))
+        self.zeros = (first, width - len(positions) - first) if in_a_row else None  # channels before and behind
         self.place = Place(positions, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, width, ceil(H / 2), ceil(W / 2))."""
         x = x[:, :, ::2, ::2]
-        return self.place.spread(x) if self.append is None else functional.pad(x, (0, 0, 0, 0, 0, self.append))
+        return self.place.spread(x) if self.zeros is None else functional.pad(x, (0, 0, 0, 0, *self.zeros))
 
 
 class BasicBlock(nn.Module):
     """conv1-bn1-ReLU-conv2-bn2, placed into the shortcut's stream, ReLU."""
 
-    def __init__(self, name: str, plan: Plan, reads: str, writes: str) -> None:
+    def __init__(self, name: str, plan: Plan, reads: str, writes: str, carry: Carry | None) -> None:
         super().__init__()
         inner, outer = len(plan.filters[f"{name}.conv1"]), len(plan.filters[f"{name}.conv2"])
-        changes = reads != writes
-        self.conv1 = nn.Conv2d(len(plan.spaces[reads]), inner, 3, 2 if changes else 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(len(plan.spaces[reads]), inner, 3, 2 if carry else 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         self.conv2 = nn.Conv2d(inner, outer, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outer)
         width = len(plan.spaces[writes])
-        self.shortcut = Shortcut(plan.carried(Carry(reads, writes)), width) if changes else nn.Identity()
+        self.shortcut = Shortcut(plan.carried(carry), width) if carry else nn.Identity()
         self.place = Place(plan.positions(f"{name}.conv2", writes), width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,14 +65,15 @@ class ResNet(Network):
         super().__init__()
         blocks = (depth - 2) // 6
         self.architecture = architecture
-        self.wires, self.carries = _wires(blocks)
+        self.wires = _wires(blocks)
         self.widths = _space_widths(self.wires, architecture.in_channels, widened)
+        self.carries = tuple(_carry(self.widths, stage, architecture.shortcut) for stage in (2, 3))
         plan = architecture.plan or full_plan(self.wires, self.widths)
         self.conv1 = nn.Conv2d(architecture.in_channels, len(plan.filters["conv1"]), 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(len(plan.filters["conv1"]))
         self.place = Place(plan.positions("conv1", "layer1"), len(plan.spaces["layer1"]))
-        for stage in (1, 2, 3):
-            self.add_module(f"layer{stage}", _stage(stage, blocks, plan))
+        for stage, carry in zip((1, 2, 3), (None, *self.carries), strict=True):
+            self.add_module(f"layer{stage}", _stage(stage, blocks, plan, carry))
         self.head_reads = "layer3"
         self.classifier = linear_head(len(plan.spaces["layer3"]), architecture)
         self.head = "classifier.0" if architecture.hidden else "classifier"
@@ -86,14 +89,18 @@ class ResNet(Network):
         return logits
 
 
-def _stage(stage: int, blocks: int, plan: Plan) -> nn.Sequential:
-    space, before = f"layer{stage}", f"layer{max(stage - 1, 1)}"
-    return nn.Sequential(
-        *(BasicBlock(f"{space}.{index}", plan, before if index == 0 else space, space) for index in range(blocks))
-    )
+def _stage(stage: int, blocks: int, plan: Plan, carry: Carry | None) -> nn.Sequential:
+    space = f"layer{stage}"
+    first = BasicBlock(f"{space}.0", plan, carry.source if carry else space, space, carry)
+    return nn.Sequential(first, *(BasicBlock(f"{space}.{index}", plan, space, space, None) for index in range(1, blocks)))
 
 
-def _wires(blocks: int) -> tuple[tuple[Wire, ...], tuple[Carry, ...]]:
+def _carry(widths: Mapping[str, int], stage: int, shortcut: Placement) -> Carry:
+    source, target = f"layer{stage - 1}", f"layer{stage}"
+    return Carry(source, target, (widths[target] - widths[source]) // 2 if shortcut == "both" else 0)
+
+
+def _wires(blocks: int) -> tuple[Wire, ...]:
     wires = [Wire("conv1", "bn1", "input", "layer1", "stem")]
     for stage in (1, 2, 3):
         for index in range(blocks):
@@ -101,7 +108,7 @@ def _wires(blocks: int) -> tuple[tuple[Wire, ...], tuple[Carry, ...]]:
             reads = f"layer{stage - 1}" if index == 0 and stage > 1 else f"layer{stage}"
             wires.append(Wire(f"{name}.conv1", f"{name}.bn1", reads, f"{name}.conv1", "inner"))
             wires.append(Wire(f"{name}.conv2", f"{name}.bn2", f"{name}.conv1", f"layer{stage}", "last"))
-    return tuple(wires), (Carry("layer1", "layer2"), Carry("layer2", "layer3"))
+    return tuple(wires)
 
 
 def _space_widths(wires: tuple[Wire, ...], in_channels: int, widened: int) -> dict[str, int]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lib.masks.filters import Masks, kept_count, top_k
-from lib.networks.description import Wire
+from lib.networks.description import Carry, Wire
 from lib.networks.network import Network
 from lib.pruning.layers import EVERYWHERE, LEFT_OUT, Layers
 
@@ -25,14 +25,14 @@ Goal = Callable[[float], float]
 class Group:
     """Convolutions that share a mask, the channels they choose of, and what share of them stays in the end.
 
-    keep_ratio: None where every filter stays. carried_from: the space whose kept channels must stay here too.
+    keep_ratio: None where every filter stays. carried: the shortcut whose kept channels must stay here too.
     """
 
     space: str
     convs: tuple[str, ...]
     width: int
     keep_ratio: float | None
-    carried_from: str | None
+    carried: Carry | None
 
 
 class Selection:
@@ -45,7 +45,7 @@ class Selection:
         self.network = network
         self.layers = layers
         _check_patterns(network, layers)
-        carried = {carry.target: carry.source for carry in network.carries}
+        carries = {carry.target: carry for carry in network.carries}
         shared: dict[str, list[Wire]] = defaultdict(list)
         for wire in network.wires:
             together = coupled and wire.writes in network.streams
@@ -56,7 +56,7 @@ class Selection:
                 convs=tuple(wire.conv for wire in wires),
                 width=network.widths[wires[0].writes],
                 keep_ratio=self._ratio(wires),
-                carried_from=carried.get(wires[0].writes) if name == wires[0].writes and coupled else None,
+                carried=carries.get(wires[0].writes) if name == wires[0].writes and coupled else None,
             )
             for name, wires in shared.items()
         )
@@ -77,7 +77,7 @@ class Selection:
         alone: dict[tuple[int, int], list[Group]] = defaultdict(list)
         for group in self.groups:
             count = group.width if group.keep_ratio is None else self._count(group.width, goal(group.keep_ratio))
-            if group.carried_from is None and len(group.convs) == 1:
+            if group.carried is None and len(group.convs) == 1:
                 alone[group.width, count].append(group)
             else:
                 chosen[group.space] = self._together(group, count, scores, chosen)
@@ -112,9 +112,9 @@ class Selection:
     def _together(self, group: Group, count: int, scores: Mapping[str, Tensor], chosen: Mapping[str, Tensor]) -> Tensor:
         total = torch.stack([scores[name] for name in group.convs]).sum(0)  # (width,)
         carried = torch.zeros_like(total, dtype=torch.bool)
-        if group.carried_from is not None and group.carried_from in chosen:
-            source = chosen[group.carried_from]
-            carried[: source.numel()] = source
+        if group.carried is not None and group.carried.source in chosen:
+            source = chosen[group.carried.source]
+            carried[_arrival(group.carried, source)] = source
         return top_k(total.masked_fill(carried, torch.inf), max(count, int(carried.sum())))
 
     def _everywhere(self, scores: Mapping[str, Tensor], goal: Goal) -> dict[str, Tensor]:
@@ -127,9 +127,10 @@ class Selection:
                 rank = rank / torch.linalg.vector_norm(finite).clamp_min(1e-12)
             rank = torch.full_like(rank, torch.inf) if group.keep_ratio is None else rank
             rank = rank.masked_fill(top_k(rank, 1), torch.inf)  # every layer keeps its best
-            if group.carried_from is not None:
-                source = ranks[group.carried_from]
-                rank[: source.numel()] = torch.maximum(rank[: source.numel()], source)
+            if group.carried is not None:
+                source = ranks[group.carried.source]
+                there = _arrival(group.carried, source)
+                rank[there] = torch.maximum(rank[there], source)
             ranks[self._key(group)] = rank
         pool = [group for group in reversed(self.groups) if group.keep_ratio is not None]  # of equals, the later one stays
         if not pool:
@@ -148,11 +149,16 @@ class Selection:
         return kept_count(width, keep_ratio, self.layers.rounding)
 
     def _key(self, group: Group) -> str:
-        return group.convs[0] if len(group.convs) == 1 and group.carried_from is None else group.space
+        return group.convs[0] if len(group.convs) == 1 and group.carried is None else group.space
 
     def _spread(self, chosen: Mapping[str, Tensor]) -> Masks:
         """Masks by group -> masks by layer."""
         return {name: chosen[self._key(group)] for group in self.groups for name in group.convs}
+
+
+def _arrival(carry: Carry, source: Tensor) -> slice:
+    """Where the channels of the shortcut's source stand in its target."""
+    return slice(carry.offset, carry.offset + source.numel())
 
 
 def _left_out(wire: Wire, layers: Layers) -> bool:

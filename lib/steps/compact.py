@@ -1,16 +1,15 @@
-"""From a masked checkpoint to a compact one, proved equal on the test images."""
+"""From a masked checkpoint to a compact one, proved equal on the test images to the network as it was given."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from lib.atomic import write_text
 from lib.compaction.compact import Mode, compact
-from lib.compaction.proof import verify
+from lib.compaction.proof import check_zeros, verify
 from lib.formats.checkpoint import load, plan_text, save
 from lib.formats.fitting import refuse_misfit
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset
-from lib.masks.kept import apply_
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
 
@@ -18,8 +17,8 @@ from lib.training.evaluation import evaluate
 def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Path) -> None:
     """Write the compact form of checkpoint `source` to `out`, and its channel plan beside it (.json).
 
-    Raises ValueError when the checkpoint holds no masks or is for other data, or the two networks are not equal; then nothing
-    is written.
+    Raises ValueError when the checkpoint holds no masks or is for other data, what the masks drop is not zero, or the two
+    networks are not equal; then nothing is written.
     """
     masked = load(source)
     if masked.kept is None:
@@ -27,7 +26,7 @@ def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Pa
         raise ValueError(msg)
     refuse_misfit(source, masked, dataset)
     device = prepare(compute)
-    apply_(masked.network, masked.kept)
+    check_zeros(masked.network, masked.kept, source)
     network = masked.network.to(device)
     split = dataset.splits["test"]
     still = Augmentation(flip=False, crop_padding=0)

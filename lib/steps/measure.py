@@ -1,5 +1,6 @@
 """The numbers of one cell: accuracy on the test split, cost, and size."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from lib.cost.macs import count, fractional_macs
@@ -9,7 +10,6 @@ from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset
 from lib.masks.weights import zero_share
 from lib.networks import build
-from lib.networks.description import Architecture
 from lib.pruning.layers import LEFT_OUT, Layers
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
@@ -44,7 +44,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
     batches = Batches(test.images, test.labels, checkpoint.mean, checkpoint.std, still, device)
     network, architecture = checkpoint.network, checkpoint.network.architecture
     scores = evaluate(network.to(device), batches)
-    dense = build(Architecture(architecture.name, architecture.num_classes, architecture.in_channels, architecture.hidden))
+    dense = build(replace(architecture, plan=None))
     cost, whole = count(network, checkpoint.shape), count(dense, checkpoint.shape)
     notes = {name: checkpoint.notes[name] for name in NOTED if name in checkpoint.notes}  # an imported network has fewer
     numbers = {

@@ -21,16 +21,30 @@ class Compute:
 
 
 def prepare(compute: Compute) -> torch.device:
-    """Make torch deterministic and choose the device. Raises ValueError when a GPU is asked for and there is none."""
+    """Make torch deterministic and float32 exact, and choose the device.
+
+    Raises ValueError when a GPU is asked for and there is none.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     torch.set_num_threads(compute.threads)
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler: 2 seconds
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and hides nothing: no kernel here reads it
+    _no_tf32()
     _spare_the_compiler()
     if compute.device == "cuda" and not torch.cuda.is_available():
         msg = "compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"
         raise ValueError(msg)
     return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _no_tf32() -> None:
+    """Let float32 be float32 on a GPU: with TF32's 10 bits no compact network would equal its masked one.
+
+    By the older switches: torch.export fails where the newer ones (fp32_precision) say anything else than these
+    (https://github.com/pytorch/pytorch/issues/166387).
+    """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def _spare_the_compiler() -> None:

@@ -4,20 +4,22 @@ import pytest
 import torch
 
 from lib.compaction.compact import Mode, channel_plan, compact
-from lib.compaction.proof import verify
+from lib.compaction.proof import Gap, check_zeros, gap, verify
 from lib.cost.macs import count
 from lib.formats import checkpoint
 from lib.formats.checkpoint import Checkpoint
 from lib.masks.filters import full
 from lib.masks.kept import Kept, apply_
+from lib.masks.weights import weights
+from lib.networks.description import Placement
 from lib.networks.network import Network
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from tests.networks_for_tests import ALL, images, lived_in, random_masks, side
 
 
-def masked(name: str, seed: int = 0) -> tuple[Network, dict[str, torch.Tensor]]:
-    network = lived_in(name, seed).double()
+def masked(name: str, seed: int = 0, shortcut: Placement = "end") -> tuple[Network, dict[str, torch.Tensor]]:
+    network = lived_in(name, seed, shortcut=shortcut).double()
     masks = random_masks(network, seed)
     apply_(network, Kept(masks))
     return network, masks
@@ -25,11 +27,17 @@ def masked(name: str, seed: int = 0) -> tuple[Network, dict[str, torch.Tensor]]:
 
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 @pytest.mark.parametrize(
-    ("name", "seed"),
-    [*((name, 0) for name in ALL), *((name, seed) for name in ALL[:4] for seed in range(1, 5))],
+    ("name", "seed", "shortcut"),
+    [
+        *((name, 0, "end") for name in ALL),
+        *((name, seed, "end") for name in ALL[:4] for seed in range(1, 5)),
+        *((name, seed, "both") for name in ("resnet8", "resnet20", "resnet8x2") for seed in range(3)),
+    ],
 )
-def test_compact_equals_masked_for_random_masks_and_random_statistics(name: str, seed: int, mode: Mode) -> None:
-    network, masks = masked(name, seed)
+def test_compact_equals_masked_for_random_masks_and_random_statistics(
+    name: str, seed: int, shortcut: Placement, mode: Mode
+) -> None:
+    network, masks = masked(name, seed, shortcut)
     small = compact(network, Kept(masks), mode)
     batch = images(network, 2, dtype=torch.float64)
     with torch.no_grad():
@@ -62,6 +70,13 @@ def test_scatter_keeps_streams_whole_and_coupled_keeps_what_is_carried() -> None
     assert set(spaces["layer2"]) <= set(spaces["layer3"])
 
 
+def test_channels_carried_between_zeros_stay_where_they_arrive() -> None:
+    network, masks = masked("resnet20", shortcut="both")
+    spaces = channel_plan(network, Kept(masks), "coupled").spaces
+    assert {8 + channel for channel in spaces["layer1"]} <= set(spaces["layer2"])
+    assert {16 + channel for channel in spaces["layer2"]} <= set(spaces["layer3"])
+
+
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 @pytest.mark.parametrize("name", ["resnet14", "vgg11"])
 def test_keeping_everything_is_the_identity(name: str, mode: Mode) -> None:
@@ -79,10 +94,10 @@ def test_compact_network_can_be_trained_on(mode: Mode) -> None:
     assert all(parameter.grad is not None for parameter in small.parameters())
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg11"])
+@pytest.mark.parametrize(("name", "shortcut"), [("resnet20", "end"), ("resnet20", "both"), ("vgg11", "end")])
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
-def test_compact_network_survives_its_file(name: str, mode: Mode, tmp_path: Path) -> None:
-    network, masks = masked(name)
+def test_compact_network_survives_its_file(name: str, shortcut: Placement, mode: Mode, tmp_path: Path) -> None:
+    network, masks = masked(name, shortcut=shortcut)
     small = compact(network.float(), Kept(masks), mode)
     shape = (3, side(name), side(name))
     checkpoint.save(tmp_path / "small.safetensors", Checkpoint(small, None, shape, (0.5,) * 3, (0.2,) * 3))
@@ -116,6 +131,49 @@ def test_verify_refuses_logits_that_are_not_numbers_in_any_batch() -> None:
     good = images(network, 2)
     with pytest.raises(ValueError, match="inf in float32"):
         verify(network, small, [good, good * float("nan")])  # both networks answer NaN: not a proof of equality
+
+
+def test_limits_grow_with_the_logits_and_not_below_one() -> None:
+    large, small = torch.tensor([[1e6, -3.0]]), torch.tensor([[1e-6, 0.5]])
+    assert gap(large, large + 50.0).relative == pytest.approx(50.0 / 3.0)  # of the logit it happens to
+    assert gap(large, large + torch.tensor([[50.0, 0.0]])).relative == pytest.approx(50.0 / 1e6)
+    assert gap(small, small + 0.25) == Gap(0.25, 0.25)
+    assert gap(small, small * torch.nan) == Gap(float("inf"), float("inf"))
+
+
+def test_what_differs_by_rounding_alone_is_called_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, masks = masked("resnet8")
+    small = compact(network.float(), Kept(masks), "scatter")
+    monkeypatch.setattr("lib.compaction.proof.FLOAT32_LIMIT", 0.0)
+    with pytest.raises(ValueError, match=r"not equal to the masked one.*rounding: run this stage with compute\.device: cpu$"):
+        verify(network, small, [images(network, 2)])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_anything_left_in_one_masked_channel_is_found_in_every_network(name: str) -> None:
+    network, masks = masked(name)
+    network.float()
+    check_zeros(network, Kept(masks), Path("a.safetensors"))
+    wire = next(wire for wire in network.wires[1:] if not masks[wire.conv].all())
+    channel = int((~masks[wire.conv]).nonzero()[0])
+    left = {f"{wire.batch_norm}.{part}": getattr(network.batch_norm(wire), part) for part in ("bias", "weight")}
+    left |= {f"{wire.conv}.{part}": values for part, values in network.conv(wire).named_parameters()}
+    for parameter, values in left.items():
+        before = values.detach().clone()
+        with torch.no_grad():
+            values[channel] = 1e-30
+        with pytest.raises(ValueError, match=rf"^a\.safetensors is not zero where its masks drop filters: {parameter}; "):
+            check_zeros(network, Kept(masks), Path("a.safetensors"))
+        with torch.no_grad():
+            values.copy_(before)
+
+
+def test_a_single_weight_that_was_not_dropped_is_found_too() -> None:
+    network = lived_in("resnet8")
+    single = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights(network).items()}
+    single["classifier"][3, 5] = False
+    with pytest.raises(ValueError, match=r"drop filters: classifier\.weight; "):
+        check_zeros(network, Kept(full(network), single), Path("a.safetensors"))
 
 
 def test_verify_refuses_when_masks_were_not_applied() -> None:

@@ -12,7 +12,7 @@ from lib.cost.macs import count
 from lib.masks.filters import Masks
 from lib.masks.kept import Kept
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.description import Architecture, Placement
 from lib.networks.network import Network
 from tests.goldens import read
 from tests.networks_for_tests import coupled_masks, lived_in, random_masks, side
@@ -84,9 +84,12 @@ def test_count_of_a_pruned_vgg_is_that_of_the_reference() -> None:
 
 
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
-@pytest.mark.parametrize("name", ["resnet8", "resnet20", "vgg11", "resnet18"])
-def test_masks_cost_what_their_compact_network_costs(name: str, mode: Mode) -> None:
-    network = lived_in(name)
+@pytest.mark.parametrize(
+    ("name", "shortcut"),
+    [("resnet8", "end"), ("resnet20", "end"), ("resnet20", "both"), ("vgg11", "end"), ("resnet18", "end")],
+)
+def test_masks_cost_what_their_compact_network_costs(name: str, shortcut: Placement, mode: Mode) -> None:
+    network = lived_in(name, shortcut=shortcut)
     shape = (3, side(name), side(name))
     macs = Macs(network, shape, coupled=mode == "coupled")
     chosen: list[Masks] = [random_masks(network, 0), random_masks(network, 1), coupled_masks(network, 0.4)]

@@ -15,7 +15,7 @@ from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint, load, plan_text, save
 from lib.masks.kept import Kept, apply_
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.description import Architecture, Placement
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.randomness import stream
@@ -23,17 +23,18 @@ from tools.fuzz.checkpoint_parts import parted, put
 from tools.fuzz.memory import bounded
 
 SHAPE, MEAN, STD = (3, 8, 8), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
-KINDS = ("dense", "masked", "scatter", "coupled", "hidden")
+KINDS = ("dense", "masked", "scatter", "coupled", "hidden", "both")
 
 
 def _checkpoint(kind: str) -> Checkpoint:
     hidden = (12,) if kind == "hidden" else ()
-    network = build(Architecture("resnet8", 10, 3, hidden), stream(0, "initialisation")).eval()
+    shortcut: Placement = "both" if kind == "both" else "end"
+    network = build(Architecture("resnet8", 10, 3, hidden, shortcut=shortcut), stream(0, "initialisation")).eval()
     for buffer in network.buffers():
         if buffer.is_floating_point():
             buffer.add_(0.25)
     notes = {"epochs": 3, "validation_top1": 12.5, "trained_on": {"device": "cpu"}}
-    if kind in ("dense", "hidden"):
+    if kind in ("dense", "hidden", "both"):
         return Checkpoint(network, None, SHAPE, MEAN, STD, notes)
     masks = Selection(network, 0.5, coupled=True).choose(uniform(network.filters(), stream(0, "masks")))
     apply_(network, Kept(masks))

@@ -34,9 +34,9 @@ def checkpoint(network: Network, kept: Kept | None = None) -> Checkpoint:
     return Checkpoint(network, kept, (3, 32, 32), (0.1, 0.2, 0.3), (0.25,) * 3, NOTES)
 
 
-def small(name: str, mode: Any = "scatter") -> Network:
+def small(name: str, mode: Any = "scatter", shortcut: Any = "end") -> Network:
     """Compact, with shared weights where k-means is quick."""
-    network = lived_in(name)
+    network = lived_in(name, shortcut=shortcut)
     masks = random_masks(network) if name == "resnet8" else coupled_masks(network, 0.1)
     apply_(network, Kept(masks))
     made = compact(network, Kept(masks), mode)
@@ -45,10 +45,10 @@ def small(name: str, mode: Any = "scatter") -> Network:
 
 
 @pytest.mark.parametrize("coder", CODERS)
-@pytest.mark.parametrize("name", ["resnet8", "resnet18"])
-def test_a_network_comes_back_bit_for_bit(name: str, coder: Any) -> None:
-    dense = [lived_in(name)] if name == "resnet8" else []  # the larger one takes seconds
-    for network in (small(name), small(name, "coupled"), *dense):
+@pytest.mark.parametrize(("name", "shortcut"), [("resnet8", "end"), ("resnet8", "both"), ("resnet18", "end")])
+def test_a_network_comes_back_bit_for_bit(name: str, shortcut: Any, coder: Any) -> None:
+    dense = [lived_in(name, shortcut=shortcut)] if name == "resnet8" else []  # the larger one takes seconds
+    for network in (small(name, "scatter", shortcut), small(name, "coupled", shortcut), *dense):
         packed = pack(checkpoint(network), coder)
         found = unpack(packed.content)
         assert found.network.architecture == network.architecture

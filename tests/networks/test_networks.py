@@ -12,7 +12,7 @@ from torch import nn
 
 from lib.cost.macs import count
 from lib.networks import NETWORKS, build
-from lib.networks.description import Architecture
+from lib.networks.description import Architecture, Placement
 from lib.networks.resnet import WIDER, Shortcut
 from lib.randomness import stream
 from tests.networks_for_tests import ALL, IMAGENET, images, lived_in
@@ -187,8 +187,23 @@ def test_shortcut_takes_every_second_pixel_and_appends_zeros_at_the_end(size: in
     assert not out[:, 16:].any()
 
 
-def test_resnet_forward_equals_blocks_written_out_by_hand() -> None:
-    network = lived_in("resnet14")
+def test_shortcut_may_stand_between_its_zeros() -> None:
+    x = torch.randn(2, 16, 8, 8, generator=stream(0, "images"))
+    out = Shortcut(tuple(range(8, 24)), 32)(x)
+    assert torch.equal(out[:, 8:24], x[:, :, ::2, ::2])
+    assert not out[:, :8].any()
+    assert not out[:, 24:].any()
+
+
+def test_shortcut_with_zeros_on_both_sides_is_refused_where_there_is_none_of_the_kind() -> None:
+    for name in ("vgg11", "resnet18"):
+        with pytest.raises(ValueError, match=f"shortcut is 'both', but {name} has no shortcuts that add zeros; leave it out"):
+            build(Architecture(name, 10, 3, shortcut="both"))
+
+
+@pytest.mark.parametrize("shortcut", ["end", "both"])
+def test_resnet_forward_equals_blocks_written_out_by_hand(shortcut: Placement) -> None:
+    network = lived_in("resnet14", shortcut=shortcut)
     x = batch = images(network, 3)
     functional, module = nn.functional, network.get_submodule
     with torch.no_grad():
@@ -197,7 +212,9 @@ def test_resnet_forward_equals_blocks_written_out_by_hand() -> None:
             inside = {kind: module(f"layer{stage}.{block}.{kind}") for kind in ("conv1", "bn1", "conv2", "bn2")}
             out = inside["bn2"](inside["conv2"](functional.relu(inside["bn1"](inside["conv1"](x)))))
             if out.shape != x.shape:
-                x = torch.cat([x[:, :, ::2, ::2], torch.zeros_like(x[:, :, ::2, ::2])], 1)
+                zeros = torch.zeros_like(x[:, :, ::2, ::2]).chunk(2, 1)  # a quarter of the new width each
+                before, behind = ((), zeros) if shortcut == "end" else (zeros[:1], zeros[1:])
+                x = torch.cat([*before, x[:, :, ::2, ::2], *behind], 1)
             x = functional.relu(out + x)
         expected = module("classifier")(x.mean((2, 3)))
         assert torch.allclose(network(batch), expected, atol=1e-5)

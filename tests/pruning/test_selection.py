@@ -79,6 +79,15 @@ def test_coupled_stream_keeps_every_channel_carried_into_it(name: str) -> None:
     assert kept["layer3"] == [*range(8, 16), *range(24, 32), *range(48, 64)]
 
 
+def test_coupled_stream_keeps_what_is_carried_between_zeros() -> None:
+    network = lived_in("resnet8", shortcut="both")
+    masks = Selection(network, 0.5, coupled=True).choose(_worst_for_carrying(network))
+    kept = {space: masks[_writers(network, space)[0]].nonzero().flatten().tolist() for space in ("layer1", "layer2", "layer3")}
+    assert kept["layer1"] == list(range(8, 16))
+    assert kept["layer2"] == [*range(16, 24), *range(24, 32)]  # 8 to 15 arrive at 16 to 23
+    assert kept["layer3"] == [*range(32, 48), *range(48, 64)]
+
+
 def test_vgg_has_no_stream_so_both_modes_agree() -> None:
     network = _network("vgg11")
     scores = _scores(network)

@@ -11,7 +11,7 @@ from lib.images.batches import STILL, Batches
 from lib.images.dataset import Dataset
 from lib.images.dataset import load as load_data
 from lib.masks.filters import Masks
-from lib.masks.kept import Kept
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.description import Architecture
 from lib.pruning.layers import EVERYWHERE
@@ -37,6 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def _masked(data: Dataset, keep_ratio: float) -> Checkpoint:
     network = build(Architecture("resnet8", 10, 1), stream(0, "initialisation")).eval()
     masks = Selection(network, keep_ratio, coupled=False).choose(uniform(network.filters(), stream(0, "masks")))
+    apply_(network, Kept(masks))
     notes = {"epochs": 7, "validation_top1": 12.3456789}
     return Checkpoint(network, Kept(masks), data.shape, data.mean, data.std, notes)
 
@@ -99,6 +100,7 @@ def test_top5_means_nothing_with_five_classes(data: Dataset, tmp_path: Path) -> 
     few = Dataset(data.name, data.classes[:5], data.shape, data.mean, data.std, data.sha256, {"test": _of_five(data)})
     network = build(Architecture("resnet8", 5, 1), stream(0, "initialisation"))
     masks = Selection(network, KEEP, coupled=False).choose(uniform(network.filters(), stream(0, "masks")))
+    apply_(network, Kept(masks))
     notes = {"epochs": 1, "validation_top1": 20.0}
     save(tmp_path / "masked.safetensors", Checkpoint(network, Kept(masks), data.shape, data.mean, data.std, notes))
     shrink(tmp_path / "masked.safetensors", few, "scatter", COMPUTE, tmp_path / "compact.safetensors")
@@ -118,3 +120,16 @@ def test_a_checkpoint_without_masks_is_not_shrunk(data: Dataset, tmp_path: Path)
     with pytest.raises(ValueError, match="holds no masks; give a checkpoint of the prune or distill stage"):
         shrink(source, data, "scatter", COMPUTE, tmp_path / "again.safetensors")
     assert not (tmp_path / "again.safetensors").exists()
+
+
+def test_a_shift_left_in_a_dropped_channel_is_not_zeroed_on_the_way(data: Dataset, tmp_path: Path) -> None:
+    """SFP leaves them: without the channel the network answers otherwise."""
+    masked = _masked(data, KEEP)
+    assert masked.kept is not None
+    dropped = (~masked.kept.filters["layer1.0.conv1"]).nonzero()[0]
+    with torch.no_grad():
+        masked.network.get_parameter("layer1.0.bn1.bias")[dropped] = 0.5
+    save(tmp_path / "masked.safetensors", masked)
+    with pytest.raises(ValueError, match=r"masked\.safetensors is not zero where .*: layer1\.0\.bn1\.bias"):
+        shrink(tmp_path / "masked.safetensors", data, "scatter", COMPUTE, tmp_path / "compact.safetensors")
+    assert not (tmp_path / "compact.safetensors").exists()

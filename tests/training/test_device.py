@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.params.section import ParamsError, read
-from lib.training.device import Compute
+from lib.training.device import Compute, prepare
 from lib.training.sgd import Sgd, sgd
 from tests.tiny import ROOT
 
@@ -46,6 +46,14 @@ def test_a_number_of_threads_that_no_machine_has_is_refused(threads: int) -> Non
     compute = {"device": "cpu", "threads": threads, "precision": "float32"}
     with pytest.raises(ParamsError, match=f"^compute.threads: is {threads}; input should be (greater|less) than or equal to"):
         read({"compute": compute}, "compute", Compute)
+
+
+def test_float32_is_exact_on_a_gpu_too() -> None:
+    """TF32 is on for cuDNN's convolutions unless told otherwise; the setting is there without a GPU as well."""
+    prepare(Compute(device="cpu", threads=torch.get_num_threads(), precision="float32"))
+    assert not torch.backends.cuda.matmul.allow_tf32  # raises where the older and the newer switches disagree
+    assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.conv.fp32_precision != "tf32"  # type: ignore[attr-defined]
 
 
 def test_sgd_is_that_of_torch_bit_for_bit() -> None:
