@@ -33,7 +33,7 @@ from lib.formats.header import (
     text,
 )
 from lib.masks.filters import Masks
-from lib.masks.kept import Kept, as_indices
+from lib.masks.kept import Kept, as_indices, check
 from lib.masks.weights import weights
 from lib.networks.description import Architecture, Plan
 from lib.networks.network import Network
@@ -96,6 +96,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if kept is not None:
+        check(network, kept)
         tensors |= {f"{WEIGHTS}{name}": mask.cpu().contiguous() for name, mask in kept.weights.items()}
     values.check(tensors)
     header["sha256"] = digest(header, tensors)

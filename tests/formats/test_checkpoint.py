@@ -254,6 +254,8 @@ def test_a_network_that_nobody_could_read_again_is_not_written(tmp_path: Path) -
         save(tmp_path / "a", replace(_checkpoint("dense"), std=(0.5,)))
     with pytest.raises(ValueError, match="its header holds NaN, which is no finite number"):
         save(tmp_path / "a", replace(_checkpoint("dense"), notes={"top1": float("nan")}))
+    with pytest.raises(ValueError, match="masks must name every prunable layer"):
+        save(tmp_path / "a", replace(_checkpoint("dense"), kept=Kept({})))
     assert not list(tmp_path.iterdir())
 
 

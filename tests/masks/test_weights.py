@@ -184,9 +184,9 @@ def test_masks_that_do_not_fit_are_refused_by_name(data: Dataset, tmp_path: Path
     wrong = {"shape": r"\['conv1'\]", "missing": r"\['conv1'\]", "unknown": r"\['conv9'\]", "dtype": "their type"}[kind]
     with pytest.raises(ValueError, match=f"must be bool, shaped like the weights; wrong: {wrong}"):
         check(network, sparsity)
-    save(tmp_path / "bad.safetensors", Checkpoint(network, Kept(full(network), sparsity), data.shape, data.mean, data.std, {}))
+    bad = Checkpoint(network, Kept(full(network), sparsity), data.shape, data.mean, data.std, {})
     with pytest.raises(ValueError, match=f"wrong: {wrong}"):
-        load(tmp_path / "bad.safetensors")
+        save(tmp_path / "bad.safetensors", bad)
 
 
 def test_held_zeros_take_no_momentum_and_layers_without_a_mask_stay_whole() -> None:

@@ -118,3 +118,10 @@ def test_steps_with_momentum_and_decay_keep_clusters_together_bit_for_bit(nester
         assert (weight[own == ZERO] == 0).all()
         for label in own.unique():
             assert len(weight[own == label].unique()) == 1
+
+
+def test_nan_weights_are_refused_by_layer() -> None:
+    network = lived_in("resnet8")
+    network.conv(network.wires[0]).weight.data[0] = float("nan")
+    with pytest.raises(ValueError, match="has weights that are no finite numbers in conv1; train it again"):
+        share_(network, {"*": 4})

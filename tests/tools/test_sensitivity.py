@@ -47,8 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = lived_in("resnet8", in_channels=1, num_classes=7)
     written = {
         "dense": dense,
-        "kept": dataclasses.replace(dense, masks=full(network)),
-        "masked": dataclasses.replace(dense, masks=masks),
+        "kept": dataclasses.replace(dense, kept=Kept(full(network))),
+        "masked": dataclasses.replace(dense, kept=Kept(masks)),
         "compact": dataclasses.replace(dense, network=compact(network, Kept(masks), "scatter")),
         "foreign": dataclasses.replace(dense, network=other),
         "large": dataclasses.replace(dense, shape=(1, 28, 28)),
