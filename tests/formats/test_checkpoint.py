@@ -19,8 +19,8 @@ from lib.networks.description import Architecture, Placement
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.randomness import stream
-from tools.fuzz.checkpoint_parts import parted, put
-from tools.fuzz.memory import bounded
+from tests.fuzzing.checkpoint_parts import parted, put
+from tests.fuzzing.memory import bounded
 
 SHAPE, MEAN, STD = (3, 8, 8), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
 KINDS = ("dense", "masked", "scatter", "coupled", "hidden", "both")

@@ -20,11 +20,11 @@ from lib.networks.network import Network
 from lib.quantization.sharing import share_
 from lib.randomness import stream
 from lib.training.run import digest
+from tests.fuzzing.container_parts import parted
+from tests.fuzzing.memory import bounded
+from tests.fuzzing.originals import unmasked
 from tests.goldens import FOLDER
 from tests.networks_for_tests import coupled_masks, lived_in, random_masks
-from tools.fuzz.container_parts import parted
-from tools.fuzz.memory import bounded
-from tools.fuzz.originals import unmasked
 
 CODERS = ("huffman", "ans")
 NOTES = {"epochs": 3, "compaction": "scatter", "trained_on": {"device": "cpu"}}

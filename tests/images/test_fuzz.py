@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.fuzz import archives, images, packing
-from tools.fuzz.damage import badly_refused
-from tools.fuzz.packing import KINDS, archive, image
+from tests.fuzzing import archives, images, packing
+from tests.fuzzing.damage import badly_refused
+from tests.fuzzing.packing import KINDS, archive, image
 
 COUNT = 400
 

@@ -5,7 +5,7 @@ import pytest
 from lib.params.section import ParamsError, parse
 from lib.steps.document import check
 from tests import tiny
-from tools.fuzz.parameters import wrong_files
+from tests.fuzzing.parameters import wrong_files
 
 TEXT = (tiny.ROOT / "params.yaml").read_text()
 

@@ -9,7 +9,7 @@ from tests import tiny
 
 
 def test_kills_at_random_moments_and_in_atomic_writes_end_in_the_same_bits() -> None:
-    command = [sys.executable, "-m", "tools.fuzz.kills", "--kills", "4", "--stride", "12", "--seed", "1"]
+    command = [sys.executable, "-m", "tools.fuzz_kills", "--kills", "4", "--stride", "12", "--seed", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tiny.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

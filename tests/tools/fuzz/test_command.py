@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from stages.command.options import arguments
 from tests import tiny
-from tools.fuzz import __main__ as command
-from tools.fuzz import containers
-from tools.fuzz.judging import Outcome
+from tests.fuzzing import containers
+from tests.fuzzing.judging import Outcome
+from tools.fuzz import main
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     monkeypatch.setattr(sys, "argv", ["fuzz", *words])
-    command.main()
+    main(**arguments(main))
 
 
 def _outcomes(_seed: int, cases: int, _folder: Path) -> Iterator[Outcome]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.fuzz import checkpoints, containers
+from tests.fuzzing import checkpoints, containers
 
 
 @pytest.mark.parametrize(("kind", "cases"), [(containers, 200), (checkpoints, 200)], ids=["containers", "checkpoints"])

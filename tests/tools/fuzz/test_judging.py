@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from tools.fuzz import judging
-from tools.fuzz.judging import Case, Outcome
-from tools.fuzz.memory import STATM
+from tests.fuzzing import judging
+from tests.fuzzing.judging import Case, Outcome
+from tests.fuzzing.memory import STATM
 
 
 def _judge(folder: Path, read: Any, problem: str | None = None) -> Outcome:

@@ -6,9 +6,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from tools.fuzz.children import Work, killed
-from tools.fuzz.doom import watch
-from tools.fuzz.trainings import train
+from tests.fuzzing.children import Work, killed
+from tests.fuzzing.doom import watch
+from tests.fuzzing.trainings import train
 
 
 class Victims:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from lib.formats.checkpoint import Checkpoint
 from lib.formats.packed import FRONT, pack, sealed, unpack, unpacked
-from tools.fuzz import judging
-from tools.fuzz.container_parts import Parts, parted
-from tools.fuzz.damage import damaged
-from tools.fuzz.headers import mutated
-from tools.fuzz.hostile_containers import HOSTILE
-from tools.fuzz.judging import Case, Outcome
-from tools.fuzz.originals import same, unmasked
+from tests.fuzzing import judging
+from tests.fuzzing.container_parts import Parts, parted
+from tests.fuzzing.damage import damaged
+from tests.fuzzing.headers import mutated
+from tests.fuzzing.hostile_containers import HOSTILE
+from tests.fuzzing.judging import Case, Outcome
+from tests.fuzzing.originals import same, unmasked
 
 NAME = "containers"
 WAYS = ("bytes", "bytes", "front", "body", "header", "hostile")

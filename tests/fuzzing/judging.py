@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.fuzz.damage import badly_refused
-from tools.fuzz.memory import NO_MEMORY, bounded
+from tests.fuzzing.damage import badly_refused
+from tests.fuzzing.memory import NO_MEMORY, bounded
 
 SECONDS, PER_MEGABYTE = 5.0, 20.0  # of CPU time
 

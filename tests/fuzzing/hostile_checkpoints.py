@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from tools.fuzz.checkpoint_parts import Parts, put
+from tests.fuzzing.checkpoint_parts import Parts, put
 
 NOTES = '"notes": {'
 MANY = NOTES + '"a": [' + "[]," * 10**6 + "1],"

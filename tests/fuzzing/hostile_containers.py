@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 
-from tools.fuzz.container_parts import Parts
+from tests.fuzzing.container_parts import Parts
 
 NOTES = '"notes": {'
 MANY = NOTES + '"a": [' + "[]," * 10**6 + "1],"

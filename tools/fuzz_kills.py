@@ -23,8 +23,8 @@ def main(
 ) -> None:
     """Trainings in a temporary folder."""
     from lib.steps import distill, download, prune, train_teacher  # noqa: F401 (once, and not in every process)
-    from tools.fuzz import children, doom, trainings
-    from tools.fuzz.victims import Victims
+    from tests.fuzzing import children, doom, trainings
+    from tests.fuzzing.victims import Victims
 
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from lib.images.decoding import decode
-from tools.fuzz.damage import badly_refused, damaged
-from tools.fuzz.judging import Outcome
-from tools.fuzz.packing import image
+from tests.fuzzing.damage import badly_refused, damaged
+from tests.fuzzing.judging import Outcome
+from tests.fuzzing.packing import image
 
 NAME = "images"
 SUFFIXES = (".png", ".jpg", ".webp", ".bmp", ".ppm", ".gif", ".tif")

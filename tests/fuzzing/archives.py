@@ -8,9 +8,9 @@ import torch
 
 from lib.images import imagefolder
 from lib.images.splitting import Obtained
-from tools.fuzz.damage import badly_refused, damaged, lying
-from tools.fuzz.judging import Outcome
-from tools.fuzz.packing import KINDS, archive
+from tests.fuzzing.damage import badly_refused, damaged, lying
+from tests.fuzzing.judging import Outcome
+from tests.fuzzing.packing import KINDS, archive
 
 NAME = "archives"
 LYING = "lying-"  # whole, so what they say counts

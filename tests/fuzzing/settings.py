@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lib.params.section import ParamsError, parse
 from lib.steps.document import check
-from tools.fuzz.judging import Outcome
-from tools.fuzz.parameters import wrong_files
+from tests.fuzzing.judging import Outcome
+from tests.fuzzing.parameters import wrong_files
 
 NAME = "parameters"
 GOOD = Path("params.yaml")

@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from lib.formats.checkpoint import Checkpoint, load, save
-from tools.fuzz import judging
-from tools.fuzz.checkpoint_parts import Parts, header, parted
-from tools.fuzz.damage import damaged
-from tools.fuzz.headers import mutated
-from tools.fuzz.hostile_checkpoints import HOSTILE
-from tools.fuzz.judging import Case, Outcome
-from tools.fuzz.originals import masked, same, unmasked
+from tests.fuzzing import judging
+from tests.fuzzing.checkpoint_parts import Parts, header, parted
+from tests.fuzzing.damage import damaged
+from tests.fuzzing.headers import mutated
+from tests.fuzzing.hostile_checkpoints import HOSTILE
+from tests.fuzzing.judging import Case, Outcome
+from tests.fuzzing.originals import masked, same, unmasked
 
 NAME = "checkpoints"
 WAYS = ("bytes", "bytes", "header", "resealed", "resealed", "swap", "hostile")
