@@ -128,16 +128,6 @@ def load(path: Path) -> Checkpoint:
         raise ValueError(msg) from error
 
 
-def plan_text(network: Network) -> str:
-    """The channel plan of a compact network as readable JSON: kept filters and channels, indices into the dense network."""
-    architecture = asdict(network.architecture)
-    lines = [f'    "{name}": {json.dumps(kept)}' for name, kept in sorted(architecture["plan"]["filters"].items())]
-    spaces = [f'    "{name}": {json.dumps(kept)}' for name, kept in sorted(architecture["plan"]["spaces"].items())]
-    head = f'  "network": "{architecture["name"]}",\n  "num_classes": {architecture["num_classes"]},\n'
-    joined, joined_spaces = ",\n".join(lines), ",\n".join(spaces)
-    return f'{{\n{head}  "filters": {{\n{joined}\n  }},\n  "spaces": {{\n{joined_spaces}\n  }}\n}}\n'
-
-
 def _record(architecture: Architecture) -> dict[str, Any]:
     """An architecture as JSON; the shortcut only where it is not the usual one, so that files stay the same byte for byte."""
     record = asdict(architecture)

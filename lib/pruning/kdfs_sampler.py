@@ -6,7 +6,7 @@ so a filter is there with probability sigmoid(L_keep - L_drop) whatever the temp
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -75,3 +75,12 @@ class Sampler:
         chance = torch.sigmoid(self.margins()).double().clamp(1e-12, 1.0 - 1e-12)
         bits = chance * chance.log2() + (1.0 - chance) * (1.0 - chance).log2()
         return float(-bits.mean())
+
+
+def nearest(count: int, share: Callable[[int], float], target: float) -> int:
+    """The index, from -1 to count - 1, whose share is nearest to the target; share falls as the index rises. By bisection."""
+    low, high = 0, count - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if share(middle) <= target else (middle + 1, high)
+    return min((low - 1, low), key=lambda index: abs(share(index) - target))

@@ -6,8 +6,9 @@ from pathlib import Path
 from lib.atomic import write_text
 from lib.compaction.compact import Mode, compact
 from lib.compaction.proof import check_zeros, verify
-from lib.formats.checkpoint import load, plan_text, save
+from lib.formats.checkpoint import load, save
 from lib.formats.fitting import refuse_misfit
+from lib.formats.plan import plan_text
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset
 from lib.training.device import Compute, prepare

@@ -12,7 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lib.compaction.compact import compact
-from lib.formats.checkpoint import Checkpoint, load, plan_text, save
+from lib.formats.checkpoint import Checkpoint, load, save
+from lib.formats.plan import plan_text
 from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.description import Architecture, Placement

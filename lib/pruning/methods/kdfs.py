@@ -28,7 +28,7 @@ from lib.networks.batch_norms import recalibrate_
 from lib.networks.network import Network
 from lib.params.bounds import EpochsOrNone, Factor, Images, Share, Temperature, Weight
 from lib.params.section import section
-from lib.pruning.kdfs_sampler import Sampler, temperature_at
+from lib.pruning.kdfs_sampler import Sampler, nearest, temperature_at
 from lib.pruning.method import Common, Method, Request
 from lib.training.hooks import Moment
 from lib.training.sgd import Sgd
@@ -118,13 +118,8 @@ class Search:
         if self.params.threshold == "zero":
             return self.spread(self.sampler.ticket())
         levels = self.sampler.margins().unique()  # rising; above a higher one fewer filters stay
-        low, high = 0, len(levels) - 1
-        while low < high:
-            middle = (low + high) // 2
-            fewer = float(self.share(self._above(levels, middle))) <= self.target
-            low, high = (low, middle) if fewer else (middle + 1, high)
-        near = [self._above(levels, index) for index in (low - 1, low)]
-        return min(near, key=lambda masks: abs(float(self.share(masks)) - self.target))
+        best = nearest(len(levels), lambda index: float(self.share(self._above(levels, index))), self.target)
+        return self._above(levels, best)
 
     def finish(self, optimizer: torch.optim.Optimizer) -> None:
         """Fix the masks; the weights go on with a fresh optimizer state."""
