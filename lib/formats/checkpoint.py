@@ -32,6 +32,7 @@ from lib.formats.header import (
     shown,
     text,
 )
+from lib.formats.slices import Table, read_expected
 from lib.masks.filters import Masks
 from lib.masks.kept import Kept, as_indices, check
 from lib.masks.weights import weights
@@ -41,8 +42,6 @@ from lib.networks.network import Network
 FORMAT = 2
 WEIGHTS = "sparsity/"  # before the name of a layer: the mask of its single weights
 TYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # as safetensors calls them
-
-Table = Mapping[str, tuple[str, tuple[int, ...]]]  # type and shape by name
 
 
 class PlanRecord(Record):
@@ -146,7 +145,7 @@ def _read(file: Any) -> Checkpoint:
     check_channels(header.architecture, header)
     network = outline(_architecture(header.architecture))
     masks = None if header.masks is None else _masks(network, header.masks)
-    tensors = _tensors(file, _expected(network, file, masked=masks is not None))
+    tensors = read_expected(file, _expected(network, file, masked=masks is not None))
     if digest(record, tensors) != header.sha256:
         msg = "its checksum is not that of its content"
         raise ValueError(msg)
@@ -183,20 +182,3 @@ def _expected(network: Network, file: Any, *, masked: bool) -> Table:
     if masked and any(name.startswith(WEIGHTS) for name in file.keys()):  # noqa: SIM118 (not a dict)
         table |= {f"{WEIGHTS}{name}": ("BOOL", tuple(weight.shape)) for name, weight in weights(network).items()}
     return table
-
-
-def _tensors(file: Any, expected: Table) -> dict[str, Tensor]:
-    """The tensors of a file, read when their names, types and shapes are the expected ones."""
-    names = set(file.keys())
-    wrong = [
-        f"{shown(name, 60)} is {'missing' if name in expected else 'unknown'}" for name in sorted(names ^ expected.keys())
-    ]
-    for name in names & expected.keys():
-        part = file.get_slice(name)
-        found = part.get_dtype(), tuple(part.get_shape())
-        if found != expected[name]:
-            wrong.append(f"{name} is {found[0]} {shown(str(found[1]), 60)} and not {expected[name][0]} {expected[name][1]}")
-    if wrong:
-        msg = f"the weights do not fit the network its header describes: {'; '.join(wrong[:5])}"
-        raise ValueError(msg)
-    return {name: file.get_tensor(name) for name in expected}

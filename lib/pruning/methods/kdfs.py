@@ -139,10 +139,6 @@ class Search:
         masks = self.masks if self.over else self.spread(self.sampler.ticket())
         return {"macs_ratio": float(self.share(masks)), "undecided_bits": self.sampler.uncertainty()}
 
-    def final(self) -> Masks:
-        """The masks that training ends with."""
-        return self.masks if self.over else self.decide()
-
     def remark(self) -> str:
         """By how much the target was missed, where that is worth a word."""
         got = float(self.share(self.final()))
@@ -193,7 +189,7 @@ def method(network: Network, params: KdfsSettings, request: Request) -> Method:
             search.holder.hold_(search.masks, moment.optimizer)
 
     return Method(
-        kept=lambda: Kept(search.final()),
+        kept=lambda: Kept(search.masks if search.over else search.decide()),
         optimizer=optimizer,
         parameters=(search.sampler.logits,),
         after_step=after_step,
