@@ -11,7 +11,7 @@ Table = Mapping[str, tuple[str, tuple[int, ...]]]  # by name: type as safetensor
 
 
 def read_expected(file: Any, expected: Table) -> dict[str, Tensor]:
-    """The tensors of an open file. Raises ValueError, before any is read, unless names, types and shapes are the expected ones."""
+    """The tensors of an open file. Raises ValueError before any is read unless names, types and shapes are as expected."""
     names = set(file.keys())
     wrong = [
         f"{shown(name, 60)} is {'missing' if name in expected else 'unknown'}" for name in sorted(names ^ expected.keys())

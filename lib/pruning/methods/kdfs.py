@@ -71,14 +71,12 @@ class Search:
             raise ValueError(msg)
         self.network, self.params, self.request = network, params, request
         self.holder = Holder(network)
-        self.device = network.conv(network.wires[0]).weight.device
-        selection = request.selection(network)
-        self.groups = selection.pruned
+        self.device = network.device
+        self.groups = request.selection(network).pruned
         if not self.groups:
             msg = "kdfs: prune.layers leaves no layer to search in; widen its convention or shorten leave_out"
             raise ValueError(msg)
-        widths = [group.width for group in self.groups]
-        self.sampler = Sampler(widths, params.keep_bias, request.generator, self.device)
+        self.sampler = Sampler([group.width for group in self.groups], params.keep_bias, request.generator, self.device)
         self.macs = Macs(network, request.shape, coupled=request.coupled)
         self.all_kept = {name: mask.to(self.device) for name, mask in full(network).items()}
         self.dense = float(self.macs(self.all_kept))
@@ -147,15 +145,18 @@ class Search:
             return ""
         return f"kdfs: {got:.4f} of the dense MACs are left, {abs(missed):.1%} {'above' if missed > 0 else 'below'} the target"
 
+    def final(self) -> Masks:
+        """The masks that training ends with."""
+        return self.masks if self.over else self.decide()
+
     def _above(self, levels: Tensor, index: int) -> Masks:
         return self.spread(self.sampler.ticket(float("-inf") if index < 0 else float(levels[index])))
 
     def _draw(self, network: nn.Module, _: object) -> None:
         if self.over:
             return
-        temperature = temperature_at(
-            self.params.temperature_first, self.params.temperature_last, int(self.epoch) + 1, self.epochs
-        )
+        ends = self.params.temperature_first, self.params.temperature_last
+        temperature = temperature_at(*ends, int(self.epoch) + 1, self.epochs)
         self.drawn = self.spread(self.sampler.draw(temperature) if network.training else self.sampler.ticket())
 
     def _mask(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
@@ -189,7 +190,7 @@ def method(network: Network, params: KdfsSettings, request: Request) -> Method:
             search.holder.hold_(search.masks, moment.optimizer)
 
     return Method(
-        kept=lambda: Kept(search.masks if search.over else search.decide()),
+        kept=lambda: Kept(search.final()),
         optimizer=optimizer,
         parameters=(search.sampler.logits,),
         after_step=after_step,
