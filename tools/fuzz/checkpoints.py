@@ -14,7 +14,8 @@ from tools.fuzz.damage import damaged
 from tools.fuzz.headers import mutated
 from tools.fuzz.hostile_checkpoints import HOSTILE
 from tools.fuzz.judging import Case, Outcome
-from tools.fuzz.originals import masked, same, unmasked
+from tools.fuzz.originals import masked, unmasked
+from tools.fuzz.sameness import same
 
 NAME = "checkpoints"
 WAYS = ("bytes", "bytes", "header", "resealed", "resealed", "swap", "hostile")

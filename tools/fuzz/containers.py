@@ -12,7 +12,8 @@ from tools.fuzz.damage import damaged
 from tools.fuzz.headers import mutated
 from tools.fuzz.hostile_containers import HOSTILE
 from tools.fuzz.judging import Case, Outcome
-from tools.fuzz.originals import same, unmasked
+from tools.fuzz.originals import unmasked
+from tools.fuzz.sameness import same
 
 NAME = "containers"
 WAYS = ("bytes", "bytes", "front", "body", "header", "hostile")
