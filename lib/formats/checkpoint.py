@@ -121,7 +121,7 @@ def load(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             return _read(file)
-    except (FileNotFoundError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         reason = shown(str(error))
         msg = f"{path} is missing or is not a whole checkpoint ({reason}); run the stage that writes it (`dvc repro`)"
         raise ValueError(msg) from error

@@ -101,6 +101,12 @@ def test_a_missing_checkpoint_says_which_stage_makes_it(tmp_path: Path) -> None:
         load(tmp_path / "gone.safetensors")
 
 
+def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").mkdir()
+    with pytest.raises(ValueError, match=r"a\.safetensors is missing or is not a whole checkpoint"):
+        load(tmp_path / "a.safetensors")
+
+
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"header": '{"format": 1}'}])
 def test_a_foreign_file_is_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "a.safetensors", metadata)

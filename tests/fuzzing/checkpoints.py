@@ -14,7 +14,8 @@ from tests.fuzzing.damage import damaged
 from tests.fuzzing.headers import mutated
 from tests.fuzzing.hostile_checkpoints import HOSTILE
 from tests.fuzzing.judging import Case, Outcome
-from tests.fuzzing.originals import masked, same, unmasked
+from tests.fuzzing.originals import masked, unmasked
+from tests.fuzzing.sameness import same
 
 NAME = "checkpoints"
 WAYS = ("bytes", "bytes", "header", "resealed", "resealed", "swap", "hostile")

@@ -12,7 +12,8 @@ from tests.fuzzing.damage import damaged
 from tests.fuzzing.headers import mutated
 from tests.fuzzing.hostile_containers import HOSTILE
 from tests.fuzzing.judging import Case, Outcome
-from tests.fuzzing.originals import same, unmasked
+from tests.fuzzing.originals import unmasked
+from tests.fuzzing.sameness import same
 
 NAME = "containers"
 WAYS = ("bytes", "bytes", "front", "body", "header", "hostile")

@@ -1,11 +1,8 @@
-"""Small networks to damage, and what makes two checkpoints the same."""
+"""Small networks to damage."""
 
-from collections.abc import Mapping
 from functools import cache
-from operator import attrgetter
 
 import torch
-from torch import Tensor
 
 from lib.compaction.compact import Mode, compact
 from lib.formats.checkpoint import Checkpoint
@@ -34,22 +31,6 @@ def masked() -> tuple[Checkpoint, ...]:
     network, kept = _masked(())
     sparsity = strongest({name: weight.detach().abs() for name, weight in weights(network).items()}, 0.5, everywhere=False)
     return _checkpoint(network, kept), _checkpoint(network, Kept(kept.filters, sparsity))
-
-
-def same(one: Checkpoint, other: Checkpoint) -> bool:
-    """Whether all that two checkpoints hold is the same, bit for bit."""
-    values = attrgetter("network.architecture", "shape", "mean", "std", "notes")
-    return values(one) == values(other) and _bits(one) == _bits(other)
-
-
-def _bits(checkpoint: Checkpoint) -> dict[str, bytes]:
-    kept = checkpoint.kept or Kept({})
-    parts: Mapping[str, Mapping[str, Tensor]] = {
-        "state": checkpoint.network.state_dict(),
-        "filters": kept.filters,
-        "weights": kept.weights,
-    }
-    return {f"{part} {name}": t.numpy().tobytes() for part, tensors in parts.items() for name, t in tensors.items()}
 
 
 @torch.no_grad()
