@@ -19,19 +19,21 @@ Rounding = Literal["kept", "pruned", "nearest"]
 SLACK = 1e-9  # the sources truncate bare products, which fall just below a whole number now and then
 
 
-def kept_count(width: int, keep_ratio: float, rounding: Rounding = "kept") -> int:
+def kept_count(width: int, keep_ratio: float, rounding: Rounding = "kept", first_share: float = 0.0) -> int:
     """Filters kept of `width`, at least 1.
 
     kept: floor(width keep_ratio) (AHSG-HT, and the default). pruned: width - floor(width (1 - keep_ratio)) (SFP, FPGM).
-    nearest: width - round(width (1 - keep_ratio)), halves to even (NGGM).
+    nearest: width - round(width (1 - keep_ratio)), halves to even (NGGM). first_share: of the width, what a first stage drops;
+    `pruned` then truncates what each of the two stages drops, as FPGM does.
     """
     if not 0.0 < keep_ratio <= 1.0:
         msg = f"keep_ratio must be above 0 and at most 1, got {keep_ratio}"
         raise ValueError(msg)
     pruned = width * (1.0 - keep_ratio)
+    first = min(width * first_share, pruned)
     kept = {
         "kept": math.floor(width * keep_ratio + SLACK),
-        "pruned": width - math.floor(pruned + SLACK),
+        "pruned": width - math.floor(first + SLACK) - math.floor(pruned - first + SLACK),
         "nearest": width - round(round(pruned, 9)),
     }
     return max(1, kept[rounding])

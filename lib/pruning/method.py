@@ -39,7 +39,7 @@ class Request:
 
     epochs: of the training it prunes in. generator: for the choices it makes at random. shape: (C, H, W) of the images.
     sample(count, size): so many training images in random order, augmented, as mini-batches (images, labels) of `size`; the
-    same ones at every call.
+    same ones at every call. first_share: of the filters of every layer, what the method's own first stage drops.
     """
 
     keep_ratio: float
@@ -49,10 +49,11 @@ class Request:
     layers: Layers
     shape: tuple[int, int, int]
     sample: Sample
+    first_share: float = 0.0
 
     def selection(self, network: Network) -> Selection:
         """The rule that turns scores into masks."""
-        return Selection(network, self.keep_ratio, coupled=self.coupled, layers=self.layers)
+        return Selection(network, self.keep_ratio, coupled=self.coupled, layers=self.layers, first_share=self.first_share)
 
 
 @dataclass(frozen=True, kw_only=True)

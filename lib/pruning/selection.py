@@ -26,6 +26,7 @@ class Group:
     """Convolutions that share a mask, the channels they choose of, and what share of them stays in the end.
 
     keep_ratio: None where every filter stays. carried: the shortcut whose kept channels must stay here too.
+    by_number: its layers name a number of filters to keep, not a ratio.
     """
 
     space: str
@@ -33,17 +34,24 @@ class Group:
     width: int
     keep_ratio: float | None
     carried: Carry | None
+    by_number: bool
 
 
 class Selection:
     """Chooses the filters of a network that a keep ratio leaves, given one score a filter (larger = keep)."""
 
-    def __init__(self, network: Network, keep_ratio: float, *, coupled: bool, layers: Layers = EVERYWHERE) -> None:
-        """Raises ValueError unless keep_ratio is in (0, 1] and every pattern of `layers` fits a layer."""
+    def __init__(
+        self, network: Network, keep_ratio: float, *, coupled: bool, layers: Layers = EVERYWHERE, first_share: float = 0.0
+    ) -> None:
+        """first_share: what a first stage drops of every layer, counted by itself (`masks.filters.kept_count`).
+
+        Raises ValueError unless keep_ratio is in (0, 1] and every pattern of `layers` fits a layer.
+        """
         kept_count(1, keep_ratio)  # refuses what is no ratio
         self.keep_ratio = keep_ratio
         self.network = network
         self.layers = layers
+        self.first_share = first_share
         _check_patterns(network, layers)
         carries = {carry.target: carry for carry in network.carries}
         shared: dict[str, list[Wire]] = defaultdict(list)
@@ -57,6 +65,7 @@ class Selection:
                 width=network.widths[wires[0].writes],
                 keep_ratio=self._ratio(wires),
                 carried=carries.get(wires[0].writes) if name == wires[0].writes and coupled else None,
+                by_number=any(isinstance(_asked(wire, layers)[1], int) for wire in wires),
             )
             for name, wires in shared.items()
         )
@@ -76,7 +85,7 @@ class Selection:
         chosen: dict[str, Tensor] = {}
         alone: dict[tuple[int, int], list[Group]] = defaultdict(list)
         for group in self.groups:
-            count = group.width if group.keep_ratio is None else self._count(group.width, goal(group.keep_ratio))
+            count = group.width if group.keep_ratio is None else self._count(group, goal(group.keep_ratio))
             if group.carried is None and len(group.convs) == 1:
                 alone[group.width, count].append(group)
             else:
@@ -99,15 +108,15 @@ class Selection:
     def _ratio_of(self, wire: Wire) -> float | None:
         if _left_out(wire, self.layers):
             return None
+        pattern, value = _asked(wire, self.layers)
         width = self.network.widths[wire.writes]
-        for pattern, value in self.layers.keep_ratios.items():
-            if fnmatch.fnmatchcase(wire.conv, pattern):
-                ratio = value / width if isinstance(value, int) else value
-                if ratio > 1.0:
-                    msg = f"keep_ratios: {pattern} asks for {value} filters, but {wire.conv} has {width}"
-                    raise ValueError(msg)
-                return ratio
-        return self.keep_ratio
+        if value is None:
+            return self.keep_ratio
+        ratio = value / width if isinstance(value, int) else value
+        if ratio > 1.0:
+            msg = f"keep_ratios: {pattern} asks for {value} filters, but {wire.conv} has {width}"
+            raise ValueError(msg)
+        return ratio
 
     def _together(self, group: Group, count: int, scores: Mapping[str, Tensor], chosen: Mapping[str, Tensor]) -> Tensor:
         total = torch.stack([scores[name] for name in group.convs]).sum(0)  # (width,)
@@ -139,14 +148,14 @@ class Selection:
         weights = torch.cat([torch.full_like(ranks[self._key(group)], len(group.convs)) for group in pool])
         order = flat.argsort(descending=True, stable=True)
         filters = int(weights.sum())  # a channel of a shared mask is one filter of each of its layers
-        fits = weights[order].long().cumsum(0) <= self._count(filters, goal(self.keep_ratio))
+        fits = weights[order].long().cumsum(0) <= kept_count(filters, goal(self.keep_ratio), self.layers.rounding)
         chosen = torch.zeros_like(fits).scatter_(0, order, fits) | flat.isposinf()
         parts = chosen.split([group.width for group in pool])
         kept = {key: rank.isposinf() for key, rank in ranks.items()}
         return kept | {self._key(group): part for group, part in zip(pool, parts, strict=True)}
 
-    def _count(self, width: int, keep_ratio: float) -> int:
-        return kept_count(width, keep_ratio, self.layers.rounding)
+    def _count(self, group: Group, keep_ratio: float) -> int:
+        return kept_count(group.width, keep_ratio, self.layers.rounding, 0.0 if group.by_number else self.first_share)
 
     def _key(self, group: Group) -> str:
         return group.convs[0] if len(group.convs) == 1 and group.carried is None else group.space
@@ -163,6 +172,12 @@ def _arrival(carry: Carry, source: Tensor) -> slice:
 
 def _left_out(wire: Wire, layers: Layers) -> bool:
     return wire.part in LEFT_OUT[layers.convention] or any(fnmatch.fnmatchcase(wire.conv, name) for name in layers.leave_out)
+
+
+def _asked(wire: Wire, layers: Layers) -> tuple[str, float | int | None]:
+    """The first pattern that fits a layer, and what it wants: a ratio or a number of filters; None where none fits."""
+    fitting = ((pattern, value) for pattern, value in layers.keep_ratios.items() if fnmatch.fnmatchcase(wire.conv, pattern))
+    return next(fitting, ("", None))
 
 
 def _check_patterns(network: Network, layers: Layers) -> None:

@@ -8,8 +8,11 @@ from lib.formats.checkpoint import load
 from lib.formats.fitting import refuse_misfit
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset
+from lib.masks.filters import kept_count
 from lib.masks.weights import zero_share
 from lib.networks import build
+from lib.networks.description import full_plan
+from lib.networks.network import Network
 from lib.pruning.layers import LEFT_OUT, Layers
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
@@ -33,8 +36,8 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
 
     top1, top5 (with more than 5 classes), masked_top1 and validation_top1 in percent; params, macs and bytes are counts;
     sparsity is the share of zeros among the small network's weights, which its dense kernels multiply all the same;
-    *_ratio are relative to the dense network; macs_fractional is the sources' closed form at real-valued widths, given where
-    the closed form holds: filters went, and every layer that is pruned has the cell's keep ratio.
+    *_ratio are relative to the dense network; macs_fractional is the sources' closed form at real-valued widths, given only
+    where it is about this network: every pruned layer has the cell's keep ratio, and every stream is whole.
     """
     checkpoint = load(source)
     refuse_misfit(source, checkpoint, dataset)
@@ -58,7 +61,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
         "sparsity": zero_share(network),
         **notes,
     }
-    if _uniform(layers) and (keep_ratio == 1.0 or cost.total_macs < whole.total_macs):
+    if _has_closed_form(network, dense, layers, keep_ratio):
         left_out = LEFT_OUT[layers.convention]
         numbers["macs_fractional"] = fractional_macs(dense, checkpoint.shape, keep_ratio, left_out=left_out)
     if architecture.num_classes > 5:
@@ -66,8 +69,20 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
     return {name: _short(value) for name, value in numbers.items()}
 
 
-def _uniform(layers: Layers) -> bool:
-    return layers.allocation == "uniform" and not layers.leave_out and not layers.keep_ratios
+def _has_closed_form(network: Network, dense: Network, layers: Layers, keep_ratio: float) -> bool:
+    """Whether the small network is what the sources count: uniform, with the filters kept that the ratio says.
+
+    Widths that training chose (kdfs), streams that shrank (coupled) and single weights are something else.
+    """
+    if layers.allocation != "uniform" or layers.leave_out or layers.keep_ratios:
+        return False
+    plan = network.architecture.plan or full_plan(dense.wires, dense.widths)
+    for wire in dense.wires:
+        width, kept = dense.widths[wire.writes], len(plan.filters[wire.conv])
+        wanted = width if wire.part in LEFT_OUT[layers.convention] else kept_count(width, keep_ratio, layers.rounding)
+        if kept - wanted not in (0, 1):  # two stages that truncate keep one filter more
+            return False
+    return all(len(plan.spaces[stream]) == dense.widths[stream] for stream in dense.streams)
 
 
 def _short(value: float) -> float:

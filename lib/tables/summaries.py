@@ -59,15 +59,17 @@ def headline(summary: pd.DataFrame, suite: Suite) -> dict[str, Any]:
     """The few numbers to compare between commits, nested by method, keep ratio in percent, distiller."""
     top1: dict[str, Any] = {}
     macs_ratio: dict[str, Any] = {}
-    encoded: dict[str, Any] = {}
+    encoded: dict[str, dict[str, Any]] = {"encoded_ratio": {}, "encoded_top1": {}}  # a size says nothing without the other
     for row in summary.to_dict("records"):
         size = f"keep_{100 * row['keep_ratio']:g}"
         top1.setdefault(row["method"], {}).setdefault(size, {})[row["distiller"]] = round(row["top1_mean"], 4)
         macs_ratio.setdefault(row["method"], {})[size] = round(row["macs_ratio"], 6)
-        if not pd.isna(row["encoded_ratio"]):
-            encoded.setdefault(row["method"], {}).setdefault(size, {})[row["distiller"]] = round(row["encoded_ratio"], 4)
+        for name, values in encoded.items():
+            if not pd.isna(row[name]):
+                values.setdefault(row["method"], {}).setdefault(size, {})[row["distiller"]] = round(row[name], 4)
     counts = {"expected": len(suite.cells), "found": int(summary["n"].sum())}
-    return {"cells": counts, "macs_ratio": macs_ratio, "top1": top1} | ({"encoded_ratio": encoded} if encoded else {})
+    found = {name: values for name, values in encoded.items() if values}
+    return {"cells": counts, "macs_ratio": macs_ratio, "top1": top1} | found
 
 
 def dense_macs(summary: pd.DataFrame) -> float:

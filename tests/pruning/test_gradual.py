@@ -152,7 +152,7 @@ def test_hard_pruning_never_chooses_again_what_it_once_dropped() -> None:
     assert all(int(mask.sum()) == len(mask) // 2 for mask in before.values())
 
 
-@pytest.mark.parametrize("start", ["teacher", "scratch"])
+@pytest.mark.parametrize("start", ["dense", "scratch"])
 def test_once_is_the_one_shot_choice_at_the_goal_for_all_epochs(start: str) -> None:
     network, original = lived_in("resnet8"), lived_in("resnet8")
     method = make("fpgm", network, 0.5, every=None, start=start, keep_schedule=POLYNOMIAL)

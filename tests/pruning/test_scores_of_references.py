@@ -1,6 +1,8 @@
 """Scores and choices of SFP, FPGM and NGGM as their public reference implementations computed them."""
 
+import copy
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,10 +14,9 @@ from lib.masks.filters import top_k
 from lib.pruning.layers import Layers
 from lib.pruning.methods import fpgm
 from lib.pruning.scores import distance_sums, first_order, gradient_median, min_max, norm
-from lib.pruning.selection import Selection
 from tests.goldens import read, relative_error
 from tests.networks_for_tests import lived_in
-from tests.pruning.test_every_method import params
+from tests.pruning.test_every_method import params, request
 
 LAYERS = ("w8", "w16")
 FPGM, SFP, NGGM = read("fpgm"), read("sfp"), read("nggm")
@@ -59,12 +60,22 @@ def test_fpgm_both_stages_keep_what_the_reference_keeps(case: int) -> None:
     network, expected, pair = lived_in("resnet8", in_channels=4), FPGM["outputs"]["w16"][case], FPGM["params"]["pairs"][case]
     with torch.no_grad():
         network.filters()["conv1"].copy_(tensor(FPGM["inputs"]["w16"]))
-    layers = Layers("every", (), {"conv1": len(expected["kept"])}, "pruned", "uniform")
-    selection = Selection(network, 0.5, coupled=False, layers=layers)
-    given = params("fpgm", norm_remove=round(1.0 - pair["rate_norm_keep"], 9))
-    whole = {name: torch.ones(len(weight), dtype=torch.bool) for name, weight in network.filters().items()}
-    masks = selection.choose(fpgm.scores(network, given, selection, whole))
-    assert masks["conv1"].nonzero().flatten().tolist() == expected["kept"]
+    before = copy.deepcopy(network.state_dict())
+    ratio, first = pair["rate_norm_keep"] - pair["rate_dist_prune"], round(1.0 - pair["rate_norm_keep"], 9)
+    for ratios in ({}, {"conv1": len(expected["kept"])}):  # as the reference is told, and by number
+        asked = replace(request(network, ratio), layers=Layers("every", (), ratios, "pruned", "uniform"))
+        masks = fpgm.method(network, params("fpgm", norm_remove=first, update="soft", start="dense"), asked).masks()
+        assert masks["conv1"].nonzero().flatten().tolist() == expected["kept"]
+        network.load_state_dict(before)
+
+
+def test_fpgm_truncates_what_each_stage_drops() -> None:
+    """16 filters at 0.6: 4 by norm and 1 by distance; in one go it would be 6."""
+    network = lived_in("resnet8")
+    for first, dropped in ((0.0, {16: 6, 32: 12, 64: 25}), (0.3, {16: 5, 32: 12, 64: 25}), (0.25, {16: 6, 32: 12, 64: 25})):
+        asked = replace(request(network, 0.6), layers=Layers("every", (), {}, "pruned", "uniform"))
+        masks = fpgm.method(network, params("fpgm", norm_remove=first, update="hard"), asked).masks()
+        assert {len(mask): int((~mask).sum()) for mask in masks.values()} == dropped
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

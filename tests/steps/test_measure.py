@@ -1,5 +1,6 @@
 """The numbers of a cell are those of its checkpoint, counted on the test split."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,6 @@ def test_the_numbers_agree_with_cost_and_evaluate(data: Dataset, tmp_path: Path,
         "macs": cost.total_macs,
         "params_ratio": cost.params / whole.params,
         "macs_ratio": cost.total_macs / whole.total_macs,
-        "macs_fractional": fractional_macs(dense, data.shape, KEEP),
         "bytes": source.stat().st_size,
         "classes": 10,
         "epochs": 7,
@@ -74,11 +74,39 @@ def test_the_numbers_agree_with_cost_and_evaluate(data: Dataset, tmp_path: Path,
         "keep_ratio_achieved": Kept(masks).share,
         "sparsity": 0.0,
     }
+    if mode == "scatter":
+        expected["macs_fractional"] = fractional_macs(dense, data.shape, KEEP)
     assert {name: numbers[name] for name in expected} == pytest.approx(expected, abs=1e-6)
     assert numbers.keys() == expected.keys() | {"max_abs_logit_difference", "max_abs_logit_difference_float64"}
     assert numbers["max_abs_logit_difference"] < 1e-3
     assert all(isinstance(numbers[name], int) for name in ("params", "macs", "bytes", "epochs", "classes"))
     assert 0.0 < numbers["macs_ratio"] < 0.6
+
+
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [
+        ({}, True),
+        ({"layer2.0.conv1": 1}, True),  # as FPGM's two stages may keep
+        ({"layer2.0.conv1": 2}, False),  # a width that training chose
+        ({"layer3.0.conv2": -1}, False),
+    ],
+)
+def test_the_closed_form_is_given_where_every_layer_has_its_ratio(
+    data: Dataset, tmp_path: Path, changes: dict[str, int], given: bool
+) -> None:
+    masked = _masked(data, KEEP)
+    assert masked.kept is not None
+    for name, more in changes.items():
+        mask = masked.kept.filters[name]
+        mask[(mask == (more < 0)).nonzero()[: abs(more)]] ^= True
+    apply_(masked.network, masked.kept)
+    save(tmp_path / "masked.safetensors", masked)
+    shrink(tmp_path / "masked.safetensors", data, "scatter", COMPUTE, tmp_path / "compact.safetensors")
+    numbers = measure(tmp_path / "compact.safetensors", data, KEEP, EVERYWHERE, COMPUTE)
+    assert ("macs_fractional" in numbers) == given
+    other = replace(EVERYWHERE, allocation="global")
+    assert "macs_fractional" not in measure(tmp_path / "compact.safetensors", data, KEEP, other, COMPUTE)
 
 
 def test_params_of_the_compact_network_are_those_of_its_tensors(data: Dataset, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_logs_keep_the_text_that_was_logged(folder: Path) -> None:
 def test_encoded_columns_and_headline_are_there_once_something_is_encoded(folder: Path) -> None:
     before = _texts(folder)
     assert "Encoded" not in before["table.md"].split("- ")[0]
-    assert "encoded_ratio" not in json.loads(before["summary.json"])
+    assert not {"encoded_ratio", "encoded_top1"} & json.loads(before["summary.json"]).keys()
     for seed, top1 in ((0, 62.75), (1, 65.25)):
         path = folder / f"cells/fpgm-0.7-none-{seed}.json"
         packed = {"encoded_top1": top1, "encoded_bytes": 20_000, "encoded_ratio": 17.24, "encoded_bytes_conv": 11}
@@ -148,6 +148,7 @@ def test_encoded_columns_and_headline_are_there_once_something_is_encoded(folder
     assert "20.0 kB (17.2×)" in row  # noqa: RUF001
     assert "64.00 (+0.00)" in row
     assert json.loads(after["summary.json"])["encoded_ratio"] == {"fpgm": {"keep_70": {"none": 17.24}}}
+    assert json.loads(after["summary.json"])["encoded_top1"] == {"fpgm": {"keep_70": {"none": 64.0}}}
     header, *rows = (line.split(",") for line in after["table.csv"].splitlines())
     chosen = [row for row in rows if row[header.index("encoded_bytes")]]
     assert [row[header.index("encoded_top1")] for row in chosen] == ["62.7500", "65.2500"]

@@ -6,13 +6,16 @@ Reference: he-y/filter-pruning-geometric-median, pruning_cifar10.py (44fbab4).
 
 A filter's score is the sum of its distances to the other filters, smallest dropped first (the medoid stands in for the
 median). A norm stage may come first: it drops the share `norm_remove` of the filters, by smallest L2 norm; the distance stage
-compares the rest among themselves and drops what then is still to go.
+compares the rest among themselves and drops what then is still to go. With `rounding: pruned`, the reference's, each stage
+truncates its own number: of 16 filters, 0.3 by norm and 0.1 by distance are 4 + 1, where 0.4 in one go would be 6. The other
+roundings, and layers that name a number of filters, count once for both stages.
 Departs: cityblock and cosine distances are computed when asked for (the reference computes Euclidean ones whatever it is
 told); dropped filters take no part when masks are chosen again, so they neither win nor return while held; momentum of
 dropped filters is cleared, not only their gradients; the two stages' shares add up to what the keep ratio drops.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -43,6 +46,7 @@ class FpgmSettings(Soft):
 
 def method(network: Network, params: FpgmSettings, request: Request) -> Method:
     """Pruning by distance sums. Raises ValueError when the norm stage alone would drop more than the keep ratio allows."""
+    request = replace(request, first_share=params.norm_remove)
     selection = request.selection(network)
     dropped = [1.0 - group.keep_ratio for group in selection.pruned if group.keep_ratio not in (None, 1.0)]
     if dropped and params.norm_remove > min(dropped) + SLACK:
