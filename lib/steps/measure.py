@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lib.cost.macs import count, fractional_macs
 from lib.formats.checkpoint import load
-from lib.images.batches import Augmentation, Batches
+from lib.formats.matching import batches_for
 from lib.images.dataset import Dataset
 from lib.masks.filters import kept_count
 from lib.masks.weights import zero_share
@@ -40,9 +40,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
     """
     checkpoint = load(source)
     device = prepare(compute)
-    test = dataset.splits["test"]
-    still = Augmentation(flip=False, crop_padding=0)
-    batches = Batches(test.images, test.labels, checkpoint.mean, checkpoint.std, still, device)
+    batches = batches_for(source, checkpoint, dataset, "test", device)
     network, architecture = checkpoint.network, checkpoint.network.architecture
     scores = evaluate(network.to(device), batches)
     dense = build(replace(architecture, plan=None))
