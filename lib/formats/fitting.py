@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import torch
+
 from lib.formats.checkpoint import Checkpoint
+from lib.images.batches import STILL, Batches
 from lib.images.dataset import Dataset
 
 
@@ -19,3 +22,10 @@ def refuse_misfit(source: Path, checkpoint: Checkpoint, dataset: Dataset, *, any
         told = [f"images of {'x'.join(map(str, shape))} in {classes} classes" for shape, classes in sizes]
         msg = f"{source} is for {told[0]}, {dataset.name} has {told[1]}; give the data that the network was trained on"
         raise ValueError(msg)
+
+
+def batches_for(source: Path, checkpoint: Checkpoint, dataset: Dataset, split: str, device: torch.device) -> Batches:
+    """A split, normalised for the network of file `source`. Raises ValueError as `refuse_misfit` does."""
+    refuse_misfit(source, checkpoint, dataset)
+    part = dataset.splits[split]
+    return Batches(part.images, part.labels, checkpoint.mean, checkpoint.std, STILL, device)

@@ -7,9 +7,8 @@ from lib.atomic import write_text
 from lib.compaction.compact import Mode, compact
 from lib.compaction.proof import check_zeros, verify
 from lib.formats.checkpoint import load, save
-from lib.formats.fitting import refuse_misfit
+from lib.formats.fitting import batches_for
 from lib.formats.plan import plan_text
-from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
@@ -18,20 +17,17 @@ from lib.training.evaluation import evaluate
 def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Path) -> None:
     """Write the compact form of checkpoint `source` to `out`, and its channel plan beside it (.json).
 
-    Raises ValueError when the checkpoint holds no masks or is for other data, what the masks drop is not zero, or the two
+    Raises ValueError when the checkpoint holds no masks, what they drop is not zero, the data is not its own, or the two
     networks are not equal; then nothing is written.
     """
     masked = load(source)
     if masked.kept is None:
         msg = f"{source} holds no masks; give a checkpoint of the prune or distill stage"
         raise ValueError(msg)
-    refuse_misfit(source, masked, dataset)
     device = prepare(compute)
     check_zeros(masked.network, masked.kept, source)
     network = masked.network.to(device)
-    split = dataset.splits["test"]
-    still = Augmentation(flip=False, crop_padding=0)
-    test = Batches(split.images, split.labels, masked.mean, masked.std, still, device)
+    test = batches_for(source, masked, dataset, "test", device)
     small = compact(network, masked.kept, mode)
     difference = verify(network, small, [images for images, _ in test.plain(500)])
     notes = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from lib.formats.checkpoint import Checkpoint, save
+from lib.formats.checkpoint import save
+from lib.formats.fitting import batches_for
 from lib.formats.foreign import Description, read
-from lib.images.batches import STILL, Batches
 from lib.images.dataset import Dataset
 from lib.training.evaluation import evaluate
 
@@ -27,7 +27,7 @@ def bring(source: Path, description: Description, dataset: Dataset | None, out: 
         save(out, checkpoint)
         return "names and shapes fit, yet only data can tell whether it computes what it did: give --data, state `expected`"
     split = "test" if expected is None else expected.split
-    top1 = _top1(source, checkpoint, dataset, split)
+    top1 = evaluate(checkpoint.network, batches_for(source, checkpoint, dataset, split, torch.device("cpu"))).top1
     if expected is not None and not abs(top1 - expected.top1) <= TOLERANCE:
         msg = f"{source} has {top1:.2f} % top-1 on the {split} split of {dataset.name}, the description expects "
         msg += f"{expected.top1:.2f} %: names and shapes fit, but it computes something else or sees other images; correct "
@@ -35,14 +35,3 @@ def bring(source: Path, description: Description, dataset: Dataset | None, out: 
         raise ValueError(msg)
     save(out, checkpoint)
     return f"top-1 {top1:.2f} % on the {split} split of {dataset.name}" + (", as expected" if expected else "")
-
-
-def _top1(source: Path, checkpoint: Checkpoint, dataset: Dataset, split: str) -> float:
-    classes = checkpoint.network.architecture.num_classes
-    if (checkpoint.shape, classes) != (dataset.shape, len(dataset.classes)):
-        has = f"{dataset.name} has {dataset.shape} and {len(dataset.classes)}"
-        msg = f"{source} takes images of {checkpoint.shape} in {classes} classes, {has}; give its own data, or correct `shape`"
-        raise ValueError(msg)
-    part = dataset.splits[split]
-    batches = Batches(part.images, part.labels, checkpoint.mean, checkpoint.std, STILL, torch.device("cpu"))
-    return evaluate(checkpoint.network, batches).top1

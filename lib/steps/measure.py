@@ -5,8 +5,7 @@ from pathlib import Path
 
 from lib.cost.macs import count, fractional_macs
 from lib.formats.checkpoint import load
-from lib.formats.fitting import refuse_misfit
-from lib.images.batches import Augmentation, Batches
+from lib.formats.fitting import batches_for
 from lib.images.dataset import Dataset
 from lib.masks.filters import kept_count
 from lib.masks.weights import zero_share
@@ -40,11 +39,8 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
     where it is about this network: every pruned layer has the cell's keep ratio, and every stream is whole.
     """
     checkpoint = load(source)
-    refuse_misfit(source, checkpoint, dataset)
     device = prepare(compute)
-    test = dataset.splits["test"]
-    still = Augmentation(flip=False, crop_padding=0)
-    batches = Batches(test.images, test.labels, checkpoint.mean, checkpoint.std, still, device)
+    batches = batches_for(source, checkpoint, dataset, "test", device)
     network, architecture = checkpoint.network, checkpoint.network.architecture
     scores = evaluate(network.to(device), batches)
     dense = build(replace(architecture, plan=None))

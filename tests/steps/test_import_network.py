@@ -91,7 +91,7 @@ def test_data_that_is_not_the_networks_is_refused(data: Dataset, tmp_path: Path)
     state = {f"module.{name.replace('classifier', 'linear')}": tensor for name, tensor in network.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "a.th")
     other = replace(DESCRIBED, network="resnet8", sha256=None)
-    with pytest.raises(ValueError, match=r"takes images of \(3, 32, 32\) in 10 classes, digits has \(1, 8, 8\) and 10"):
+    with pytest.raises(ValueError, match=r"is for images of 3x32x32 in 10 classes, digits has images of 1x8x8 in 10"):
         bring(tmp_path / "a.th", other, data, tmp_path / "out.safetensors")
 
 

@@ -161,3 +161,15 @@ def test_a_shift_left_in_a_dropped_channel_is_not_zeroed_on_the_way(data: Datase
     with pytest.raises(ValueError, match=r"masked\.safetensors is not zero where .*: layer1\.0\.bn1\.bias"):
         shrink(tmp_path / "masked.safetensors", data, "scatter", COMPUTE, tmp_path / "compact.safetensors")
     assert not (tmp_path / "compact.safetensors").exists()
+
+
+def test_data_of_other_shapes_or_classes_is_refused(data: Dataset, tmp_path: Path) -> None:
+    source, _ = _compact(data, tmp_path, "scatter")
+    twelve = replace(data, classes=(*data.classes, "10", "11"))
+    large = replace(data, shape=(1, 16, 16))
+    has = r"safetensors is for images of 1x8x8 in 10 classes, digits has images of"
+    for other, told in ((twelve, rf"{has} 1x8x8 in 12 classes; give its own data"), (large, f"{has} 1x16x16 in 10 classes")):
+        with pytest.raises(ValueError, match=told):
+            measure(source, other, KEEP, EVERYWHERE, COMPUTE)
+        with pytest.raises(ValueError, match=told):
+            shrink(tmp_path / "masked.safetensors", other, "scatter", COMPUTE, tmp_path / "again.safetensors")

@@ -33,8 +33,7 @@ from lib.pruning.method import Common, Method, Request
 from lib.training.hooks import Moment
 from lib.training.sgd import Sgd
 
-TOLERANCE = 0.01  # of the target, beyond which the run says by how much it missed
-CALIBRATION_BATCH = 128
+TOLERANCE, CALIBRATION_BATCH = 0.01, 128  # of the target, beyond which the run says by how much it missed; images
 
 
 @section
