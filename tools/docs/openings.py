@@ -14,7 +14,8 @@ distiller, a weighted sum of terms with a name of its own ([`distill.distillers`
 pruning method. To add one: [extending/term.md](extending/term.md).
 
 In the formulas, B is the size of the mini-batch, and F are features (B, C, H, W). The attention map a(F) is the mean over
-channels of F squared, as a unit vector. M(x) is the matrix of inner products of a mini-batch's images, with rows of unit length."""
+channels of F squared, as a unit vector. M(x) is the matrix of inner products of the images of a mini-batch, each row of
+unit length."""
 PARAMETERS = """\
 # Parameters
 
@@ -31,7 +32,11 @@ Four sections say how something is trained, and have the same keys: `teacher` (t
 KINDS = """\
 ## Sections of a kind
 
-Some settings are a section whose key `kind` says which other keys it has."""
+Some settings are a section whose key `kind` says which other keys it has.
+
+In `batches`, `last` says what becomes of the images that are left over at the end of an epoch: a smaller mini-batch (`keep`),
+nothing (`drop`), or a mini-batch of their own unless it is a single image, which joins the mini-batch before it (`merge`). In
+`schedule`, the learning rate begins at `warmup_factor` times its value and rises to it in `warmup_epochs`."""
 RESULTS = """\
 # Results
 

@@ -28,8 +28,8 @@ def page(document: Mapping[str, Any], notes: Mapping[str, str]) -> str:
         parts.append(f"### `{name}`")
         for one in sections(hint):
             called = ", ".join(f"`{kind}`" for kind in kinds([one]))
-            keys = [entry for entry in entries(one, None, "", {}) if entry.place != "kind"]
-            parts += [f"**{called}**: {prose(summary(one))}", *([kind_rows(keys)] if keys else [])]
+            keys = [[f"`{entry.place}`", entry.allowed] for entry in entries(one, None, "", {}) if entry.place != "kind"]
+            parts += [f"**{called}**: {prose(summary(one))}", *([table(HEADER[:2], keys)] if keys else [])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,14 +44,9 @@ def trainings(found: Sequence[Entry]) -> str:
     return table(header, lines)
 
 
-def kind_rows(found: Iterable[Entry]) -> str:
-    """Settings of a kind as a table."""
-    return table(("Key", "Allowed", "Meaning"), [[f"`{one.place}`", one.allowed, prose(one.meaning)] for one in found])
-
-
 def summary(kind: Any) -> str:
-    """The first paragraph of a docstring, without what it says of single settings."""
-    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+    """The docstring of a kind, which says what its keys do."""
+    return " ".join((kind.__doc__ or "").split())
 
 
 def rows(found: Iterable[Entry]) -> str:
