@@ -27,7 +27,7 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 @section
 class LatencySettings:
-    """Batch sizes to time, untimed calls first, then timed calls."""
+    """batch_sizes: to time. warmup: untimed calls first. repeats: timed calls; their median and quartiles are reported."""
 
     batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=16), Once]
     warmup: Annotated[int, Field(ge=1, le=10_000)]

@@ -27,9 +27,10 @@ VERSIONS = "requirements.lock"
 
 @section
 class DataSettings:
-    """source: `scikit-learn` (name digits), `torchvision` (names cifar10 and cifar100), or the path or URL of an archive or
-    folder in ImageFolder layout. sha256: of the archive, checked; a URL needs it. validation_fraction: of each class of train,
-    where the source has no validation split. watch: the file or folder whose content decides the data.
+    """name: of the data set, and of its folder. source: `scikit-learn` (name digits), `torchvision` (names cifar10 and
+    cifar100), or the path or URL of an archive or folder in ImageFolder layout. sha256: of the archive, checked; a URL needs
+    it. validation_fraction: of each class of train, where the source has no validation split. split_seed: which images of
+    train are held out for validation; the test split never changes. watch: the file or folder whose content decides the data.
     """
 
     name: Name

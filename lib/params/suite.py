@@ -66,6 +66,9 @@ class Benchmark:
     """The axes of a suite (`benchmark` in params.yaml); dense is no method of the list, its cells are always added.
 
     network: the one to prune. trained: all that are trained on the data, that one and the distillers' teachers.
+    methods: of prune.methods. keep_ratios: shares of the filters of each layer that stay. distillers: of distill.distillers.
+    seeds: of everything drawn at random; each has a teacher of its own. compaction: whether layers that write one stream share
+    a mask (coupled) or not (scatter).
     """
 
     network: TrainedName

@@ -77,7 +77,7 @@ class Distill:
 
 @section
 class Document:
-    """params.yaml."""
+    """params.yaml. suite: the name of the table, and of the folders of its networks and results."""
 
     suite: Name
     data: DataSettings

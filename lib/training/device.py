@@ -13,7 +13,11 @@ from lib.params.section import section
 
 @section
 class Compute:
-    """Where and how precisely to train; all of it decides the bits of the result."""
+    """Where and how precisely to train; all of it decides the bits of the result.
+
+    device: auto takes a GPU where there is one. threads: of each training; workers run several trainings at once.
+    precision: of the forward passes in training.
+    """
 
     device: Literal["cpu", "cuda", "auto"]
     threads: Annotated[int, Field(ge=1, le=256)]

@@ -29,7 +29,9 @@ CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited
 
 @section
 class Training(Sgd):
-    """One training: its length, mini-batches and learning rate; validate every so many epochs (and after the last)."""
+    """One training. epochs: its length. batches: sizes of the mini-batches. schedule: of the learning rate.
+    label_smoothing: share of the label that is spread over all classes. validate_every: so many epochs, and after the last.
+    """
 
     epochs: Epochs
     batches: BatchSize

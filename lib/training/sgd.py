@@ -12,7 +12,9 @@ from lib.params.section import section
 
 @section
 class Sgd:
-    """Stochastic gradient descent: learning rate at factor 1, momentum, decay of all parameters."""
+    """Stochastic gradient descent. lr: the learning rate where the schedule's factor is 1. momentum: share of the last step
+    that goes on. nesterov: look ahead by the momentum. weight_decay: of all parameters.
+    """
 
     lr: Rate
     momentum: BelowOne

@@ -23,7 +23,7 @@ from lib.pruning.scores import gradient_median
 
 @section
 class NggmSettings(Common):
-    """gamma: weight of the distances, in [0, 1]. samples: images for the gradient, in mini-batches of `batch`."""
+    """gamma: weight of the distances. squared: square them. samples: images for the gradient. batch: how many at once."""
 
     gamma: Fraction
     squared: bool

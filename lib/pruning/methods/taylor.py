@@ -20,7 +20,7 @@ from lib.pruning.scores import first_order
 
 @section
 class TaylorSettings(Common):
-    """samples: images for the gradient, in mini-batches of `batch`."""
+    """samples: images for the gradient. batch: how many at once."""
 
     samples: Images
     batch: Size

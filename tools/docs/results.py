@@ -1,0 +1,56 @@
+"""The page of results: what stands in metrics/, suite by suite, with what is known of each run."""
+
+import json
+from pathlib import Path
+
+from tools.docs import openings
+from tools.docs.markdown import NOTE, rows, table
+
+HEAD = 12  # rows of a table
+PICTURES = {"accuracy_macs.png": "accuracy against MACs", "accuracy_bytes.png": "accuracy against the bytes that ship",
+            "training.png": "training curves", "losses.png": "the terms of the distillation"}  # fmt: skip
+TEXTS = {"table.md": "whole table and published numbers", "latency.md": "latency"}
+
+
+def page(root: Path) -> str:
+    """Every folder of metrics/ that holds a table."""
+    suites = sorted(path.parent for path in (root / "metrics").glob("*/table.md"))
+    return "\n\n".join([NOTE.format(source="metrics/"), openings.RESULTS, *map(suite, suites)]) + "\n"
+
+
+def suite(folder: Path) -> str:
+    """One suite: title, facts of its run, the head of its table, its picture, and where the rest stands."""
+    text = (folder / "table.md").read_text()
+    title, (header, *body) = text.splitlines()[0].removeprefix("# "), rows(text)
+    more = [f"{len(body) - HEAD} more rows stand in the whole table."] if len(body) > HEAD else []
+    picture = f"![Methods side by side](../metrics/{folder.name}/methods.png)"
+    return "\n\n".join([f"## {title}", facts(folder, text), table(header, body[:HEAD]), *more, picture, links(folder)])
+
+
+def facts(folder: Path, text: str) -> str:
+    """What is known of the run, one fact a line."""
+    cells = json.loads((folder / "summary.json").read_text())["cells"]
+    machine = json.loads((folder / "latency" / "machine.json").read_text())
+    known = {
+        "Parameters": f"[suites/{folder.name}.yaml](../suites/{folder.name}.yaml)",
+        "Lock": f"`suites/{folder.name}.lock`, or `dvc.lock` while the suite is active"
+        if locked(folder)
+        else openings.NO_LOCK,
+        "Setting": next(line.removeprefix("- ") for line in text.splitlines() if line.startswith("- Teacher: ")),
+        "Cells": f"{cells['found']} of {cells['expected']}",
+        "Timed on": f"{machine['device']}, {machine['threads']} thread, torch {machine['versions']['torch']}",
+    }
+    return "\n".join(f"- {name}: {fact}" for name, fact in known.items())
+
+
+def locked(folder: Path) -> bool:
+    """Whether a lock tells where the suite's table comes from: its own, or that of the active suite."""
+    root = folder.parents[1]
+    locks = (root / "dvc.lock", root / "suites" / f"{folder.name}.lock")
+    return any(f"metrics/{folder.name}/table.md" in lock.read_text() for lock in locks if lock.exists())
+
+
+def links(folder: Path) -> str:
+    """The other files of a suite, those that are there."""
+    there = {name: label for name, label in (TEXTS | PICTURES).items() if (folder / name).exists()}
+    return "More: " + ", ".join(f"[{label}](../metrics/{folder.name}/{name})" for name, label in there.items()) + "."
