@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_type_hints
 
+from docs.generator import openings
+from docs.generator.markdown import NOTE, prose, table
+from docs.generator.settings import Entry, entries, kinds, sections
 from lib.pruning.keep_schedule import KeepSchedule
 from lib.steps.document import Document
 from lib.training.schedules import BatchSize, LearningRate
-from tools.docs import openings
-from tools.docs.markdown import NOTE, prose, table
-from tools.docs.settings import Entry, entries, kinds, sections
 
 HEADER = ("Key", "Allowed", "Default", "Meaning")
 CHOICES = {"batches": BatchSize, "schedule": LearningRate, "keep_schedule": KeepSchedule}

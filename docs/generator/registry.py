@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from docs.generator.markdown import NOTE, prose, table
+from docs.generator.parameters import rows
+from docs.generator.settings import entries
 from lib import plugins
-from tools.docs.markdown import NOTE, prose, table
-from tools.docs.parameters import rows
-from tools.docs.settings import entries
 
 LABELS = ("Reference", "Departs")
 LABEL = re.compile(rf"^({'|'.join(LABELS)}): ", re.MULTILINE)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tools.docs import markdown
+from docs.generator import markdown
 
 BEGIN, END = "<!-- table: written by `python -m tools.docs` -->", "<!-- /table -->"
 COLUMNS = ("Method", "Keep ratio", "Top-1 %", "Δ dense", "Params", "FLOPs (MACs)", "Encoded", "Top-1 % encoded")

@@ -5,10 +5,10 @@ from dataclasses import dataclass, is_dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+from docs.generator.allowed import allowed
+from docs.generator.markdown import written
+from docs.generator.meanings import meanings
 from lib.steps.document import Plugins
-from tools.docs.allowed import allowed
-from tools.docs.markdown import written
-from tools.docs.meanings import meanings
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from tools.docs import openings
-from tools.docs.markdown import NOTE, rows, table
+from docs.generator import openings
+from docs.generator.markdown import NOTE, rows, table
 
 HEAD = 12  # rows of a table
 PICTURES = {"accuracy_macs.png": "accuracy against MACs", "accuracy_bytes.png": "accuracy against the bytes that ship",

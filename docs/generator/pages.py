@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from docs.generator import openings, parameters, readme, registry, results
+from docs.generator.meanings import comments
 from lib.distillation import terms
 from lib.params.section import parse
 from lib.pruning import methods
-from tools.docs import openings, parameters, readme, registry, results
-from tools.docs.meanings import comments
 
 DEFAULTS = Path("suites/digits.yaml")  # and not params.yaml, which a user edits
 METHODS = registry.Registry(methods, "prune.methods", openings.METHODS)

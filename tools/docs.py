@@ -13,8 +13,8 @@ from stages.command import run
 
 def main(check: Annotated[bool, "fail where a page is stale, and write nothing"] = False) -> None:
     """All pages."""
+    from docs.generator.pages import changed, pages, stale
     from lib.atomic import write_text
-    from tools.docs.pages import changed, pages, stale
 
     root = Path()
     made = pages(root)
