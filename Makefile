@@ -19,6 +19,7 @@ test: $(READY)  ## Set up if needed, then lint, check types, parameters and grap
 	ruff format --check .
 	mypy
 	lint-imports
+	python -m tools.docs --check
 	$(MAKE) --no-print-directory check
 	pytest -n $(JOBS)
 
