@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lib.compaction.constants import silence_
 from lib.compaction.proof import FLOAT32_LIMIT, FLOAT64_LIMIT, gap_in_double
-from lib.formats import tensors
+from lib.formats import foreign_tensors
 from lib.formats.checkpoint import Checkpoint
-from lib.formats.tensors import shown
+from lib.formats.foreign_tensors import shown
 from lib.images.fetching import sha256_of
 from lib.masks.filters import from_zeros
 from lib.masks.kept import Kept, check
@@ -112,7 +112,7 @@ def read(path: Path, description: Description) -> Checkpoint:
 
 
 def _weights(path: Path, description: Description) -> Mapping[Any, Any]:
-    content = tensors.read(path)
+    content = foreign_tensors.read(path)
     keyed = content if isinstance(content, Mapping) else {}
     found = keyed.get(description.state) if description.state is not None else content
     if not isinstance(found, Mapping):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lib.formats.tensors import read, shown
+from lib.formats.foreign_tensors import read, shown
 
 WEIGHTS = {"conv.weight": torch.arange(12.0).view(3, 4), "steps": torch.tensor(7)}
 CASES = 250
