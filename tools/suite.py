@@ -6,12 +6,12 @@ it. The lock that was here is kept as suites/<name>.lock. Without a name: the su
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from lib.graph.suites import Suites
 from stages.command import run
 
-SUITES = Suites(folder=Path("suites"), base="digits", params=Path("params.yaml"), lock=Path("dvc.lock"))
+if TYPE_CHECKING:
+    from lib.graph.suites import Suites
 
 
 def main(
@@ -21,12 +21,21 @@ def main(
     """One switch."""
     from lib.graph.pipeline import locked
 
+    here = suites()
+
     if name is None:
-        edited = " (edited)" if SUITES.edited() else ""
-        sys.stdout.write(f"{', '.join(SUITES.names())}; active: {SUITES.active()}{edited}\n")
+        edited = " (edited)" if here.edited() else ""
+        sys.stdout.write(f"{', '.join(here.names())}; active: {here.active()}{edited}\n")
         return
     with locked(Path()):
-        SUITES.switch(name, discard)
+        here.switch(name, discard)
+
+
+def suites() -> "Suites":
+    """Those of the project that is the current folder."""
+    from lib.graph.suites import Suites
+
+    return Suites(folder=Path("suites"), base="digits", params=Path("params.yaml"), lock=Path("dvc.lock"))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,12 @@ POLL_SECONDS = 1.0
 def die_with_parent(parent: int | None = None) -> None:
     """Let this process be killed when its parent ends, however that ends.
 
-    parent: the id that the parent must have, where the caller knows it; this process is killed at once if it has another
-    one, since then the parent ended before the call. Linux does this itself; elsewhere a thread looks every second.
+    parent: the id that the parent must have, where the caller knows it; else one of this process's own session. This process
+    is killed at once if it has another parent, since then its own ended before the call. Linux does this itself; elsewhere a
+    thread looks every second.
     """
+    if parent is None and _adopted():
+        _end()
     expected = os.getppid() if parent is None else parent
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -36,6 +39,14 @@ def raise_at_interrupt() -> None:
     """Let Ctrl-C raise KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _adopted() -> bool:
+    """Whether the parent is gone: who adopts orphans is of another session than who made them."""
+    try:
+        return os.getsid(os.getppid()) != os.getsid(0)
+    except (ProcessLookupError, PermissionError):
+        return True
 
 
 def _watch(parent: int) -> None:

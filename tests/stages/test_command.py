@@ -133,7 +133,20 @@ BEGUN = "import sys; from stages.command import run; from stages.train_teacher i
 @pytest.mark.parametrize("seconds", [0.1, 0.4, 0.8, 1.6])
 def test_ctrl_c_in_the_first_seconds_is_one_line(tmp_path: Path, seconds: float) -> None:
     """While torch, numpy and the others are imported, too."""
-    words = ["--network", "resnet8", "--seed", "0", "--data", "gone", "--resume-dir", str(tmp_path), "--out", "out"]
+    words = [
+        "--network",
+        "resnet8",
+        "--seed",
+        "0",
+        "--data",
+        "gone",
+        "--resume-dir",
+        str(tmp_path),
+        "--out",
+        "out",
+        "--log",
+        "log",
+    ]
     command, pipe = [sys.executable, "-c", BEGUN, *words], subprocess.PIPE
     started = subprocess.Popen(command, cwd=tiny.ROOT, stdout=pipe, stderr=pipe, text=True)
     assert started.stdout is not None
@@ -201,8 +214,7 @@ def test_a_stage_whose_dvc_is_gone_before_it_looks_does_not_begin() -> None:
     done = subprocess.run(
         command, cwd=tiny.ROOT, capture_output=True, text=True, check=True, timeout=30, start_new_session=True
     )
-    assert done.stdout == ""
-    assert done.stderr == "error: the dvc that started this stage is gone; run it again\n"
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_a_real_dvc_takes_its_stage_with_it(tmp_path: Path) -> None:
