@@ -14,7 +14,7 @@ repro: $(READY)  ## Set up if needed, then run everything that is out of date, J
 suite: $(READY)  ## Make suites/NAME.yaml the one that runs: make suite NAME=cifar10-quick; without NAME, list them
 	python -m tools.suite $(if $(NAME),--name $(NAME)) $(if $(DISCARD),--discard)
 
-test: $(READY)  ## Set up if needed, then lint, check types, parameters and graph, and run the tests
+test: $(READY)  ## Set up if needed, then lint, check types, docs, parameters and graph, and run the tests
 	ruff check .
 	ruff format --check .
 	mypy

@@ -30,7 +30,8 @@ def arguments(main: Callable[..., None]) -> dict[str, Any]:
     """The words of the command line as arguments for `main`. Raises ValueError for words that do not fit it."""
     module = sys.modules[main.__module__]
     spec = module.__spec__
-    parser = _Parser(prog=f"python -m {spec.name if spec else module.__name__}", description=module.__doc__)
+    name = spec.name.removesuffix(".__main__") if spec else module.__name__
+    parser = _Parser(prog=f"python -m {name}", description=module.__doc__)
     for parameter in inspect.signature(main).parameters.values():
         parser.add_argument(f"--{parameter.name.strip('_').replace('_', '-')}", dest=parameter.name, **option(parameter))
     return vars(parser.parse_args())
