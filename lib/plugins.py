@@ -12,9 +12,9 @@ from typing import Any
 
 
 def names(package: ModuleType) -> tuple[str, ...]:
-    """The names in a plug-in package, sorted: one for each file."""
+    """The names in a plug-in package, sorted: one for each file that holds anything."""
     folder = Path(package.__path__[0])
-    return tuple(sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__"))
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__" and path.stat().st_size))
 
 
 def find(package: ModuleType, name: str) -> ModuleType:
@@ -27,6 +27,15 @@ def find(package: ModuleType, name: str) -> ModuleType:
 
 
 def settings(module: ModuleType) -> Any:
-    """The section of settings that a plug-in takes: the type of `params` in its function `method` or `term`."""
-    function = getattr(module, "method", None) or module.term
-    return inspect.signature(function).parameters["params"].annotation
+    """The section of settings that a plug-in takes: the type of `params` in its function `method` or `term`.
+
+    Raises ValueError for a module that has no such function.
+    """
+    function = getattr(module, "method", None) or getattr(module, "term", None)
+    parameter = inspect.signature(function).parameters.get("params") if function else None
+    if parameter is None:
+        msg = (
+            f"{module.__name__} has no function `method(network, params, request)` or `term(params, student, teacher)`; add it"
+        )
+        raise ValueError(msg)
+    return parameter.annotation

@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from lib.params import section
+from stages.command.options import arguments
 from tests import tiny
 
 Place = tuple[str, ...]
-WHOLE = ("code", "check")  # depend on all of the file
+WHOLE = ("code", "check", "rehearse")  # depend on all of the file
 
 
 class Noted(dict[str, Any]):
@@ -111,7 +112,7 @@ def _run(command: str) -> set[Place]:
         if hasattr(module, "parse"):
             inner.setattr(module, "parse", parse)
         inner.setattr("sys.argv", [name, *words])
-        module.main()
+        module.main(**arguments(module.main))
     return seen
 
 

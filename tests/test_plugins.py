@@ -1,6 +1,7 @@
 """The folder is the registry."""
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -30,3 +31,14 @@ def test_a_method_and_a_term_offer_what_the_loop_calls() -> None:
     assert all(callable(plugins.find(methods, name).method) for name in plugins.names(methods))
     assert all(callable(plugins.find(terms, name).term) for name in plugins.names(terms))
     assert all(callable(plugins.find(terms, name).taps) for name in plugins.names(terms))
+
+
+def test_an_empty_file_is_no_plugin_yet_and_one_without_its_function_is_named(tmp_path: Path) -> None:
+    for name, text in {"__init__": "", "empty": "", "bare": "X = 1", "whole": "def term(params: int): ..."}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    package = ModuleType("package")
+    package.__path__ = [str(tmp_path)]
+    assert plugins.names(package) == ("bare", "whole")
+    bare = ModuleType("lib.distillation.terms.bare")
+    with pytest.raises(ValueError, match=r"^lib\.distillation\.terms\.bare has no function `method"):
+        plugins.settings(bare)

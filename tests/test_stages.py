@@ -264,7 +264,7 @@ def test_help_describes_the_command_and_every_option(
     assert said.startswith(f"usage: python -m {name} ")
     assert module.__doc__.strip() in said
     told = said.split("show this help message and exit")[1]
-    assert re.findall(r"^  --([\w-]+) \S+\s+\w", told, re.MULTILINE) == [
+    assert re.findall(r"^  --([\w-]+)(?: \S+)?\s{2,}\w", told, re.MULTILINE) == [
         parameter.strip("_").replace("_", "-") for parameter in inspect.signature(module.main).parameters
     ]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from lib.atomic import replacing
 from lib.images.addresses import local_path
 from lib.images.checksum import sha256_of
-from lib.images.leftovers import remove_leftovers
 from lib.images.quoting import quoted
 from lib.images.receiving import receive
 
@@ -49,7 +48,6 @@ def _check(path: Path, expected: str) -> None:
 def _download(url: str, sha256: str | None, cache: Path) -> Path:
     name = Path(urllib.parse.urlsplit(url).path).name[-NAME_LENGTH:] or "archive"
     path = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}"
-    remove_leftovers(cache)
     if path.exists() and (sha256 is None or sha256_of(path) == sha256):
         return path
     with replacing(path) as temporary:  # also over a kept file that went bad or is older than the checksum

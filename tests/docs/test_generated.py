@@ -9,6 +9,11 @@ from typing import Annotated, Any, Literal, cast
 
 import pytest
 from pydantic import Field
+from tools.docs.allowed import allowed
+from tools.docs.markdown import prose, rows, table, written
+from tools.docs.meanings import comments, meanings
+from tools.docs.pages import DEFAULTS, METHODS, TERMS, changed, pages, stale
+from tools.docs.settings import Entry, entries
 
 from lib import plugins
 from lib.distillation import terms
@@ -17,11 +22,6 @@ from lib.pruning import methods
 from lib.steps.document import Document
 from tests.tiny import ROOT
 from tools.docs import readme, registry, results
-from tools.docs.allowed import allowed
-from tools.docs.markdown import prose, rows, table, written
-from tools.docs.meanings import comments, meanings
-from tools.docs.pages import DEFAULTS, METHODS, TERMS, changed, pages, stale
-from tools.docs.settings import Entry, entries
 
 TEXT = (ROOT / DEFAULTS).read_text()
 DEFAULT = parse(TEXT)

@@ -31,6 +31,7 @@ REFUSALS: dict[str, tuple[str, Any, str]] = {
 
 def document(path: str = "", value: Any = None) -> dict[str, Any]:
     found = tiny.document()
+    found["benchmark"]["methods"] = ["ahsg_ht", "asfp", "fpgm", "kdfs", "l1", "sfp"]
     if path:
         *parents, last = path.split(".")
         functools.reduce(operator.getitem, parents, found)[last] = value
@@ -109,7 +110,7 @@ def test_a_teacher_from_elsewhere_is_opened_and_paired(tmp_path: Path) -> None:
     path = tmp_path / "far.safetensors"
     found = document()
     found["benchmark"] |= {"methods": ["l1"], "distillers": ["kd", "kd_at"]}
-    found["data"]["source"] = "somewhere.zip"
+    found["data"] |= {"source": "somewhere.zip", "watch": "somewhere.zip"}
     found["benchmark"]["trained"] = ["resnet8"]
     found["distill"]["teachers"] = [{"file": str(path), "sha256": "0" * 64}]
     with pytest.raises(

@@ -168,7 +168,10 @@ def test_data_of_other_shapes_or_classes_is_refused(data: Dataset, tmp_path: Pat
     twelve = replace(data, classes=(*data.classes, "10", "11"))
     large = replace(data, shape=(1, 16, 16))
     has = r"safetensors is for images of 1x8x8 in 10 classes, digits has images of"
-    for other, told in ((twelve, rf"{has} 1x8x8 in 12 classes; give its own data"), (large, f"{has} 1x16x16 in 10 classes")):
+    for other, told in (
+        (twelve, rf"{has} 1x8x8 in 12 classes; give the data"),
+        (large, f"{has} 1x16x16 in 10 classes"),
+    ):
         with pytest.raises(ValueError, match=told):
             measure(source, other, KEEP, EVERYWHERE, COMPUTE)
         with pytest.raises(ValueError, match=told):

@@ -10,6 +10,7 @@ from lib.formats.checkpoint import Checkpoint, save
 from lib.formats.fitting import refuse_misfit
 from lib.formats.packed import opened
 from lib.masks.filters import full
+from lib.masks.kept import Kept
 from lib.pruning.layers import EVERYWHERE
 from lib.steps.compact import shrink
 from lib.steps.distill import distill
@@ -24,8 +25,10 @@ DOCUMENT = tiny.document()
 GIVEN: dict[str, Callable[[Path, Setting], object]] = {
     "compact": lambda path, here: shrink(path, here.dataset, "coupled", here.compute, path.with_name("out")),
     "measure": lambda path, here: measure(path, here.dataset, 1.0, EVERYWHERE, here.compute),
-    "prune": lambda path, here: prune(DOCUMENT, PruneJob("l1", 0.5, coupled=True), path, path, here, path.with_name("out")),
-    "distill": lambda path, here: distill(DOCUMENT, "none", path, path, here, path.with_name("out")),
+    "prune": lambda path, here: prune(
+        DOCUMENT, PruneJob("l1", 0.5, coupled=True), path, path, here, path.with_name("out"), path.with_name("log")
+    ),
+    "distill": lambda path, here: distill(DOCUMENT, "none", path, path, here, path.with_name("out"), path.with_name("log")),
     "encode": lambda path, here: encode(DOCUMENT, path, here, path.with_name("out.bin"), opened),
 }
 
@@ -39,7 +42,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 
 def checkpoint(here: Setting, *, classes: int = 10, masked: bool = True, side: int = 8) -> Checkpoint:
     network, data = lived_in("resnet8", in_channels=1, num_classes=classes), here.dataset
-    return Checkpoint(network, full(network) if masked else None, (1, side, side), data.mean, data.std, {"epochs": 1})
+    return Checkpoint(network, Kept(full(network)) if masked else None, (1, side, side), data.mean, data.std, {"epochs": 1})
 
 
 @pytest.mark.parametrize("stage", GIVEN)

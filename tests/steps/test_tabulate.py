@@ -8,6 +8,7 @@ import pytest
 
 from lib.steps import tabulate
 from lib.steps.tabulate import Gathered
+from stages.command.options import arguments
 from stages.tabulate import main
 
 DOCUMENT = {
@@ -182,9 +183,9 @@ def test_stage_writes_every_output_and_says_what_is_missing(
         "logs": "logs",
         "out": "out",
     }
-    arguments = [text for name, path in paths.items() for text in (f"--{name}", str(folder / path))]
-    monkeypatch.setattr("sys.argv", ["tabulate", *arguments])
-    main()
+    words = [text for name, path in paths.items() for text in (f"--{name}", str(folder / path))]
+    monkeypatch.setattr("sys.argv", ["tabulate", *words])
+    main(**arguments(main))
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
     pictures_there = {
         "accuracy_macs.png",

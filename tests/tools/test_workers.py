@@ -122,7 +122,7 @@ def test_ctrl_c_is_one_line_and_ends_the_stages(waiting: Path) -> None:
     _, told = driver.communicate()
     assert told.splitlines()[-1] == "interrupted; the same command continues from the last finished epoch"
     assert "Traceback" not in told
-    assert driver.returncode == 1
+    assert driver.returncode == 130
     assert ended(stage)
     assert "prune@l1-0" in yaml.safe_load((waiting / "dvc.lock").read_text())["stages"]
 

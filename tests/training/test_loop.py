@@ -156,27 +156,21 @@ def test_a_single_last_sample_joins_the_batch_before_it(here: Setting, tmp_path:
             "teacher.batches: mini-batch 3 of epoch 1 has one",
         ),
         (
-            21,
-            {"batches": {"kind": "constant", "size": 1, "last": "merge"}},
-            "teacher.batches: mini-batch 1 of epoch 1 has one",
-        ),
-        (20, {"lr": 1e308}, r"teacher.lr: is 1e\+308, 1 times that at its peak; weights hold 3.4e\+38 at most; lower it$"),
-        (
             20,
             {
-                "lr": 1e30,
+                "lr": 100.0,
                 "schedule": {
                     "kind": "multi_step",
-                    "milestones": [1],
-                    "gammas": [1e10],
+                    "milestones": list(range(13)),
+                    "gammas": [1000.0] * 13,
                     "warmup_epochs": 0,
                     "warmup_factor": 1,
                 },
             },
-            r"teacher.lr: is 1e\+30, 1e\+10 times that",
+            r"teacher.lr: is 100, 1e\+39 times that at its peak; weights hold 3.4e\+38 at most; lower it$",
         ),
     ],
-    ids=["drop", "one left", "one each", "rate", "peak"],
+    ids=["drop", "one left", "peak"],
 )
 def test_settings_that_cannot_train_are_refused_before_the_first_step(
     here: Setting, tmp_path: Path, samples: int, changes: dict[str, Any], said: str
@@ -190,9 +184,9 @@ def test_settings_that_cannot_train_are_refused_before_the_first_step(
 
 
 def test_a_methods_own_mini_batches_are_told_as_such(here: Setting, tmp_path: Path) -> None:
-    alone = Constant("constant", 1, "keep")
+    alone = Constant("constant", 19, "keep")
     task = _task(here, 20, lambda _: Hooks(batches=alone))
-    with pytest.raises(ValueError, match=r"^the pruning method's batches: mini-batch 1 of epoch 1 has one image"):
+    with pytest.raises(ValueError, match=r"^the pruning method's batches: mini-batch 2 of epoch 1 has one image"):
         _fit(task, tmp_path)
 
 
