@@ -34,8 +34,6 @@ def settings(module: ModuleType) -> Any:
     function = getattr(module, "method", None) or getattr(module, "term", None)
     parameter = inspect.signature(function).parameters.get("params") if function else None
     if parameter is None:
-        msg = (
-            f"{module.__name__} has no function `method(network, params, request)` or `term(params, student, teacher)`; add it"
-        )
+        msg = f"{module.__name__} has no function `method` or `term` that takes `params`; add it"
         raise ValueError(msg)
     return parameter.annotation

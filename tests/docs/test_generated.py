@@ -9,19 +9,19 @@ from typing import Annotated, Any, Literal, cast
 
 import pytest
 from pydantic import Field
-from tools.docs.allowed import allowed
-from tools.docs.markdown import prose, rows, table, written
-from tools.docs.meanings import comments, meanings
-from tools.docs.pages import DEFAULTS, METHODS, TERMS, changed, pages, stale
-from tools.docs.settings import Entry, entries
 
+from docs.generator import readme, registry, results
+from docs.generator.allowed import allowed
+from docs.generator.markdown import prose, rows, table, written
+from docs.generator.meanings import comments, meanings
+from docs.generator.pages import DEFAULTS, METHODS, TERMS, changed, pages, stale
+from docs.generator.settings import Entry, entries
 from lib import plugins
 from lib.distillation import terms
 from lib.params.section import parse, section
 from lib.pruning import methods
 from lib.steps.document import Document
 from tests.tiny import ROOT
-from tools.docs import readme, registry, results
 
 TEXT = (ROOT / DEFAULTS).read_text()
 DEFAULT = parse(TEXT)

@@ -248,6 +248,7 @@ def test_a_reason_of_a_server_is_told_short_and_without_control_characters(shelf
 
 
 def test_what_a_killed_download_left_goes_with_the_next(shelf: Shelf, tmp_path: Path) -> None:
-    (tmp_path / ".aaa-data.zip.999999999.tmp").write_text("half")
     path = fetch(shelf.url, None, tmp_path)
+    path.rename(path.with_name(f".{path.name}.999999999.tmp"))
+    assert fetch(shelf.url, None, tmp_path) == path
     assert _files(tmp_path) == [path]
