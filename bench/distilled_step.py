@@ -6,12 +6,11 @@ A step is forward, loss, backward and SGD; the teacher's forward counts. The ter
 turns step by step; medians over all turns. `remembered` is kd with the teacher's outputs kept (distill.cache_gib).
 """
 
-import argparse
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from statistics import median
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 
@@ -25,6 +24,7 @@ from lib.training.device import Compute, autocast, prepare
 from lib.training.objective import Objective
 from lib.training.sgd import Sgd, sgd
 from lib.training.taps import Outputs, Tapped
+from stages.command import run
 
 BATCH, WARM_UP = 128, 2
 SGD = Sgd(lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -70,24 +70,23 @@ def stepper(made: Objective, images: torch.Tensor, labels: torch.Tensor, precisi
     return step
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--precision", default="bfloat16", choices=["bfloat16", "float32"])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--turns", type=int, default=9)
-    given = parser.parse_args()
-    compute = Compute(device="cpu", threads=given.threads, precision=given.precision)
-    precision = autocast(compute, prepare(compute))
+def main(
+    precision: Annotated[Literal["bfloat16", "float32"], "of the steps"] = "bfloat16",
+    threads: Annotated[int, "of torch"] = 1,
+    turns: Annotated[int, "of each combination"] = 9,
+) -> None:
+    compute = Compute(device="cpu", threads=threads, precision=precision)
+    context = autocast(compute, prepare(compute))
     images = torch.randn(BATCH, 3, 32, 32).to(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % 10
     combinations = {"plain": (), "kd": ("kd",)}
     combinations |= {f"kd + {name}": ("kd", name) for name in plugins.names(terms) if name != "kd"}
-    steps = {name: stepper(objective(some, images[:2]), images, labels, precision) for name, some in combinations.items()}
+    steps = {name: stepper(objective(some, images[:2]), images, labels, context) for name, some in combinations.items()}
     logits = torch.zeros(BATCH, 10)
     recalling = replace(objective(("kd",), images[:2]), recall=lambda indices: Outputs(logits[indices], {}))
-    steps["kd, remembered"] = stepper(recalling, images, labels, precision)
+    steps["kd, remembered"] = stepper(recalling, images, labels, context)
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(WARM_UP + given.turns):
+    for turn in range(WARM_UP + turns):
         for name, step in steps.items():
             start = time.perf_counter()
             step()
@@ -101,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,7 +5,6 @@ params.yaml and dvc.yaml of like size. All CPU time of `make repro` counts, that
 what is left of it per cell. The second figure is that of a run that finds nothing to do, the third of the start alone.
 """
 
-import argparse
 import os
 import resource
 import subprocess
@@ -14,8 +13,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import yaml
+
+from stages.command import run as run_command
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("prune", "distill", "compact", "encode", "measure")
@@ -84,18 +86,16 @@ def cpu(folder: Path, cells: int) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def main() -> None:
+def main(cells: Annotated[tuple[int, ...], "how many, one run for each"] = (30, 200)) -> None:
     """Both sizes, and whether the bounds hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, nargs="+", default=[30, 200], metavar="N")
     each = []
-    for cells in parser.parse_args().cells:
+    for count in cells:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            whole, nothing = cpu(Path(folder), cells)
-        each.append(whole / cells)
+            whole, nothing = cpu(Path(folder), count)
+        each.append(whole / count)
         print(
-            f"{cells:4} cells: {whole:6.1f} s CPU, {each[-1]:.2f} s for each; nothing to do: {nothing:.1f} s; "
+            f"{count:4} cells: {whole:6.1f} s CPU, {each[-1]:.2f} s for each; nothing to do: {nothing:.1f} s; "
             f"{time.perf_counter() - start:.0f} s by the clock"
         )
     ratio = max(each) / min(each)
@@ -108,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

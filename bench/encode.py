@@ -5,11 +5,10 @@
 Weights are drawn from normal distributions. Medians.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
@@ -21,6 +20,7 @@ from lib.networks.description import Architecture
 from lib.networks.network import Network
 from lib.quantization.sharing import share_
 from lib.randomness import stream
+from stages.command import run
 
 
 def network() -> Network:
@@ -33,18 +33,14 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bits", type=int, default=5)
-    parser.add_argument("--turns", type=int, default=5)
-    given = parser.parse_args()
+def main(bits: Annotated[int, "of an index"] = 5, turns: Annotated[int, "of each step"] = 5) -> None:
     torch.set_num_threads(1)
-    share_(build(Architecture("resnet8", 10, 3), stream(0, "initialisation")), {"*": given.bits})  # imports scikit-learn
+    share_(build(Architecture("resnet8", 10, 3), stream(0, "initialisation")), {"*": bits})  # imports scikit-learn
     coders: tuple[Coder, ...] = ("huffman", "ans")
     times: dict[str, list[float]] = {}
-    for _ in range(given.turns):
+    for _ in range(turns):
         made = network()
-        took, _labels = timed(lambda made=made: share_(made, {"*": given.bits}))
+        took, _labels = timed(lambda made=made: share_(made, {"*": bits}))
         times.setdefault("share", []).append(took)
         for coder in coders:
             known = Checkpoint(made, None, (3, 32, 32), (0.5,) * 3, (0.25,) * 3)
@@ -57,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,12 +7,12 @@ medians over the blocks. Ours includes drawing, cropping, mirroring and normalis
 saved state. Peak memory is that of this process, data included.
 """
 
-import argparse
 import resource
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Annotated, Literal
 
 import torch
 from torch.nn import functional
@@ -30,6 +30,7 @@ from lib.training.resume import Unfinished
 from lib.training.schedules import Constant, Cosine
 from lib.training.sgd import sgd
 from lib.training.taps import Tapped
+from stages.command import run
 
 BATCH, STEPS, BLOCKS = 128, 30, 5
 TRAINING = Training(
@@ -90,12 +91,11 @@ def bare(compute: Compute, images: torch.Tensor, labels: torch.Tensor) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    compute = Compute("auto", given.threads, given.precision)
+def main(
+    precision: Annotated[Literal["bfloat16", "float32"], "of the steps"] = "bfloat16",
+    threads: Annotated[int, "of torch"] = 1,
+) -> None:
+    compute = Compute("auto", threads, precision)
     device = prepare(compute)
     everything = split(50_000, device)
     block, validation = split(BATCH * STEPS, device), split(2, device)
@@ -112,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,7 +4,6 @@ The clone is of the last commit, has an empty DVC cache of its own, and uses the
 set-up does not count. CPU time is that of all processes. --nothing: here, in this checkout, only what finds nothing to do.
 """
 
-import argparse
 import os
 import resource
 import subprocess
@@ -12,6 +11,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated
+
+from stages.command import run
 
 ROOT = Path(__file__).parent.parent
 BOUNDS = {"make repro": 480.0, "dvc repro": 3.0}  # CPU seconds: the first in a fresh clone, the second with nothing to do
@@ -38,23 +40,22 @@ def timed(folder: Path, jobs: int, *words: str) -> float:
     return cpu
 
 
-def main() -> None:
+def main(
+    jobs: Annotated[int, "how many cells at once"] = os.cpu_count() or 1,
+    nothing: Annotated[bool, "only what finds nothing to do, in this checkout"] = False,
+) -> None:
     """The long one, then twice nothing to do."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
-    parser.add_argument("--nothing", action="store_true", help="only what finds nothing to do, in this checkout")
-    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = ROOT if given.nothing else Path(temporary) / "clone"
-        if not given.nothing:
+        folder = ROOT if nothing else Path(temporary) / "clone"
+        if not nothing:
             clone(folder)
-        found = {} if given.nothing else {"make repro": timed(folder, given.jobs, *MAKE)}
-        timed(folder, given.jobs, *MAKE)
-        found["dvc repro"] = timed(folder, given.jobs, "dvc", "repro", "--quiet")
+        found = {} if nothing else {"make repro": timed(folder, jobs, *MAKE)}
+        timed(folder, jobs, *MAKE)
+        found["dvc repro"] = timed(folder, jobs, "dvc", "repro", "--quiet")
     exceeded = [name for name, cpu in found.items() if cpu > BOUNDS[name]]
     print(f"over the bound of CPU seconds: {', '.join(f'{name} ({BOUNDS[name]:.0f})' for name in exceeded) or 'none'}")
     sys.exit(bool(exceeded))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

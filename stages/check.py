@@ -6,16 +6,15 @@ Writes a file that says so, always the same, so that a change of parameters re-r
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Params, run
+from stages.command import PARAMS, Params, read_params, run
 
 
 def main(out: Annotated[Path, "the file to write"], params: Params = PARAMS) -> None:
     """One parameter file."""
     from lib.atomic import write_text
-    from lib.params.section import parse
     from lib.steps.check import check
 
-    check(parse(params.read_text()))
+    check(read_params(params))
     write_text(out, "every section of the parameter file is valid\n")
 
 

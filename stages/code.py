@@ -7,7 +7,7 @@ manifests that differ make a stage stale.
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Params, run
+from stages.command import PARAMS, Params, read_params, run
 
 
 def main(
@@ -17,9 +17,8 @@ def main(
 ) -> None:
     """All manifests."""
     from lib.graph.manifests import write_manifests
-    from lib.params.section import parse
 
-    write_manifests(parse(params.read_text()), Path(), versions, out)
+    write_manifests(read_params(params), Path(), versions, out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Fails when the two networks are not equal.
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Compaction, Data, Params, run
+from stages.command import PARAMS, Compaction, Data, Params, read_params, run
 
 
 def main(
@@ -19,11 +19,11 @@ def main(
 ) -> None:
     """One network."""
     from lib.images.dataset import load
-    from lib.params.section import parse, read
+    from lib.params.section import read
     from lib.steps.compact import shrink
     from lib.training.device import Compute
 
-    compute = read(parse(params.read_text()), "compute", Compute)
+    compute = read(read_params(params), "compute", Compute)
     shrink(source, load(data), compaction, compute, out)
 
 

@@ -7,7 +7,7 @@ log of the training (.csv).
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Data, Guide, Log, Params, ResumeDir, Seed, run
+from stages.command import PARAMS, Data, Guide, Log, Params, ResumeDir, Seed, read_params, run
 
 
 def main(
@@ -22,11 +22,10 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """One distiller on one pruned network."""
-    from lib.params.section import parse
     from lib.steps.distill import distill
     from lib.training.run import setting
 
-    document = parse(params.read_text())
+    document = read_params(params)
     distill(document, distiller, pruned, guide, setting(document, data, seed, resume_dir), out, log)
 
 

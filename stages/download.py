@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Params, run
+from stages.command import PARAMS, Params, read_params, run
 
 
 def main(
@@ -17,11 +17,11 @@ def main(
 ) -> None:
     """One data set."""
     from lib.images.sources import DataSettings
-    from lib.params.section import parse, read
+    from lib.params.section import read
     from lib.progress import images
     from lib.steps.download import make
 
-    settings = read(parse(params.read_text()), "data", DataSettings)
+    settings = read(read_params(params), "data", DataSettings)
     for remark in make(settings, cache, images, out):
         sys.stderr.write(f"{remark}\n")
 

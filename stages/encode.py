@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Params, run
+from stages.command import PARAMS, Params, read_params, run
 
 
 def main(
@@ -28,10 +28,9 @@ def main(
     if import_ is not None and export is None and out is not None:
         encode.decode(import_, out)
     elif export is not None and import_ is None and source and data and seed is not None and resume_dir:
-        from lib.params.section import parse
-        from lib.training.run import setting
+            from lib.training.run import setting
 
-        document = parse(params.read_text())
+        document = read_params(params)
         elsewhere = encode.read_back([sys.executable, "-m", "stages.encode"])
         encode.encode(document, source, setting(document, data, seed, resume_dir), export, elsewhere)
     else:

@@ -7,7 +7,7 @@ beats guessing.
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Data, Params, Seed, run
+from stages.command import PARAMS, Data, Params, Seed, read_params, run
 
 
 def main(
@@ -18,12 +18,12 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """Keys distill.teachers and distill.allow_weak_teachers."""
-    from lib.params.section import parse, read
+    from lib.params.section import read
     from lib.params.suite import Teachers
     from lib.steps.guide import assemble
     from lib.training.run import setting
 
-    document = parse(params.read_text())
+    document = read_params(params)
     here = setting(document, data, seed, resume_dir=Path())  # nothing is trained
     chosen, weak = read(document, "distill.teachers", Teachers), read(document, "distill.allow_weak_teachers", bool)
     assemble(chosen, teachers, here, out, weak)

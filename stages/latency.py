@@ -6,7 +6,7 @@ Reads the folders of distilled and compact checkpoints; writes one JSON a shape,
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Params, run
+from stages.command import PARAMS, Params, read_params, run
 
 
 def main(
@@ -17,12 +17,12 @@ def main(
 ) -> None:
     """One suite."""
     from lib.cost.latency import LatencySettings
-    from lib.params.section import parse, read
+    from lib.params.section import read
     from lib.params.suite import read as read_suite
     from lib.steps.latency import clock
     from lib.training.device import Compute
 
-    document = parse(params.read_text())
+    document = read_params(params)
     settings, compute = read(document, "latency", LatencySettings), read(document, "compute", Compute)
     clock(read_suite(document), masked, compact, settings, compute, out)
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Data, KeepRatio, Params, run
+from stages.command import PARAMS, Data, KeepRatio, Params, read_params, run
 
 
 def main(
@@ -21,16 +21,15 @@ def main(
     """One cell."""
     from lib.atomic import write_text
     from lib.images.dataset import load
-    from lib.params.section import parse, read
+    from lib.params.section import read
     from lib.pruning.layers import Layers
     from lib.steps.measure import measure
     from lib.training.device import Compute
 
-    document = parse(params.read_text())
+    document = read_params(params)
     compute, layers = read(document, "compute", Compute), read(document, "prune.layers", Layers)
-    numbers = measure(source, load(data), keep_ratio, layers, compute)
-    if encoded is not None:
-        numbers |= json.loads(encoded.read_text())
+    packed = {} if encoded is None else json.loads(encoded.read_text())
+    numbers = measure(source, load(data), keep_ratio, layers, compute) | packed
     write_text(out, json.dumps(numbers, indent=2, sort_keys=True) + "\n")
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Compaction, Data, Guide, KeepRatio, Log, Params, ResumeDir, Seed, run
+from stages.command import PARAMS, Compaction, Data, Guide, KeepRatio, Log, Params, ResumeDir, Seed, read_params, run
 
 
 def main(
@@ -25,14 +25,12 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """One method at one keep ratio with one seed."""
-    from lib.params.section import parse
     from lib.steps.prune import PruneJob, prune
     from lib.training.run import setting
 
-    document = parse(params.read_text())
+    document = read_params(params)
     cell = PruneJob(method, keep_ratio, coupled=compaction == "coupled")
-    remark = prune(document, cell, dense, guide, setting(document, data, seed, resume_dir), out, log)
-    sys.stderr.write(f"{remark}\n" if remark else "")
+    sys.stderr.write(prune(document, cell, dense, guide, setting(document, data, seed, resume_dir), out, log))
 
 
 if __name__ == "__main__":

@@ -7,18 +7,17 @@ concerns.
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Data, Params, run
+from stages.command import PARAMS, Data, Params, read_params, run
 
 
 def main(data: Data, out: Annotated[Path, "the file to write"], params: Params = PARAMS) -> None:
     """One parameter file on its data."""
     from lib.atomic import write_text
     from lib.images.dataset import load
-    from lib.params.section import parse
     from lib.steps.document import check
     from lib.steps.rehearse import rehearse, seen
 
-    sections = parse(params.read_text())
+    sections = read_params(params)
     rehearse(check(sections), sections, seen(load(data)))
     write_text(out, "every method and distiller of the parameter file fits the data\n")
 

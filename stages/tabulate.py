@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Params, run
+from stages.command import PARAMS, Params, read_params, run
 
 
 def main(
@@ -22,13 +22,7 @@ def main(
     from lib.params.section import parse
     from lib.steps import tabulate
 
-    gathered = tabulate.gather(
-        document=parse(params.read_text()),
-        cells=cells,
-        latencies=latency,
-        training_logs=logs,
-        published_document=parse(published.read_text()),
-    )
+    gathered = tabulate.gather(read_params(params), cells, latency, logs, parse(published.read_text()))
     tabulate.write(gathered, out)
     sys.stderr.write(gathered.complaints)
 

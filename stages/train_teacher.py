@@ -6,7 +6,7 @@ Reads the data folder; writes a checkpoint and a log of the training (.csv).
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Data, Log, Params, ResumeDir, Seed, run
+from stages.command import PARAMS, Data, Log, Params, ResumeDir, Seed, read_params, run
 
 
 def main(
@@ -19,11 +19,10 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """One teacher."""
-    from lib.params.section import parse
     from lib.steps.train_teacher import teach
     from lib.training.run import setting
 
-    document = parse(params.read_text())
+    document = read_params(params)
     teach(document, network, setting(document, data, seed, resume_dir), out, log)
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Data, Params, run
+from stages.command import PARAMS, Data, Params, read_params, run
 
 
 def main(
@@ -21,22 +21,17 @@ def main(
     """One network."""
     from lib.formats import onnx, packed
     from lib.images.dataset import load
-    from lib.params.section import parse, read
-    from lib.quantization.integers import to_int8
+    from lib.params.section import read
+    from lib.steps.export_onnx import in_integers
     from lib.training.device import Compute, prepare
 
-    prepare(read(parse(params.read_text()), "compute", Compute))
+    prepare(read(read_params(params), "compute", Compute))
     checkpoint, dataset = packed.opened(source), load(data)
     images, _ = next(onnx.evenly(dataset, "test", 1000, checkpoint).plain(1000))
     found = onnx.export(checkpoint, images, out)
     sys.stderr.write(f"{out}: {out.stat().st_size:,} bytes, {found}\n")
     if int8 is not None:
-        calibration = onnx.evenly(dataset, "train", 256, checkpoint).plain(64)
-        to_int8(out, (batch for batch, _ in calibration), int8)
-        test = onnx.evenly(dataset, "test", None, checkpoint)
-        before, after = (onnx.top1(onnx.Session(path), test.plain(64)) for path in (out, int8))
-        said = f"top-1 on {len(test):,} test images {after:.2f} %, in float32 {before:.2f} %"
-        sys.stderr.write(f"{int8}: {int8.stat().st_size:,} bytes; {said}\n")
+        sys.stderr.write(in_integers(checkpoint, dataset, out, int8))
 
 
 if __name__ == "__main__":

@@ -24,10 +24,8 @@ def main(
         msg = f"--kind: there is no {kind!r}; there are: {', '.join(sorted(kinds))}"
         raise ValueError(msg)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        chosen = [kind] if kind else sorted(kinds)
-        failures = sum(count_failures(kinds[name], seed, cases, folder) for name in chosen)
+        (folder := keep or Path(temporary)).mkdir(parents=True, exist_ok=True)
+        failures = sum(count_failures(kinds[name], seed, cases, folder) for name in ([kind] if kind else sorted(kinds)))
     if failures:
         msg = f"{failures} cases failed, see above"
         raise ValueError(msg)

@@ -12,8 +12,6 @@ from typing import Annotated
 
 from stages.command import PARAMS, Params, run
 
-SAID = "{}: {} killed by the clock, {} at changes of files, {} in writing; all ended in the same bits\n"
-
 
 def main(
     kills: Annotated[int, "how many at random moments"],
@@ -23,20 +21,14 @@ def main(
 ) -> None:
     """Trainings in a temporary folder."""
     from lib.steps import distill, download, prune, train_teacher  # noqa: F401 (once, and not in every process)
-    from tests.fuzzing import children, doom, trainings
-    from tests.fuzzing.victims import Victims
+    from tests.fuzzing import children, trainings
+    from tests.fuzzing.victims import Victims, killed_one_by_one
 
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         children.killed(partial(trainings.prepare, params, Path(name)), Path(name) / "said")
         for number, kind in enumerate(("prune", "distill")):
-            victims = Victims(kind, Path(name))
-            moments = [draw.uniform(0.0, victims.seconds) for _ in range(number, kills, 2)]
-            changes = range(draw.randrange(stride), victims.changes, stride)
-            clock = sum(victims.kill(partial(doom.by_clock, moment)) for moment in moments)
-            at = sum(victims.kill(partial(doom.at_change, change)) for change in changes)
-            half = sum(victims.kill(partial(doom.in_writing, change, draw.randrange(500_000))) for change in changes)
-            sys.stderr.write(SAID.format(kind, clock, at, half))
+            sys.stderr.write(killed_one_by_one(Victims(kind, Path(name)), draw, range(number, kills, 2), stride))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ The test split is not looked at. No part of the pipeline: used by hand.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from stages.command import PARAMS, Data, Params, run
+from stages.command import PARAMS, Data, Params, read_params, run
 
 
 def main(
@@ -22,17 +22,16 @@ def main(
     """One network."""
     from lib.atomic import write_bytes, write_text
     from lib.images.dataset import load
-    from lib.params.section import parse, read
+    from lib.params.section import read
     from lib.plots.sensitivity import picture
     from lib.progress import steps
     from lib.pruning.sensitivity import examine
     from lib.tables.writing import csv
     from lib.training.device import Compute
 
-    compute, dataset = read(parse(params.read_text()), "compute", Compute), load(data)
+    compute, dataset = read(read_params(params), "compute", Compute), load(data)
     rows = examine(source, dataset, keep_ratios, order, images, compute, steps(f"sensitivity {source.stem}"))
-    count = "all" if images is None else f"{images}"
-    title = f"{source.stem} on {dataset.name}: one layer pruned by L{order} norm, no training, {count} images"
+    title = f"{source.stem} on {dataset.name}: one layer pruned by L{order} norm, no training, {images or 'all'} images"
     write_text(out / "sensitivity.csv", csv(rows))
     write_bytes(out / "sensitivity.png", picture(rows, title))
 

@@ -20,7 +20,7 @@ def main(jobs: Annotated[int, "how many at once"]) -> None:
     from lib.graph.orphans import end_at_interrupt, raise_at_interrupt
     from lib.graph.pipeline import Pipeline, locked
     from lib.graph.report import failures, state
-    from lib.graph.workers import Run
+    from lib.graph.workers import Running
     from lib.progress import cells
 
     end_at_interrupt()  # nothing is running yet, and DVC's imports and reading take seconds
@@ -29,7 +29,7 @@ def main(jobs: Annotated[int, "how many at once"]) -> None:
         if not pipeline.stale:
             sys.stderr.write("everything is up to date\n")
             return
-        todo = Run(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
+        todo = Running(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
         raise_at_interrupt()
         with cells(len(todo.waiting)) as tell:
             todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), state(todo)))

@@ -57,7 +57,7 @@ class ArchitectureRecord(Dense):
     plan: PlanRecord | None
 
 
-class Header(Images):
+class CheckpointHeader(Images):
     """What a checkpoint says besides its tensors. masks: kept filters by convolution, null for a network without masks."""
 
     format: int
@@ -99,7 +99,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         tensors |= {f"{WEIGHTS}{name}": mask.cpu().contiguous() for name, mask in kept.weights.items()}
     values.check(tensors)
     header["sha256"] = digest(header, tensors)
-    checked(document(text(header)), Header)
+    checked(document(text(header)), CheckpointHeader)
     write_bytes(path, to_bytes(tensors, metadata={"header": text(header)}))  # two entries would come in any order
 
 
@@ -141,7 +141,7 @@ def _read(file: Any) -> Checkpoint:
         version = shown(repr(record.get("format")), 60)
         msg = f"expected a checkpoint of format {FORMAT}, got {version}; make it with this version"
         raise ValueError(msg)
-    header = checked(record, Header)
+    header = checked(record, CheckpointHeader)
     check_channels(header.architecture, header)
     network = outline(_architecture(header.architecture))
     masks = None if header.masks is None else _masks(network, header.masks)

@@ -120,7 +120,7 @@ def check_plan(dense: Network, plan: Plan) -> None:
     for wire in dense.wires:
         sources.setdefault(wire.writes, set()).update(plan.filters[wire.conv])
     for carry in dense.carries:
-        sources[carry.target] |= set(plan.spaces[carry.source])
+        sources[carry.target] |= {channel + carry.offset for channel in plan.spaces[carry.source]}
     for space, needed in sources.items():
         channels = set(plan.spaces[space])
         if not needed <= channels or (space not in dense.streams and needed != channels):

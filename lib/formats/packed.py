@@ -32,7 +32,7 @@ COUNT = struct.Struct("<I")
 ROOM, TIMES = 2**24, 10  # bytes that a network may have above its kind's, and so many times its file
 
 
-class Header(Dense, Images):
+class PackedHeader(Dense, Images):
     """What a container says of its network besides kept channels and tensors; dense: it keeps all channels."""
 
     dense: bool
@@ -66,7 +66,7 @@ def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
     }
     if architecture.shortcut != "end":  # the usual one is left out, so that files stay the same byte for byte
         content["shortcut"] = architecture.shortcut
-    checked(document(text(content)), Header)
+    checked(document(text(content)), PackedHeader)
     header = zlib.compress(text(content).encode(), 9)
     plan = architecture.plan
     index = b"" if plan is None else _bitmaps(plan, outline(replace(architecture, plan=None)))
@@ -125,7 +125,7 @@ def _digest(length: int, body: bytes) -> bytes:
 
 
 def _read(reader: Reader) -> Checkpoint:
-    header = checked(document(_text(reader)), Header)
+    header = checked(document(_text(reader)), PackedHeader)
     check_channels(header, header)
     network = outline(header.architecture())
     if not header.dense:

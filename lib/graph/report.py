@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from lib.graph.workers import LOG, Run
+from lib.graph.workers import LOG, Running
 
 SHOWN = 5  # names of each kind
 LONGEST = 2000  # characters of a log
 
 
-def state(run: Run) -> str:
+def state(run: Running) -> str:
     """What is at work and what failed, for the progress line."""
     return f"{len(run.running)} running, {len(run.failed)} failed"
 
 
-def failures(run: Run, folder: Path) -> str:
+def failures(run: Running, folder: Path) -> str:
     """Which nodes failed and why, which were not run because they need them, and what to do."""
     lines = [f"{len(run.failed)} failed, {len(run.done)} done"]
     for chain, node in list(run.failed.items())[:SHOWN]:

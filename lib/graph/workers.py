@@ -70,7 +70,7 @@ def _begin(parent: int, chain: Chain, work: Work, folder: Path, sender: Connecti
     work(chain, folder, sender.send)
 
 
-class Run:
+class Running:
     """Chains that run once what they need is done, some at once, each in a process of its own.
 
     todo: the chains, each with those that it needs first. folder: for their logs; those of an earlier run go.
@@ -96,7 +96,7 @@ class Run:
         return [chain for chain, _ in self._running.values()]
 
     def run(self, jobs: int, heard: Callable[[list[Sent]], None], told: Callable[[], None]) -> None:
-        """Run all, `jobs` at once; an interrupt ends all processes.
+        """Running all, `jobs` at once; an interrupt ends all processes.
 
         heard(messages): called when a chain has ended, however it ended, with what it sent; told(): when anything changed.
         """

@@ -38,7 +38,7 @@ def prune(
 ) -> str:
     """Prune the network of checkpoint `dense`; `guide` is the checkpoint, or the folder of several, of who guides.
 
-    Writes the masked network and its masks to `out`, the log to `log` (.csv). Returns the method's remark for the user.
+    Writes the masked network and its masks to `out`, the log to `log` (.csv). Returns a line for the user, or nothing.
     """
     module: ModuleType = plugins.find(methods, cell.method)
     params: Common = read(document, f"prune.methods.{cell.method}", plugins.settings(module))
@@ -74,4 +74,4 @@ def prune(
         apply_(network, kept)
         save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs}))
         write_log(log, rows)
-    return str(method.remark())
+    return f"{remark}\n" if (remark := method.remark()) else ""

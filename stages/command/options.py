@@ -29,18 +29,15 @@ ResumeDir = Annotated[Path, "the folder for the state of unfinished trainings"]
 def arguments(main: Callable[..., None]) -> dict[str, Any]:
     """The words of the command line as arguments for `main`. Raises ValueError for words that do not fit it."""
     module = sys.modules[main.__module__]
-    spec = module.__spec__
-    name = spec.name.removesuffix(".__main__") if spec else module.__name__
-    parser = _Parser(prog=f"python -m {name}", description=module.__doc__)
+    name = module.__spec__.name if module.__spec__ else module.__name__
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(f"python -m {name}", description=module.__doc__, formatter_class=shape, allow_abbrev=False)
     for parameter in inspect.signature(main).parameters.values():
         parser.add_argument(f"--{parameter.name.strip('_').replace('_', '-')}", dest=parameter.name, **option(parameter))
     return vars(parser.parse_args())
 
 
 class _Parser(argparse.ArgumentParser):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **given)
-
     def error(self, message: str) -> NoReturn:
         msg = f"{message}; see {self.prog} --help"
         raise ValueError(msg)

@@ -1,14 +1,18 @@
 """Trainings of a kind that are killed, run again, and compared with one that was left alone."""
 
 import mmap
+import random
 import shutil
 import time
 from functools import partial
 from pathlib import Path
 
+from tests.fuzzing import doom
 from tests.fuzzing.children import Work, killed
 from tests.fuzzing.doom import watch
 from tests.fuzzing.trainings import train
+
+SAID = "{}: {} killed by the clock, {} at changes of files, {} in writing; all ended in the same bits\n"
 
 
 class Victims:
@@ -42,3 +46,13 @@ def _taken(folder: Path) -> dict[str, bytes]:
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     shutil.rmtree(folder)
     return found
+
+
+def killed_one_by_one(victims: Victims, draw: random.Random, moments: range, stride: int) -> str:
+    """Kill trainings of one kind; what to tell of it."""
+    times = [draw.uniform(0.0, victims.seconds) for _ in moments]
+    changes = range(draw.randrange(stride), victims.changes, stride)
+    clock = sum(victims.kill(partial(doom.by_clock, moment)) for moment in times)
+    at = sum(victims.kill(partial(doom.at_change, change)) for change in changes)
+    half = sum(victims.kill(partial(doom.in_writing, change, draw.randrange(500_000))) for change in changes)
+    return SAID.format(victims.kind, clock, at, half)

@@ -12,7 +12,7 @@ import pytest
 from lib.atomic import write_text
 from lib.graph.chains import Chain
 from lib.graph.report import failures, state
-from lib.graph.workers import Run, Send, Sent
+from lib.graph.workers import Running, Send, Sent
 
 A, B, C, D = ("a1", "a2"), ("b",), ("c",), ("d",)
 TODO: dict[Chain, frozenset[Chain]] = {A: frozenset(), B: frozenset({A}), C: frozenset({A}), D: frozenset({B, C})}
@@ -23,9 +23,9 @@ def finish(chain: Chain, _: Path, send: Send) -> None:
         send((node, node.upper()))
 
 
-def run(todo: dict[Chain, frozenset[Chain]], work: object, folder: Path, jobs: int = 2) -> tuple[Run, list[list[Sent]]]:
+def run(todo: dict[Chain, frozenset[Chain]], work: object, folder: Path, jobs: int = 2) -> tuple[Running, list[list[Sent]]]:
     heard: list[list[Sent]] = []
-    running = Run(todo, work, folder)  # type: ignore[arg-type]
+    running = Running(todo, work, folder)  # type: ignore[arg-type]
     running.run(jobs, heard.append, lambda: None)
     return running, heard
 
@@ -44,7 +44,7 @@ def test_every_chain_runs_once_and_after_what_it_needs(tmp_path: Path, jobs: int
 def test_no_more_run_at_once_than_asked_for(tmp_path: Path) -> None:
     many: dict[Chain, frozenset[Chain]] = {(str(index),): frozenset() for index in range(5)}
     most: list[int] = []
-    running = Run(many, lambda *_: time.sleep(0.05), tmp_path)
+    running = Running(many, lambda *_: time.sleep(0.05), tmp_path)
     running.run(2, lambda _: None, lambda: most.append(len(running.running)))
     assert max(most) == 2
     assert len(running.done) == 5
@@ -99,7 +99,7 @@ def test_an_interrupt_ends_all_and_loses_nothing_that_was_sent(tmp_path: Path) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Run(TODO, work, tmp_path).run(1, heard.append, interrupt)
+        Running(TODO, work, tmp_path).run(1, heard.append, interrupt)
     assert heard == [[("a1", "told")]]
     assert ended(int((tmp_path / "a1/child").read_text()))
 

@@ -1,0 +1,16 @@
+"""Reading the parameter file of a command."""
+
+from pathlib import Path
+from typing import Any
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """The sections of a parameter file. Raises ValueError, naming the file, for what is no text, no YAML or no mapping."""
+    from lib.params.section import parse
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        raise ValueError(msg) from error
+    return parse(text)
