@@ -28,7 +28,7 @@ def main(
     if import_ is not None and export is None and out is not None:
         encode.decode(import_, out)
     elif export is not None and import_ is None and source and data and seed is not None and resume_dir:
-            from lib.training.run import setting
+        from lib.training.run import setting
 
         document = read_params(params)
         elsewhere = encode.read_back([sys.executable, "-m", "stages.encode"])

@@ -19,10 +19,9 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """All tables and pictures of one suite."""
-    from lib.params.section import parse
     from lib.steps import tabulate
 
-    gathered = tabulate.gather(read_params(params), cells, latency, logs, parse(published.read_text()))
+    gathered = tabulate.gather(read_params(params), cells, latency, logs, read_params(published))
     tabulate.write(gathered, out)
     sys.stderr.write(gathered.complaints)
 
