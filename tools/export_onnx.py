@@ -27,8 +27,7 @@ def main(
 
     prepare(read(read_params(params), "compute", Compute))
     checkpoint, dataset = packed.opened(source), load(data)
-    images, _ = next(onnx.evenly(dataset, "test", 1000, checkpoint).plain(1000))
-    found = onnx.export(checkpoint, images, out)
+    found = onnx.export(checkpoint, next(onnx.evenly(dataset, "test", 1000, checkpoint).plain(1000))[0], out)
     sys.stderr.write(f"{out}: {out.stat().st_size:,} bytes, {found}\n")
     if int8 is not None:
         sys.stderr.write(in_integers(checkpoint, dataset, out, int8))

@@ -31,9 +31,12 @@ def main(
 
     compute, dataset = read(read_params(params), "compute", Compute), load(data)
     rows = examine(source, dataset, keep_ratios, order, images, compute, steps(f"sensitivity {source.stem}"))
-    title = f"{source.stem} on {dataset.name}: one layer pruned by L{order} norm, no training, {images or 'all'} images"
     write_text(out / "sensitivity.csv", csv(rows))
-    write_bytes(out / "sensitivity.png", picture(rows, title))
+    write_bytes(out / "sensitivity.png", picture(rows, _title(source.stem, dataset.name, order, images)))
+
+
+def _title(network: str, data: str, order: int, images: int | None) -> str:
+    return f"{network} on {data}: one layer pruned by L{order} norm, no training, {images or 'all'} images"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from lib.params.section import parse
 from stages.command import run
 
 DATA = {"name": "digits", "source": "scikit-learn", "sha256": None, "validation_fraction": 0.1, "split_seed": 0}
+DATA["watch"] = "requirements.lock"
 
 
 def prepare(params: Path, folder: Path) -> None:
@@ -35,6 +36,7 @@ def train(kind: str, folder: Path, own: Path) -> None:
         "distill": {"distiller": "kd", "pruned": pruned, "guide": dense},
     }
     given = {"seed": 0, "data": folder / "data", "resume_dir": own / "resume", "out": own / "out.safetensors"}
+    given["log"] = own / "out.csv"
     _stage(kind, folder, **kinds[kind], **given)
 
 
