@@ -25,7 +25,6 @@ def clone(folder: Path) -> None:
     """A fresh clone whose environment is the one of this checkout."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
-    (folder / ".dvc/plots/vega.js").touch()
 
 
 def timed(folder: Path, jobs: int, *words: str) -> float:

@@ -18,7 +18,7 @@ def main(
     log: Log,
     params: Params = PARAMS,
 ) -> None:
-    """One teacher."""
+    """One network."""
     from lib.steps.train_teacher import teach
     from lib.training.run import setting
 

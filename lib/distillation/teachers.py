@@ -1,6 +1,5 @@
 """Who the distillers follow: one network, or several together; trained here, or a checkpoint from elsewhere."""
 
-import hashlib
 import math
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from lib.formats.checkpoint import Checkpoint
 from lib.formats.checkpoint import load as load_checkpoint
 from lib.formats.fitting import refuse_misfit
 from lib.images.batches import STILL
+from lib.images.checksum import sha256_of
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 from lib.params.suite import Given
@@ -77,7 +77,7 @@ def verified(teacher: Given) -> Path:
     if not path.is_file():
         msg = f"distill.teachers: {path} is not there; give the path of a checkpoint"
         raise ValueError(msg)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = sha256_of(path)
     if found != teacher.sha256:
         msg = f"distill.teachers: {path} has sha256 {found}, not {teacher.sha256}; correct the one or the other"
         raise ValueError(msg)

@@ -9,8 +9,10 @@ from lib.images.batches import STILL, Batches
 from lib.images.dataset import Dataset
 
 
-def refuse_misfit(source: Path, checkpoint: Checkpoint, dataset: Dataset, *, any_size: bool = False) -> None:
-    """Raise ValueError unless the network of file `source` takes images as the data set has, and tells as many classes apart.
+def refuse_misfit(source: Path | str, checkpoint: Checkpoint, dataset: Dataset, *, any_size: bool = False) -> None:
+    """Raise ValueError unless a network takes images as the data set has, and tells as many classes apart.
+
+    source: its file, or words for it.
 
     any_size: height and width may differ, as a convolutional network allows; the channels may not.
     """

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from lib.atomic import replacing
-from lib.compaction.proof import FLOAT32_LIMIT
+from lib.compaction.proof import FLOAT32_LIMIT, Gap, gap
 from lib.formats.checkpoint import Checkpoint
+from lib.formats.fitting import refuse_misfit
 from lib.images.batches import STILL, Batches
 from lib.images.dataset import Dataset
 from lib.networks.network import Network
@@ -39,9 +40,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What two networks say of the same images: largest difference of logits, predicted classes that differ."""
+    """What two networks say of the same images: largest difference of logits, also relative to max(1, |y|); predicted classes
+    that differ.
+    """
 
     max_abs: float
+    relative: float
     changed: int
     images: int
 
@@ -89,19 +93,18 @@ def _onnx(checkpoint: Checkpoint) -> bytes:
 @torch.no_grad()
 def agreement(network: Network, session: Session, batches: Iterable[Tensor]) -> Agreement:
     """Compare a network (CPU) with an ONNX file on normalised images (B, C, H, W); a NaN makes max_abs infinite."""
-    worst, changed, images = 0.0, 0, 0
+    gaps, changed, images = [Gap(0.0, 0.0)], 0, 0
     for batch in batches:
-        mine, theirs = network.eval()(batch), session(batch)
-        gap = (mine - theirs).abs()
-        worst = max(worst, float(gap.max()) if bool(gap.isfinite().all()) else float("inf"))
-        changed += int((mine.argmax(1) != theirs.argmax(1)).sum())
+        expected, got = network.eval()(batch), session(batch)
+        gaps.append(gap(expected, got))
+        changed += int((expected.argmax(1) != got.argmax(1)).sum())
         images += len(batch)
-    return Agreement(worst, changed, images)
+    return Agreement(max(one.absolute for one in gaps), max(one.relative for one in gaps), changed, images)
 
 
 def verify(found: Agreement) -> None:
     """Raise ValueError unless two networks agree as a compact one and its masked one must."""
-    if not (found.max_abs < FLOAT32_LIMIT and found.changed == 0):
+    if not (found.relative < FLOAT32_LIMIT and found.changed == 0):
         msg = f"the ONNX file is not equal to the network: {found}"
         raise ValueError(msg)
 
@@ -109,11 +112,9 @@ def verify(found: Agreement) -> None:
 def evenly(dataset: Dataset, split: str, count: int | None, checkpoint: Checkpoint) -> Batches:
     """At most so many images of a split, evenly spaced (None: all), normalised for a checkpoint's network.
 
-    Raises ValueError for images of another shape than the network's.
+    Raises ValueError for images of another shape or other classes than the network's.
     """
-    if checkpoint.shape != dataset.shape:
-        msg = f"the network takes images of {checkpoint.shape}, {dataset.name} has {dataset.shape}; give its own data"
-        raise ValueError(msg)
+    refuse_misfit("the network", checkpoint, dataset)
     part = dataset.splits[split]
     total = len(part.labels)
     chosen = torch.arange(total) if count is None or count >= total else torch.arange(count) * total // count

@@ -90,7 +90,12 @@ def write(out: Path, name: str, source_sha256: str | None, classes: tuple[str, .
     remove_abandoned(out)
     temporary.mkdir()
     try:
-        save_file(tensors, temporary / FILE)
+        try:
+            save_file(tensors, temporary / FILE)
+        except SafetensorError as error:  # what it says of a full disk, too
+            needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+            msg = f"{out} cannot be written ({error}); {needed:,} bytes are needed: make room, or choose another place"
+            raise ValueError(msg) from error
         about = _about(name, source_sha256, classes, tensors, sha256_of(temporary / FILE))
         write_text(temporary / ABOUT, json.dumps(about | {SEAL: _seal(about)}, indent=2, sort_keys=True) + "\n")
         shutil.rmtree(out, ignore_errors=True)

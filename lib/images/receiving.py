@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
+from lib.atomic import FULL
 from lib.images.addresses import OFFLINE_CURE
 from lib.images.quoting import quoted
 
@@ -28,6 +29,7 @@ class _Transfer(threading.Thread):
         self.received = 0
         self.problem: str | None = None
         self.given_up = False
+        self.full: OSError | None = None
 
     def run(self) -> None:
         """Receive; what goes wrong is kept in `problem`."""
@@ -43,17 +45,22 @@ class _Transfer(threading.Thread):
                     _refuse(f"it stopped after {self.received} of {expected} bytes")
         except ERRORS as error:
             self.problem = quoted(error)
+            if isinstance(error, OSError) and error.errno in FULL:
+                self.full = error
 
 
 def receive(url: str, path: Path) -> None:
     """Write what `url` gives to a file.
 
-    Raises ValueError for a server that cannot be reached, is too slow, sends less than it told or more than LARGEST_BYTES.
+    Raises OSError for a full disk, and ValueError for a server that cannot be reached, is too slow, sends less than it told
+    or more than LARGEST_BYTES.
     """
     with path.open("wb") as file:
         transfer = _Transfer(url, file, shutil.disk_usage(path.parent).free)
         transfer.start()
         _watch(transfer)
+    if transfer.full is not None:
+        raise transfer.full  # `replacing` says what a full disk needs
     if transfer.problem is not None:
         msg = f"cannot download {quoted(url)} ({transfer.problem}); check the address and the network, or {OFFLINE_CURE}"
         raise ValueError(msg)

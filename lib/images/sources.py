@@ -1,6 +1,6 @@
 """Where a data set comes from: scikit-learn's digits, torchvision's CIFAR, or an archive or folder of images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +19,11 @@ from lib.images.splitting import Labelled, Obtained, stratified
 from lib.params.bounds import Name, Place, Seed, Sha256
 from lib.params.section import section
 
-LIBRARIES = ("scikit-learn", "torchvision")
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+LIBRARIES: Mapping[str, tuple[str, ...]] = {  # the names that they have
+    "scikit-learn": ("digits",),
+    "torchvision": tuple(TORCHVISION),
+}
 DIGITS_TEST_FRACTION, DIGITS_TEST_SEED = 0.2, 0  # whatever the settings say: results are compared on this test split
 VERSIONS = "requirements.lock"
 
@@ -42,7 +45,11 @@ class DataSettings:
 
     @field_validator("source")
     @classmethod
-    def _check_source(cls, source: str) -> str:
+    def _check_source(cls, source: str, others: ValidationInfo) -> str:
+        name = others.data.get("name")
+        if source in LIBRARIES and name is not None and name not in LIBRARIES[source]:
+            msg = f"{source} has no {name!r}: it has {', '.join(LIBRARIES[source])}; for other data give a path or URL"
+            raise _refused(msg)
         try:
             local_path(source)
         except ValueError as error:
@@ -80,17 +87,11 @@ Source = Callable[[DataSettings, Path, Progress], Obtained]
 
 
 def find(params: DataSettings) -> Source:
-    """The function that gets a data set. Raises ValueError for a source that has none of that name."""
+    """The function that gets a data set."""
     if params.source == "scikit-learn" and params.name == "digits":
         return _digits
     if params.source == "torchvision" and params.name in TORCHVISION:
         return _torchvision
-    if params.source in LIBRARIES:
-        msg = (
-            f"data.source {params.source!r} has no {params.name!r}: scikit-learn has digits, torchvision has "
-            f"{' and '.join(TORCHVISION)}; for other data give the path or URL of an archive or folder"
-        )
-        raise ValueError(msg)
     return _image_folder
 
 

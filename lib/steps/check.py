@@ -5,12 +5,12 @@ from typing import Any
 
 from lib.distillation.teachers import verified
 from lib.formats.checkpoint import load
+from lib.images.sources import LIBRARIES
 from lib.params.suite import Given
 from lib.steps.document import Document
 from lib.steps.document import check as check_document
 from lib.steps.rehearse import View, rehearse
 
-BUILT_IN = ("scikit-learn", "torchvision")
 KNOWN = {"digits": View((1, 8, 8), 10, None), "cifar10": View((3, 32, 32), 10, None), "cifar100": View((3, 32, 32), 100, None)}
 
 
@@ -25,7 +25,7 @@ def presumed(document: Document) -> View:
 
     Raises ValueError for such a teacher that cannot be read.
     """
-    if document.data.source in BUILT_IN and document.data.name in KNOWN:
+    if document.data.source in LIBRARIES and document.data.name in KNOWN:
         return KNOWN[document.data.name]
     for teacher in document.distill.teachers:
         if isinstance(teacher, Given):

@@ -28,7 +28,7 @@ from lib.randomness import stream
 from lib.steps.distill import Distiller
 from lib.steps.document import Document
 from lib.training.epochs import problems_of_sizes
-from lib.training.loop import Training
+from lib.training.loop import Training, problem_of_rate
 from lib.training.schedules import BatchSize
 
 FEW = 4  # images of noise
@@ -120,11 +120,10 @@ def _open(networks: Networks, teacher: Given, view: View) -> None:
 
 def _prune(document: Document, dense: Network, view: View, name: str, keep_ratio: float) -> None:
     params: Common = document.prune.methods[name]
-    longer = document.prune.scratch_epochs if params.start == "scratch" else 0
     request = Request(
         keep_ratio=keep_ratio,
         coupled=document.benchmark.compaction == "coupled",
-        epochs=document.prune.training.epochs + longer,
+        epochs=_epochs(document, name),
         generator=stream(0, "rehearsal"),
         layers=document.prune.layers,
         shape=view.shape,
@@ -148,20 +147,34 @@ def _distil(document: Document, terms: Mapping[str, Any], networks: Networks, vi
 def _limits(document: Document, view: View) -> list[Job]:
     """What depends on how large the images are, and how many."""
     jobs: list[Job] = [("augmentation.crop_padding", partial(_crop, document.augmentation.crop_padding, view))]
+    trainings = _trainings(document)
+    jobs += [(f"{place}.lr", partial(_rate, training)) for place, (training, _) in trainings.items()]
     if view.images is None:
         return jobs
-    prune = document.prune
-    trainings: dict[str, Training | None] = {
-        "teacher": document.teacher,
-        "prune.training": prune.training,
-        "distill.training": document.distill.training,
-        "encode.training": document.encode.training,
-    }
-    schedules = {place: (one.batches, one.epochs) for place, one in trainings.items() if one is not None}
+    schedules = {place: (training.batches, epochs) for place, (training, epochs) in trainings.items()}
     for name in document.benchmark.methods:
-        if own := getattr(prune.methods[name], "batches", None):  # growing ones, of some methods
-            schedules[f"prune.methods.{name}"] = (own, prune.training.epochs + prune.scratch_epochs)
+        if own := getattr(document.prune.methods[name], "batches", None):  # growing ones, of some methods
+            schedules[f"prune.methods.{name}"] = (own, _epochs(document, name))
     return jobs + [(f"{place}.batches", partial(_cut, *one, view.images)) for place, one in schedules.items()]
+
+
+def _trainings(document: Document) -> dict[str, tuple[Training, int]]:
+    """Every training by its place, with the most epochs that it has."""
+    longest = max(_epochs(document, name) for name in (DENSE, *document.benchmark.methods))
+    found = {"teacher": (document.teacher, document.teacher.epochs), "prune.training": (document.prune.training, longest)}
+    later = {"distill.training": document.distill.training, "encode.training": document.encode.training}
+    return found | {place: (one, one.epochs) for place, one in later.items() if one is not None}
+
+
+def _epochs(document: Document, name: str) -> int:
+    """The epochs of a method's pruning."""
+    longer = document.prune.scratch_epochs if document.prune.methods[name].start == "scratch" else 0
+    return document.prune.training.epochs + longer
+
+
+def _rate(training: Training) -> None:
+    if problem := problem_of_rate(training):
+        raise ValueError(problem)
 
 
 def _crop(padding: int, view: View) -> None:

@@ -23,7 +23,7 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, out: Path, l
     network = build(Architecture(name, classes, channels), stream(setting.seed, "initialisation", name))
     network.to(setting.device)
     objective = Objective(Tapped(network), training.label_smoothing)
-    run = Run(f"teacher {name} seed {setting.seed}", network, Hooks(), objective, training, training.epochs, {}, "teacher")
+    run = Run(f"train {name} seed {setting.seed}", network, Hooks(), objective, training, training.epochs, {}, "teacher")
     with trained(run, setting) as rows:
         notes = {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}
         save(out, setting.checkpoint(network, None, notes))

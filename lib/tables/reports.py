@@ -26,7 +26,8 @@ NOTES = (
     "file, in brackets the change.",
     "Zeros are the share of zeros among the weights of the compact network. Its dense kernels multiply them like any other "
     "number, so they save neither time nor MACs.",
-    "Epochs are all that a row's network has behind it, its teacher's included; tuning the encoded one comes on top.",
+    "Epochs are all that a row's network has behind it, those of the dense network included; tuning the encoded one comes on "
+    "top.",
 )
 PUBLISHED_NOTES = (
     "Copied from the sources, not run by us: other splits, teachers and budgets, often selected on the test set.",

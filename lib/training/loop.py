@@ -73,30 +73,20 @@ class Fit:
         return count_steps(self.batches, len(self.train), epochs)
 
 
-def problems_of(training: Training, images: int, epochs: int, section: str) -> list[str]:
-    """What cannot work in the settings of `section` with so many training images and epochs, one line a problem.
-
-    A method that has mini-batch sizes of its own needs `problems_of_sizes` on those instead.
-    """
-    sizes = problems_of_sizes(training.batches, images, epochs, f"{section}.batches")
-    return [*_problems_of_rate(training, section), *sizes]
-
-
-def _problems_of_rate(training: Training, section: str) -> list[str]:
+def problem_of_rate(training: Training) -> str:
+    """What is wrong with the largest learning rate of a training; empty when nothing is."""
     peak = largest(training.schedule)
     if training.lr * peak <= LARGEST:
-        return []
-    return [f"{section}.lr: is {training.lr:g}, {peak:g} times that at its peak; weights hold {LARGEST:.3g} at most; lower it"]
+        return ""
+    return f"is {training.lr:g}, {peak:g} times that at its peak; weights hold {LARGEST:.3g} at most; lower it"
 
 
 def _refuse(task: Fit) -> None:
     """Raise ValueError for settings that cannot work, before anything is trained."""
     key = f"{task.section}.batches" if task.hooks.batches is None else "the pruning method's batches"
-    found = [
-        *_problems_of_rate(task.settings, task.section),
-        *problems_of_sizes(task.batches, len(task.train), task.epochs, key),
-    ]
-    if found:
+    rate = problem_of_rate(task.settings)
+    found = [f"{task.section}.lr: {rate}"] if rate else []
+    if found := found + problems_of_sizes(task.batches, len(task.train), task.epochs, key):
         raise ValueError("\n".join(found))
 
 

@@ -21,6 +21,12 @@ class Sgd:
     nesterov: bool
     weight_decay: Fraction
 
+    def __post_init__(self) -> None:
+        """There is something to look ahead by."""
+        if self.nesterov and self.momentum == 0.0:
+            msg = "nesterov looks ahead by the momentum, which is 0.0; set nesterov to false or momentum above 0"
+            raise ValueError(msg)
+
 
 class _EagerSGD(torch.optim.SGD):
     """torch's SGD whose first step does not import torch's compiler (a second of every process) only to keep it out."""

@@ -22,7 +22,7 @@ from lib.training import evaluation, loop
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
 from lib.training.hooks import Hooks, Moment
-from lib.training.loop import Fit, Training, fit, problems_of
+from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
 from lib.training.resume import Unfinished
 from lib.training.run import Setting
@@ -177,9 +177,8 @@ def test_settings_that_cannot_train_are_refused_before_the_first_step(
 ) -> None:
     task = replace(_task(here, samples, _plain, **changes), section="teacher")
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
-    with pytest.raises(ValueError, match=f"^{said}") as caught:
+    with pytest.raises(ValueError, match=f"^{said}"):
         _fit(task, tmp_path)
-    assert problems_of(task.settings, samples, task.epochs, "teacher") == [str(caught.value)]
     assert all(torch.equal(before[name], value) for name, value in task.network.state_dict().items())
 
 
