@@ -6,25 +6,30 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 POLL_SECONDS = 1.0
+SHELLS = ("sh", "dash", "bash", "zsh", "ksh", "fish")
 
 
 def die_with_parent(parent: int | None = None) -> None:
     """Let this process be killed when its parent ends, however that ends.
 
     parent: the id that the parent must have, where the caller knows it; else one of this process's own session. This process
-    is killed at once if it has another parent, since then its own ended before the call. Linux does this itself; elsewhere a
-    thread looks every second.
+    is killed at once if it has another parent, since then its own ended before the call. Linux does this itself; elsewhere,
+    and where a shell stands between this process and who asked for it, a thread looks every second.
     """
     if parent is None and _adopted():
         _end()
     expected = os.getppid() if parent is None else parent
+    if parent is None and (asker := _behind_a_shell(expected)) is not None:
+        threading.Thread(target=_watch, args=(asker, lambda: _parent_of(expected)), daemon=True).start()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
-        threading.Thread(target=_watch, args=(expected,), daemon=True).start()
+        threading.Thread(target=_watch, args=(expected, os.getppid), daemon=True).start()
     if os.getppid() != expected:
         _end()
 
@@ -49,10 +54,26 @@ def _adopted() -> bool:
         return True
 
 
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
+def _watch(expected: int, look: Callable[[], int | None]) -> None:
+    while look() == expected:
         time.sleep(POLL_SECONDS)
     _end()
+
+
+def _behind_a_shell(process: int) -> int | None:
+    """The parent of a process that is a shell; None for anything else. A shell outlives who started it."""
+    try:
+        name = Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:  # gone, or no Linux
+        return None
+    return _parent_of(process) if name in SHELLS else None
+
+
+def _parent_of(process: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def _end() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torchvision.datasets import CIFAR10
 
@@ -144,8 +145,7 @@ def test_a_class_of_one_image_is_refused(images: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("source", "name"), [("scikit-learn", "cifar10"), ("torchvision", "digits")])
 def test_an_unknown_pair_of_source_and_name_lists_the_known(source: str, name: str, tmp_path: Path) -> None:
-    cure = "scikit-learn has digits, torchvision has cifar10 and cifar100; for other data give the path or URL"
-    with pytest.raises(ValueError, match=f"data.source '{source}' has no '{name}': {cure}"):
+    with pytest.raises(ValueError, match=f"{source} has no '{name}': it has .*; for other data give a path or URL"):
         _make(_params(source, name=name), tmp_path)
 
 
@@ -293,3 +293,15 @@ def test_a_missing_or_damaged_data_set_says_to_download(images: Path, tmp_path: 
     DAMAGES[damage](made)
     with pytest.raises(ValueError, match=r"holds no complete data set \(.*run the download stage \(`dvc repro -f download"):
         load(made)
+
+
+def test_a_full_disk_is_one_message_with_the_bytes_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        msg = "No space left on device"
+        raise SafetensorError(msg)
+
+    monkeypatch.setattr(dataset, "save_file", full)
+    images = {f"{name}_images": torch.zeros(1, 1, 2, 2, dtype=torch.uint8) for name in ("train", "validation", "test")}
+    with pytest.raises(ValueError, match=r"out cannot be written \(No space left on device\); 12 bytes are needed: make room"):
+        dataset.write(tmp_path / "out", "mine", None, ("a", "b"), images)
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """Archives arrive whole or not at all, and say what to do when they do not."""
 
 import contextlib
+import errno
 import hashlib
 import re
 import socket
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import pytest
 
@@ -252,3 +255,19 @@ def test_what_a_killed_download_left_goes_with_the_next(shelf: Shelf, tmp_path: 
     path.rename(path.with_name(f".{path.name}.999999999.tmp"))
     assert fetch(shelf.url, None, tmp_path) == path
     assert _files(tmp_path) == [path]
+
+
+def test_a_full_disk_is_told_as_such(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    original = receiving._Transfer.__init__
+
+    def begin(transfer: receiving._Transfer, url: str, file: IO[bytes], room: int) -> None:
+        original(transfer, url, file, room)
+        transfer.file = SimpleNamespace(write=full)
+
+    monkeypatch.setattr(receiving._Transfer, "__init__", begin)
+    with pytest.raises(ValueError, match=r"the disk \(or your share of it\) is full"):
+        fetch(shelf.url, None, tmp_path)
+    assert _files(tmp_path) == []

@@ -42,10 +42,11 @@ def _read(**changes: Any) -> DataSettings:
     ],
 )
 def test_what_decides_the_data_is_watched(source: str, watch: str) -> None:
-    assert _read(source=source, watch=watch, sha256=DIGEST).watch == watch
+    name = {"scikit-learn": "digits", "torchvision": "cifar10"}.get(source, "mine")
+    assert _read(name=name, source=source, watch=watch, sha256=DIGEST).watch == watch
     for other in {LOCK, "data/other"} - {watch}:
         with pytest.raises(ParamsError, match=rf"^data.watch: is '{other}'; must be '{watch}' \(.*\), so that a change"):
-            _read(source=source, watch=other, sha256=DIGEST)
+            _read(name=name, source=source, watch=other, sha256=DIGEST)
 
 
 def test_a_url_without_a_checksum_is_refused() -> None:

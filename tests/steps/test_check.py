@@ -25,6 +25,11 @@ REFUSALS: dict[str, tuple[str, Any, str]] = {
     "warm-up": ("prune.methods.ahsg_ht.warmup_epochs", 99, r"prune\.methods\.ahsg_ht .*warmup_epochs must be below"),
     "pattern": ("prune.layers.leave_out", ["nope*"], r"prune\.methods\.l1 .*fits no layer of resnet8"),
     "filters": ("prune.layers.keep_ratios", {"conv1": 9999}, r"prune\.methods\.l1 .*asks for 9999 filters, but conv1 has 16"),
+    "rate": (
+        "teacher.schedule",
+        {"kind": "multi_step", "milestones": [*range(14)], "gammas": [1e3] * 14, "warmup_epochs": 0, "warmup_factor": 1.0},
+        r"^teacher\.lr: is 0\.1, 1e\+42 times that at its peak",
+    ),
     "curve": ("prune.methods.asfp.keep_schedule.first_pruned", 0.45, r"prune\.methods\.asfp .*no asymptotic curve"),
 }
 

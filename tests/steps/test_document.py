@@ -175,6 +175,16 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     "guide of NaN": ("prune.methods.l1.guide", {"kd": float("nan")}, "prune.methods.l1.guide.kd: is nan; input should be a"),
     "keep_bias": ("prune.methods.kdfs.keep_bias", float("nan"), "prune.methods.kdfs.keep_bias: is nan; input should be a fi"),
     "dim": ("distill.terms.afd.dim", 10**12, "distill.terms.afd.dim: is 1000000000000; input should be less than or equal"),
+    "nesterov alone": (
+        "distill.training.momentum",
+        0.0,
+        "distill.training: nesterov looks ahead by the momentum, which is 0.0",
+    ),
+    "other library": (
+        "data.source",
+        "torchvision",
+        "data.source: is 'torchvision'; torchvision has no 'digits'",
+    ),
     "no source": ("data.source", "", "data.source: is ''; it is empty; give a known source"),
     "unwritten kind": ("teacher.batches.kind", ..., "teacher.batches.kind: is missing; every key must be written"),
     "unknown kind": ("teacher.batches.kind", "growing", "teacher.batches.kind: is 'growing'; input should be one of 'constan"),

@@ -127,3 +127,13 @@ def test_a_data_set_is_seen_as_it_is_and_one_class_is_none(tmp_path: Path) -> No
     write(tmp_path / "one", "one", None, ("cat",), tensors)
     with pytest.raises(ValueError, match="data: one has 1 class; give images of two classes or more"):
         seen(load(tmp_path / "one"))
+
+
+def test_the_longer_training_from_scratch_is_cut_too() -> None:
+    growing = {"kind": "geometric", "start": 2, "growth": 1.1, "cap": 4096, "last": "drop"}
+    longer = document(prune__training__batches=growing, prune__scratch_epochs=1000)
+    longer["benchmark"]["methods"] = ["l1"]
+    assert refusals(longer, DIGITS) == []
+    longer["benchmark"]["methods"] = ["l1", "scratch"]
+    (line,) = refusals(longer, DIGITS)
+    assert line.startswith("prune.training.batches: epoch ")
