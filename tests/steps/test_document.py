@@ -178,7 +178,7 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     "nesterov alone": (
         "distill.training.momentum",
         0.0,
-        "distill.training: nesterov looks ahead by the momentum, which is 0.0",
+        "distill.training: nesterov looks ahead by the momentum, which",
     ),
     "other library": (
         "data.source",
