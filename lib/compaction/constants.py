@@ -44,12 +44,12 @@ def silence_(network: Network, kept: Kept) -> bool:
 
 def _constants(network: Network, wire: Wire, mask: Tensor) -> Tensor:
     """What the batch norm (C_out,) makes of a dropped filter, in float64; 0 where the filter stays."""
-    norm, bias = network.batch_norm(wire), network.conv(wire).bias
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    before = -norm.running_mean.double() if bias is None else bias.double() - norm.running_mean.double()
-    return (norm.bias.double() + scale * before).masked_fill(mask, 0.0)
+    batch_norm, bias = network.batch_norm(wire), network.conv(wire).bias
+    assert batch_norm.running_mean is not None
+    assert batch_norm.running_var is not None
+    scale = batch_norm.weight.double() / (batch_norm.running_var.double() + batch_norm.eps).sqrt()
+    before = -batch_norm.running_mean.double() if bias is None else bias.double() - batch_norm.running_mean.double()
+    return (batch_norm.bias.double() + scale * before).masked_fill(mask, 0.0)
 
 
 def _silent(network: Network, masks: Masks, constants: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -26,12 +26,12 @@ def softly_pruned(network: Network, masks: Masks) -> None:
 @torch.no_grad()
 def answer_(network: Network, wire: Wire, channel: int, value: float) -> None:
     """Let the batch norm of a zero filter give `value`, by its mean and its shift together."""
-    norm, bias = network.batch_norm(wire), network.conv(wire).bias
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight[channel] / (norm.running_var[channel] + norm.eps).sqrt()
+    batch_norm, bias = network.batch_norm(wire), network.conv(wire).bias
+    assert batch_norm.running_mean is not None
+    assert batch_norm.running_var is not None
+    scale = batch_norm.weight[channel] / (batch_norm.running_var[channel] + batch_norm.eps).sqrt()
     before = 0.0 if bias is None else bias[channel]
-    norm.bias[channel] = value - scale * (before - norm.running_mean[channel])
+    batch_norm.bias[channel] = value - scale * (before - batch_norm.running_mean[channel])
 
 
 def one_dropped(name: str, conv: str, value: float, channel: int = 2) -> tuple[Network, Kept]:
@@ -71,8 +71,8 @@ def test_what_a_relu_cuts_off_goes_as_it_is(name: str, conv: str) -> None:
 def test_what_a_padded_convolution_reads_is_refused_by_name_and_nothing_is_changed(name: str, conv: str) -> None:
     network, kept = one_dropped(name, conv, 0.4)
     before = copy.deepcopy(network.state_dict())
-    norm = next(wire.batch_norm for wire in network.wires if wire.conv == conv)
-    with pytest.raises(ValueError, match=rf"what follows cannot take in exactly: {norm} \(1\); without these channels"):
+    batch_norm = next(wire.batch_norm for wire in network.wires if wire.conv == conv)
+    with pytest.raises(ValueError, match=rf"what follows cannot take in exactly: {batch_norm} \(1\); without these channels"):
         silence_(network, kept)
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
 
@@ -128,9 +128,9 @@ def test_random_soft_masks_never_change_the_function_unseen(name: str) -> None:
         for channel in (~masks[wire.conv]).nonzero().flatten().tolist():
             answer_(network, wire, channel, -0.3)
         if wire.part in ("last", "projection"):
-            norm, dropped = network.batch_norm(wire), ~masks[wire.conv]
+            batch_norm, dropped = network.batch_norm(wire), ~masks[wire.conv]
             with torch.no_grad():
-                norm.weight[dropped] = norm.bias[dropped] = 0.0
+                batch_norm.weight[dropped] = batch_norm.bias[dropped] = 0.0
     given, batch = copy.deepcopy(network), images(network, 2)
     assert not silence_(network, Kept(masks))
     assert gap_in_double(given, network, batch).relative < 1e-9
