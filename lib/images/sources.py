@@ -14,12 +14,17 @@ from lib.images.addresses import OFFLINE_CURE, local_path
 from lib.images.fetching import fetch
 from lib.images.imagefolder import Progress
 from lib.images.members import DamagedError
+from lib.images.ordering import digest, ordered
 from lib.images.quoting import quoted
 from lib.images.splitting import Labelled, Obtained, stratified
 from lib.params.bounds import Name, Place, Seed, Sha256
 from lib.params.section import section
 
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+DIGESTS: Mapping[str, str] = {  # of all their images and labels, by lib.images.ordering.digest
+    "cifar10": "cb6c89d4b280bde4b45b3b36e14c5180193156333e7d07f5db2f5b268d8e57ba",
+    "cifar100": "226e0910859aef7e041fee1c1adbefa183143154463c2cb998d21ea0fd5b9a6d",
+}
 LIBRARIES: Mapping[str, tuple[str, ...]] = {  # the names that they have
     "scikit-learn": ("digits",),
     "torchvision": tuple(TORCHVISION),
@@ -31,7 +36,8 @@ VERSIONS = "requirements.lock"
 @section
 class DataSettings:
     """name: of the data set, and of its folder. source: `scikit-learn` (name digits), `torchvision` (names cifar10 and
-    cifar100), or the path or URL of an archive or folder in ImageFolder layout. sha256: of the archive, checked; a URL needs
+    cifar100; taken from `.scratch/downloads/<name>.zip` in ImageFolder layout where that lies there, and checked to be the
+    same images), or the path or URL of an archive or folder in ImageFolder layout. sha256: of the archive, checked; a URL
     it. validation_fraction: of each class of train, where the source has no validation split. split_seed: which images of
     train are held out for validation; the test split never changes. watch: the file or folder whose content decides the data.
     """
@@ -109,20 +115,35 @@ def _digits(_: DataSettings, __: Path, ___: Progress) -> Obtained:
     return Obtained(classes, {"train": (pixels[rest], labels[rest]), "test": (pixels[test], labels[test])})
 
 
-def _torchvision(params: DataSettings, cache: Path, _: Progress) -> Obtained:
+def _torchvision(params: DataSettings, cache: Path, progress: Progress) -> Obtained:
+    """From the archive <name>.zip in the cache where one lies, else by torchvision; the same images in the same order."""
+    archive = cache / f"{params.name}.zip"
+    found = _known_archive(params.name, archive, progress) if archive.exists() else _downloaded(params.name, cache)
+    return Obtained(found.classes, {split: ordered(labelled) for split, labelled in found.splits.items()})
+
+
+def _known_archive(name: str, archive: Path, progress: Progress) -> Obtained:
+    found = imagefolder.read(archive, progress)
+    if digest(found.splits) != DIGESTS[name]:
+        msg = f"{quoted(archive)}: its images are not those of {name}; remove it, or give its path as data.source"
+        raise ValueError(msg)
+    return found
+
+
+def _downloaded(name: str, cache: Path) -> Obtained:
     from torchvision import datasets
 
-    kind = getattr(datasets, TORCHVISION[params.name])
+    kind = getattr(datasets, TORCHVISION[name])
     classes: tuple[str, ...] = ()
     splits: dict[str, Labelled] = {}
-    for name in ("train", "test"):
+    for split in ("train", "test"):
         try:
-            part = kind(cache, train=name == "train", download=True)
+            part = kind(cache, train=split == "train", download=True)
         except (OSError, HTTPException, RuntimeError) as error:  # URLError is an OSError, a broken file a RuntimeError
-            msg = f"torchvision cannot get {params.name} ({quoted(error)}); check the network, or {OFFLINE_CURE}"
+            msg = f"torchvision cannot get {name} ({quoted(error)}); check the network, or {OFFLINE_CURE}"
             raise ValueError(msg) from error
         classes = tuple(part.classes)
-        splits[name] = (torch.from_numpy(part.data).permute(0, 3, 1, 2), torch.tensor(part.targets))
+        splits[split] = (torch.from_numpy(part.data).permute(0, 3, 1, 2), torch.tensor(part.targets))
     return Obtained(classes, splits)
 
 

@@ -21,6 +21,7 @@ from torchvision.datasets import CIFAR10
 from lib.images import dataset, imagefolder, sources
 from lib.images.addresses import OFFLINE_CURE, local_path
 from lib.images.dataset import load
+from lib.images.ordering import digest
 from lib.images.sources import DataSettings
 from lib.images.splitting import stratified
 from lib.steps.download import make
@@ -175,6 +176,32 @@ def test_torchvision_images_become_channels_first(tmp_path: Path, monkeypatch: p
     test = load(_make(_params("torchvision", name="cifar10"), tmp_path)).splits["test"]
     assert test.images.tolist() == [[[[0, 3], [6, 9]], [[1, 4], [7, 10]], [[2, 5], [8, 11]]]]
     assert test.labels.tolist() == [1]
+
+
+def test_an_archive_in_the_cache_gives_what_torchvision_gives(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = imagefolder.read(images, tiny.unwatched)
+
+    class Shuffled:
+        classes = folder.classes
+
+        def __init__(self, _: Path, *, train: bool, download: bool) -> None:
+            assert download
+            split, labels = folder.splits["train" if train else "test"]
+            self.data = split.flip(0).permute(0, 2, 3, 1).numpy()
+            self.targets = labels.flip(0).tolist()
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Shuffled)
+    downloaded = _make(_params("torchvision", name="cifar10"), tmp_path, "downloaded")
+    cache = tmp_path / "cache"
+    cache.mkdir(exist_ok=True)
+    shutil.make_archive(str(cache / "cifar10"), "zip", images)
+    with pytest.raises(ValueError, match="its images are not those of cifar10; remove it, or"):
+        _make(_params("torchvision", name="cifar10"), tmp_path, "other")
+    monkeypatch.setitem(sources.DIGESTS, "cifar10", digest(folder.splits))
+    archived = _make(_params("torchvision", name="cifar10"), tmp_path, "archived")
+    assert _bytes(archived) == _bytes(downloaded)
 
 
 def _nothing_else(folder: Path, *known: str) -> bool:
