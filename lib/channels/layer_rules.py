@@ -1,0 +1,103 @@
+"""What layers with parameters do to channels: convolutions, linear layers, batch norms, PReLU."""
+
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from lib.channels.reading import Call, Reader
+from lib.channels.steps import Depthwise, Layer, Scale, Value
+
+BATCH_NORM = ("running_mean", "running_var", "weight", "bias")  # the order of torch's function
+
+
+def convolution(reader: Reader, call: Call) -> Any:
+    """Dense, grouped or depthwise, called as a module or as a function on the parameters of one."""
+    name = _layer(call, nn.Conv2d, "conv2d")
+    x = call.values[0]
+    if name is None or reader.whole(x).axis != 1 or x.is_spread:
+        return None
+    module = reader.outline.get_submodule(name)
+    weight = module.weight
+    assert isinstance(weight, torch.Tensor)
+    groups, filters = x.width // weight.shape[1], len(weight)
+    functional = call.module is None
+    _once(reader, name)
+    if groups == x.width > 1:
+        source = torch.arange(groups).repeat_interleave(filters // groups)
+        out = Value(call.node, call.gave.shape, 1, x.numbers[source])
+        return reader.add(Depthwise(call.node, (x,), out, name, source, functional))
+    out = Value(call.node, call.gave.shape, 1, reader.fresh(filters))
+    if groups > 1:
+        reader.segments += [(x.numbers, groups), (out.numbers, groups)]
+    return reader.add(Layer(call.node, (x,), out, name, groups, functional))
+
+
+def linear(reader: Reader, call: Call) -> Any:
+    """A linear layer over the last axis."""
+    name = _layer(call, nn.Linear, "linear")
+    x = call.values[0]
+    if name is None or x.is_spread or x.axis != len(x.shape) - 1:
+        return None
+    _once(reader, name)
+    out = Value(call.node, call.gave.shape, len(x.shape) - 1, reader.fresh(call.gave.shape[-1]))
+    return reader.add(Layer(call.node, (x,), out, name, 1, call.module is None))
+
+
+def batch_norm(reader: Reader, call: Call) -> Any:
+    """A batch norm, called as a module or as a function on the tensors of one."""
+    x = call.values[0]
+    if isinstance(call.module, nn.BatchNorm1d | nn.BatchNorm2d):
+        name, module = str(call.node.target), call.module
+        present = [part for part in BATCH_NORM if getattr(module, part) is not None]
+    elif call.name == "batch_norm":
+        given = {part: call.node.args[place] if len(call.node.args) > place else call.node.kwargs.get(part)
+                 for place, part in enumerate(BATCH_NORM, 1)}
+        paths = {part: str(node.target) for part, node in given.items() if isinstance(node, fx.Node) and node.op == "get_attr"}
+        present, name = list(paths), next(iter(paths.values()), "").rpartition(".")[0]
+        if any(path != f"{name}.{part}" for part, path in paths.items()):
+            return None
+    else:
+        return None
+    if x.axis is None or x.is_spread:
+        return None
+    _once(reader, name)
+    affine = "weight" in present and "bias" in present
+    out = Value(call.node, call.gave.shape, x.axis, x.numbers)
+    tensors = tuple(f"{name}.{part}" for part in present)
+    held = tuple(f"{name}.{part}" for part in ("weight", "bias") if part in present)
+    functional = call.module is None
+    return reader.add(
+        Scale(call.node, (x,), out, name, functional, tensors, held, is_batch_norm=True, keeps_zero=affine)
+    )
+
+
+def prelu(reader: Reader, call: Call) -> Any:
+    """PReLU with one slope a channel."""
+    x = call.values[0]
+    if not isinstance(call.module, nn.PReLU) or call.module.num_parameters == 1 or x.axis is None or x.is_spread:
+        return None
+    name = str(call.node.target)
+    _once(reader, name)
+    out = Value(call.node, call.gave.shape, x.axis, x.numbers)
+    slopes = (f"{name}.weight",)
+    return reader.add(Scale(call.node, (x,), out, name, False, slopes, slopes, is_batch_norm=False, keeps_zero=True))
+
+
+def _layer(call: Call, kind: type[nn.Module], function: str) -> str | None:
+    """The name of the module whose weight a call uses, None where it is no such layer."""
+    if isinstance(call.module, kind):
+        return str(call.node.target)
+    if call.module is not None or call.name != function:
+        return None
+    nodes = [*call.node.args[1:3], *(call.node.kwargs.get(part) for part in ("weight", "bias"))]
+    paths = [str(node.target) for node in nodes if isinstance(node, fx.Node) and node.op == "get_attr"]
+    others = [node for node in nodes if isinstance(node, fx.Node) and node.op != "get_attr"]
+    name = paths[0].rpartition(".")[0] if paths else ""
+    return name if name and not others and set(paths) <= {f"{name}.weight", f"{name}.bias"} else None
+
+
+def _once(reader: Reader, name: str) -> None:
+    if any(getattr(step, "name", None) == name or getattr(step, "module", None) == name for step in reader.steps):
+        msg = f"{name} is called twice in one pass: its weights are shared between two places, which is not supported"
+        raise ValueError(msg)

@@ -1,0 +1,45 @@
+"""What stands between layers of a compact network where their channels differ."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Gather(nn.Module):
+    """Channels of a tensor at given positions, in a given order; position C stands for a channel of zeros."""
+
+    index: Tensor
+
+    def __init__(self, axis: int, index: Tensor, width: int) -> None:
+        super().__init__()
+        self.axis = axis
+        self.zeros = bool((index == width).any())
+        self.register_buffer("index", index, persistent=False)  # it follows from the kept filters: no file holds it
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C, ...) -> (..., len(index), ...)."""
+        if self.zeros:
+            x = torch.cat([x, torch.zeros_like(x.narrow(self.axis, 0, 1))], self.axis)
+        return x.index_select(self.axis, self.index)
+
+
+class Place(nn.Module):
+    """Add a tensor into a wider one at given channels; neither is changed."""
+
+    index: Tensor
+
+    def __init__(self, axis: int, index: Tensor) -> None:
+        super().__init__()
+        self.axis = axis
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(self, stream: Tensor, x: Tensor) -> Tensor:
+        """(..., C, ...) and (..., len(index), ...) -> (..., C, ...)."""
+        return stream.index_add(self.axis, self.index, x.to(stream.dtype))
+
+
+class Mode(nn.Module):
+    """Whether the network is in training mode, for functions that must be told."""
+
+    def forward(self) -> bool:
+        """True in training mode."""
+        return self.training
