@@ -1,15 +1,14 @@
-"""What operations without parameters do to channels: one by one, joined, one behind the other, moved to other places."""
+"""What operations without parameters do to channels: one by one, joined, one behind the other."""
 
-import operator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils import _pytree as pytree
 
+from lib.channels.moving_rules import move, pad_channels
 from lib.channels.reading import Call, Reader
-from lib.channels.steps import ABSENT, Concat, Elementwise, Join, Move, Value
+from lib.channels.steps import Concat, Elementwise, Join, Value
 
 ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
@@ -21,22 +20,23 @@ PASSING = (
     *(nn.ReplicationPad2d,),
 )
 ACTIVATION_NAMES = frozenset(
-    "relu relu_ relu6 leaky_relu leaky_relu_ elu elu_ selu celu gelu silu mish softplus hardswish hard_swish hardsigmoid "
-    "hard_sigmoid hardtanh sigmoid sigmoid_ tanh tanh_ clamp clamp_ pow square sqrt abs exp swish neg".split()
+    (
+        *("relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "celu", "gelu", "silu", "mish"),
+        *("softplus", "hardswish", "hard_swish", "hardsigmoid", "hard_sigmoid", "hardtanh", "sigmoid", "sigmoid_", "tanh"),
+        *("tanh_", "clamp", "clamp_", "pow", "square", "sqrt", "abs", "exp", "swish", "neg"),
+    )
 )
 PASSING_NAMES = frozenset(
-    "dropout dropout_ dropout2d feature_dropout alpha_dropout contiguous clone detach float to type type_as stochastic_depth "
-    "max_pool2d boolean_dispatch avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d lp_pool2d interpolate".split()
+    (
+        *("dropout", "dropout_", "dropout2d", "feature_dropout", "alpha_dropout", "contiguous", "clone", "detach", "float"),
+        *("to", "type", "type_as", "stochastic_depth", "max_pool2d", "boolean_dispatch", "avg_pool2d"),
+        *("adaptive_avg_pool2d", "adaptive_max_pool2d", "lp_pool2d", "interpolate"),
+    )
 )
 REDUCTIONS = frozenset(("mean", "sum", "amax", "amin", "max", "min"))
 SUMS = frozenset(("add", "iadd", "add_", "sub", "isub", "sub_"))
 PRODUCTS = frozenset(("mul", "imul", "mul_", "multiply"))
 BY_NUMBER = frozenset(("truediv", "itruediv", "div", "div_", *SUMS, *PRODUCTS))
-MOVES = frozenset(
-    "flatten reshape view permute transpose chunk split getitem unsqueeze squeeze expand tensor_split narrow view_as movedim "
-    "moveaxis swapaxes expand_as unflatten channel_shuffle contiguous repeat_interleave roll flip".split()
-)
-MOVING = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle, nn.Identity, nn.Dropout)
 
 
 def part(_: Reader, call: Call) -> Any:
@@ -52,7 +52,7 @@ def elementwise(reader: Reader, call: Call) -> Any:
     if not isinstance(gave, Tensor) or x.axis is None or any(value.axis is not None for value in call.values[1:]):
         return None
     axis = _axis_after(call, x, gave)
-    if axis is None or len(call.values) > 1 and not _by_one_number(call):
+    if axis is None or (len(call.values) > 1 and not _by_one_number(call)):
         return None
     out = Value(call.node, gave.shape, axis, x.numbers)
     activation = isinstance(call.module, ACTIVATIONS) or call.name in ACTIVATION_NAMES
@@ -129,64 +129,4 @@ def concat(reader: Reader, call: Call) -> Any:
     return reader.add(Concat(call.node, values, out))
 
 
-def pad_channels(reader: Reader, call: Call) -> Any:
-    """Zeros before and behind the channels, as option A of ResNet adds them: carried on, not joined."""
-    x = call.values[0]
-    if call.name != "pad" or x.axis is None or x.axis != len(x.shape) - 3 or call.argument(2, "mode", "constant") != "constant":
-        return None
-    pads = [*call.argument(1, "pad"), *(0,) * 8]
-    if call.argument(3, "value") or any(pads[6:]) or not any(pads[4:6]):
-        return None
-    source = functional.pad(torch.arange(x.width), tuple(pads[4:6]), value=ABSENT)
-    out = Value(call.node, call.gave.shape, x.axis, reader.fresh(len(source)))
-    there = source >= 0
-    reader.carried.append((x.numbers[source[there]], out.numbers[there]))
-    return reader.add(Move(call.node, (x,), out, source, tuple(pads[:4])))
-
-
-def move(reader: Reader, call: Call) -> Any:
-    """Whatever only puts elements elsewhere: run on the positions of the channels."""
-    moving = call.name in MOVES or isinstance(call.module, MOVING) or type(call.module).__name__ == "Permute"
-    x = call.values[0]
-    if not moving or len(call.values) != 1 or (x.axis is None and not x.is_spread):
-        return None
-    root = x if x.origin is None else x.origin
-    positions = reader.run(call, _positions)
-    if isinstance(positions, Tensor):
-        return _moved(reader, call, root, positions, call.gave)
-    return [_moved(reader, call, root, *pair) for pair in zip(positions, call.gave, strict=True)]
-
-
-def _positions(value: Value) -> Tensor:
-    """Where each element's channel stands in the value that it views; shaped as the value."""
-    if value.positions is not None:
-        return value.positions
-    assert value.axis is not None
-    shape = [1] * len(value.shape)
-    shape[value.axis] = value.width
-    return torch.arange(value.width).view(shape).expand(value.shape).contiguous()
-
-
-def _moved(reader: Reader, call: Call, root: Value, positions: Tensor, gave: Tensor) -> Value:
-    axis = _only_axis(positions)
-    if axis is None:
-        return Value(call.node, gave.shape, None, root.numbers, root, positions)
-    source = positions.movedim(axis, 0).reshape(positions.shape[axis], -1)[:, 0].contiguous()
-    return reader.add(Move(call.node, (root,), Value(call.node, gave.shape, axis, root.numbers[source]), source))
-
-
-def _only_axis(positions: Tensor) -> int | None:
-    """The one axis along which positions differ; None where there are several."""
-    axes = [
-        axis
-        for axis in range(positions.dim())
-        if positions.shape[axis] > 1 and bool((positions != positions.narrow(axis, 0, 1)).any())
-    ]
-    if len(axes) == 1:
-        return axes[0]
-    single = 1 if positions.dim() > 1 else 0  # one channel only: it lies where channels use to lie
-    return single if not axes and positions.dim() and positions.shape[single] == 1 else None
-
-
 RULES = (part, pad_channels, elementwise, join, concat, move)
-assert operator.getitem.__name__ == "getitem"  # the name by which torch.fx records an index

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from lib.channels import layer_rules
 from lib.channels.channel_rules import RULES
-from lib.channels.parts import Part, batch_norms, parts
+from lib.channels.parts import Part, batch_norms, parts, sole_readers
 from lib.channels.reading import Reader
 from lib.channels.steps import Layer, Step
 from lib.channels.tracing import trace
@@ -25,7 +25,8 @@ ALL_RULES = (layer_rules.convolution, layer_rules.linear, layer_rules.batch_norm
 class Prunable:
     """A layer that may lose filters. kind: convolution or linear layer. batch_norm: the one that alone reads it.
 
-    classes: by filter, the channel class it writes (C_out,): filters of one class, in whatever layers, are added or multiplied.
+    classes: by filter, the channel class it writes (C_out,): what filters of one class write, in whatever layers, is added or
+    multiplied.
     """
 
     name: str
@@ -44,17 +45,20 @@ class Prunable:
 class Description:
     """The channels of a network.
 
-    graph, steps: of its pass, in order. layers: that may lose filters, by name, in order. locked: the others, with the reason.
-    carries: pairs of classes (2, n): where a shortcut carries the first, the second must stay if the first does.
-    segments: by class, a number; equally many classes of each number must stay where layers are grouped.
+    graph, steps: of its pass, in order. known: the values, or the number, of each node. layers: that may lose filters, by
+    name, in order. locked: the others, with the reason. carries: pairs of classes (2, n): where a shortcut carries the first,
+    the second must stay if the first does. segments: by class, a number; equally many classes of each number must stay where
+    layers are grouped. classes: of every channel number of the steps.
     """
 
     graph: fx.Graph
     steps: tuple[Step, ...]
+    known: Mapping[fx.Node, Any]
     layers: Mapping[str, Prunable]
     locked: Mapping[str, str]
     carries: Tensor
     segments: Tensor
+    classes: Tensor
 
     @cached_property
     def writers(self) -> Mapping[int, tuple[str, ...]]:
@@ -71,6 +75,16 @@ class Description:
         free = sum(layer.width for layer in self.layers.values())
         written = [step for step in self.steps if isinstance(step, Layer)]
         return free / max(1, sum(step.output.width for step in written if step.name != self.head))
+
+    def __deepcopy__(self, _: dict[int, Any]) -> "Description":
+        """Shared by the copies of a network: nothing in it changes."""
+        return self
+
+    def readers(self, name: str) -> tuple[str, ...]:
+        """The layers that read the filters of one layer as they are, each input channel one filter; none where anything else
+        reads or writes these channels.
+        """
+        return sole_readers(self.steps, name)
 
     @property
     def head(self) -> str:
@@ -101,10 +115,12 @@ def describe(outline: nn.Module, shape: tuple[int, int, int]) -> Description:
     return Description(
         graph,
         tuple(reader.steps),
+        reader.known,
         layers,
         locked,
         torch.cat(carries, 1) if carries else torch.empty((2, 0), dtype=torch.int64),
         _segments(reader, classes),
+        classes,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lib.channels.steps import Layer, Step, Value
+from lib.channels.steps import Depthwise, Elementwise, Join, Layer, Move, Scale, Step, Value
 
 
 @dataclass(frozen=True)
@@ -25,31 +25,53 @@ class Flow:
         return self.kept(value).nonzero().flatten()
 
 
-def presence(steps: Sequence[Step], masks: Mapping[str, Tensor], like: Tensor) -> dict[Value, Tensor]:
+def presence(
+    steps: Sequence[Step], masks: Mapping[str, Tensor], like: Tensor, *, whole_sums: bool = False
+) -> dict[Value, Tensor]:
     """What may be other than zero. masks: by layer, numbers in [0, 1] (C_out,); layers without one are whole.
 
-    like: a tensor of the type and device wanted. Differentiable in the masks.
+    like: a tensor of the type and device wanted. whole_sums: residual streams count in full, as the sources have them.
+    Differentiable in the masks.
     """
     present: dict[Value, Tensor] = {}
     for step in steps:
-        if step.output.axis is not None:
+        if step.output.axis is not None and whole_sums and isinstance(step, Join) and not step.product:
+            present[step.output] = like.new_ones(step.output.width)
+        elif step.output.axis is not None:
             mask = masks.get(step.name) if isinstance(step, Layer) else None
             found = like.new_ones(step.output.width) if isinstance(step, Layer) else step.present(present.__getitem__, like)
             present[step.output] = found if mask is None else mask.to(like)
     return present
 
 
-def flow(steps: Sequence[Step], masks: Mapping[str, Tensor], like: Tensor | None = None) -> Flow:
+def direct(steps: Sequence[Step]) -> dict[Value, str]:
+    """The values whose channels are there just where one layer's mask says, with that layer: no flow is needed for them."""
+    found: dict[Value, str] = {}
+    for step in steps:
+        if isinstance(step, Layer):
+            found[step.output] = step.name
+        elif step.inputs and step.inputs[0] in found and _passes(step):
+            found[step.output] = found[step.inputs[0]]
+    return found
+
+
+def _passes(step: Step) -> bool:
+    """Whether every channel is there where the same one of its only input is."""
+    if isinstance(step, Depthwise | Move):
+        return step.output.width == step.inputs[0].width and torch.equal(step.source, torch.arange(step.output.width))
+    return isinstance(step, Scale | Elementwise) and step.keeps_zero
+
+
+def flow(steps: Sequence[Step], masks: Mapping[str, Tensor], like: Tensor | None = None, *, whole_sums: bool = False) -> Flow:
     """Presence and need. A channel that is zero and read where it matters is needed too: compaction fills in zeros there."""
     like = torch.empty(0) if like is None else like
-    present = presence(steps, masks, like)
+    present = presence(steps, masks, like, whole_sums=whole_sums)
     needed = {value: torch.zeros_like(there) for value, there in present.items()}
     for step in reversed(steps):
         output = step.output
-        of = present.__getitem__
         kept = torch.minimum(present[output], needed[output]) if output in present else like.new_ones(output.width)
         channels = [value for value in step.inputs if value in present]
-        wanted = step.needed(kept, of) if output in present else [like.new_ones(value.width) for value in step.inputs]
+        wanted = step.needed(kept) if output in present else [like.new_ones(value.width) for value in step.inputs]
         if not channels:
             continue
         for value, far in zip(step.inputs, wanted, strict=True):

@@ -51,8 +51,10 @@ def batch_norm(reader: Reader, call: Call) -> Any:
         name, module = str(call.node.target), call.module
         present = [part for part in BATCH_NORM if getattr(module, part) is not None]
     elif call.name == "batch_norm":
-        given = {part: call.node.args[place] if len(call.node.args) > place else call.node.kwargs.get(part)
-                 for place, part in enumerate(BATCH_NORM, 1)}
+        given = {
+            part: call.node.args[place] if len(call.node.args) > place else call.node.kwargs.get(part)
+            for place, part in enumerate(BATCH_NORM, 1)
+        }
         paths = {part: str(node.target) for part, node in given.items() if isinstance(node, fx.Node) and node.op == "get_attr"}
         present, name = list(paths), next(iter(paths.values()), "").rpartition(".")[0]
         if any(path != f"{name}.{part}" for part, path in paths.items()):
@@ -67,9 +69,7 @@ def batch_norm(reader: Reader, call: Call) -> Any:
     tensors = tuple(f"{name}.{part}" for part in present)
     held = tuple(f"{name}.{part}" for part in ("weight", "bias") if part in present)
     functional = call.module is None
-    return reader.add(
-        Scale(call.node, (x,), out, name, functional, tensors, held, is_batch_norm=True, keeps_zero=affine)
-    )
+    return reader.add(Scale(call.node, (x,), out, name, functional, tensors, held, is_batch_norm=True, keeps_zero=affine))
 
 
 def prelu(reader: Reader, call: Call) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from lib.channels.steps import Depthwise, Elementwise, Join, Layer, Move, Scale, Step, Value
+from lib.channels.steps import Barrier, Depthwise, Elementwise, Join, Layer, Move, Scale, Step, Value
 
 Part = Literal["stem", "inner", "last", "projection"]
 
@@ -13,6 +13,7 @@ def parts(steps: Sequence[Step]) -> Mapping[str, Part]:
     single later layer reads. last: all others, such as those that add to a residual stream.
     """
     makers = {step.output: step for step in steps}
+    makers |= {part: step for step in steps if isinstance(step, Barrier) for part in step.parts}
     readers = _readers(steps)
     layers = [step for step in steps if isinstance(step, Layer)]
     shortcuts = {name for step in steps if isinstance(step, Join) and not step.product for name in _projections(step, makers)}
@@ -32,8 +33,42 @@ def batch_norms(steps: Sequence[Step]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for step in steps:
         behind = readers.get(step.output, [])
-        if isinstance(step, Layer) and len(behind) == 1 and isinstance(behind[0], Scale) and behind[0].is_batch_norm:
+        if (
+            isinstance(step, Layer | Depthwise)
+            and len(behind) == 1
+            and isinstance(behind[0], Scale)
+            and behind[0].is_batch_norm
+        ):
             found[step.name] = behind[0].module
+    return found
+
+
+def sole_readers(steps: Sequence[Step], name: str) -> tuple[str, ...]:
+    """The layers that read what one layer writes, where nothing else does and no channel is added to or changes its place."""
+    made = next(step.output for step in steps if isinstance(step, Layer) and step.name == name)
+    readers, waiting, found = _readers(steps), [made], []
+    while waiting:
+        value = waiting.pop()
+        for step in readers.get(value, []):
+            if isinstance(step, Layer) and step.groups == 1 and step.inputs[0].width == made.width:
+                found.append(step.name)
+            elif isinstance(step, Scale | Elementwise) or (isinstance(step, Move) and _stays_put(step)):
+                waiting.append(step.output)
+            else:
+                return ()
+    return tuple(found)
+
+
+def _stays_put(step: Move) -> bool:
+    return step.output.width == step.inputs[0].width and step.source.tolist() == list(range(step.output.width))
+
+
+def written_by(steps: Sequence[Step]) -> Mapping[Value, frozenset[str]]:
+    """The layers that wrote each value so far; a value that was carried into counts its source too."""
+    found: dict[Value, frozenset[str]] = {}
+    for step in steps:
+        own = frozenset((step.name,)) if isinstance(step, Layer) else None
+        found[step.output] = own or frozenset().union(*(found[value] for value in step.inputs if value in found))
     return found
 
 
@@ -60,13 +95,13 @@ def _projections(join: Join, makers: Mapping[Value, Step]) -> Iterator[str]:
         step = makers[side]
         while isinstance(step, Scale | Elementwise) and not (isinstance(step, Elementwise) and step.activation):
             step = makers[step.inputs[0]]
-        if isinstance(step, Layer) and _activated(other, step.inputs[0], makers):
+        if isinstance(step, Layer) and _activated(other, step, makers):
             yield step.name
 
 
-def _activated(value: Value, start: Value, makers: Mapping[Value, Step]) -> bool:
-    """Whether a path leads from `start` to `value` with an activation on it."""
-    left, known = [(value, False)], {(value, False)}
+def _activated(value: Value, beside: Layer, makers: Mapping[Value, Step]) -> bool:
+    """Whether a path with an activation on it leads to `value` from what a layer reads, and not through the layer."""
+    left, known, start = [(value, False)], {(value, False), (beside.output, False), (beside.output, True)}, beside.inputs[0]
     while left:
         at, active = left.pop()
         if at is start:

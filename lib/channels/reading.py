@@ -95,8 +95,9 @@ class Reader:
 
     def _viewed(self, value: Value) -> Value:
         found = [self.known[node] for node in value.node.all_input_nodes if isinstance(self.known[node], Value)]
-        assert len(found) == 1
-        return found[0]
+        (only,) = found
+        assert isinstance(only, Value)
+        return only
 
     def barrier(self, call: Call) -> Any:
         """Compute a node whole and keep all channels it reads; channels are followed behind it where its shape tells them."""
@@ -106,7 +107,9 @@ class Reader:
         self.lock(values, reason)
         gave = call.gave
         if not isinstance(gave, Tensor):
-            made = pytree.tree_map(lambda tensor: Value(call.node, tensor.shape) if isinstance(tensor, Tensor) else tensor, gave)
+            made = pytree.tree_map(
+                lambda tensor: Value(call.node, tensor.shape) if isinstance(tensor, Tensor) else tensor, gave
+            )
             parts = [part for part in pytree.tree_leaves(made, is_leaf=_is_value) if isinstance(part, Value)]
             self.steps.append(Barrier(call.node, values, Value(call.node, torch.Size(())), tuple(parts)))
             return made
@@ -126,19 +129,14 @@ class Reader:
             return stand_in(item) if isinstance(item, Value) else item
 
         args, kwargs = (pytree.tree_map(value, part, is_leaf=_is_value) for part in (call.args, call.kwargs))
-        if call.module is not None:
-            return call.module.forward(*args, **kwargs)
-        if call.node.op == "call_method":
-            return getattr(args[0], call.name)(*args[1:], **kwargs)
-        assert callable(call.node.target)
-        return call.node.target(*args, **kwargs)
+        return _run(call.module, call.node, args, kwargs)
 
     def _follow(self, node: fx.Node) -> Any:
         if node.op == "placeholder":
             return self._source(node, "the images")
         if node.op == "get_attr":
             return self._parameter(node)
-        args, kwargs = (fx.node.map_arg(part, lambda one: self.known[one]) for part in (node.args, node.kwargs))
+        args, kwargs = arguments(node, lambda one: self.known[one])
         values = tuple(item for item in pytree.tree_leaves((args, kwargs), is_leaf=_is_value) if isinstance(item, Value))
         if node.op == "output":
             self.lock(values, "the network's output")
@@ -149,7 +147,7 @@ class Reader:
             return gave  # a number, a shape: the pass decides it
         module = self.outline.get_submodule(str(node.target)) if node.op == "call_module" else None
         name = "" if module is not None else getattr(node.target, "__name__", str(node.target))
-        call = Call(node, args, dict(kwargs), values, name, module)
+        call = Call(node, args, kwargs, values, name, module)
         for rule in self.rules:
             found = rule(self, call)
             if found is not None:
@@ -172,6 +170,30 @@ class Reader:
         if len(wide) == 1:
             value = Value(node, tensor.shape, wide[0], self.fresh(tensor.shape[wide[0]]))
         return self.add(Source(node, (), value))
+
+
+def arguments(node: fx.Node, value: Callable[[fx.Node], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A node's arguments with something else in the place of nodes."""
+    args: Any = fx.node.map_arg(node.args, value)
+    kwargs: Any = fx.node.map_arg(node.kwargs, value)
+    return args, dict(kwargs)
+
+
+def run_node(network: nn.Module, node: fx.Node, values: Tensor) -> Any:
+    """What a node of one operand with channels gives on values; numbers are those of the pass."""
+    first = next(one for one in node.all_input_nodes if isinstance(seen(one), Tensor))
+    args, kwargs = arguments(node, lambda one: values if one is first else seen(one))
+    module = network.get_submodule(str(node.target)) if node.op == "call_module" else None
+    return _run(module, node, args, kwargs)
+
+
+def _run(module: nn.Module | None, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if module is not None:
+        return module.forward(*args, **kwargs)
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    assert callable(node.target)
+    return node.target(*args, **kwargs)
 
 
 def _is_value(item: Any) -> bool:

@@ -19,7 +19,7 @@ class Value:
     """A tensor of the pass. axis: that of its channels, None where it has none (it is computed whole).
 
     numbers: of its channels (n,). origin, positions: of a view that spreads channels over several axes, the value it views and
-    where each of its elements stands there.
+    where each of its elements stands there. padded: of its channels those that are zeros whatever any mask says, (n,) bool.
     """
 
     node: fx.Node
@@ -28,6 +28,7 @@ class Value:
     numbers: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     origin: "Value | None" = None
     positions: Tensor | None = None
+    padded: Tensor | None = None
 
     @property
     def width(self) -> int:
@@ -45,17 +46,17 @@ Presence = Callable[[Value], Tensor]  # of a value's channels: (n,)
 
 @dataclass(eq=False)
 class Step:
-    """One operation. Every other kind of step says what differs from this: all channels come out, all that go in are needed."""
+    """One operation. Other kinds of steps say what differs from this: all channels come out, all that go in are needed."""
 
     node: fx.Node
     inputs: tuple[Value, ...]
     output: Value
 
-    def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002 (others need it)
+    def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002
         """What may be other than zero of the output, (n,); like: numbers of the kind wanted."""
         return like.new_ones(self.output.width)
 
-    def needed(self, kept: Tensor, of: Presence) -> Sequence[Tensor]:  # noqa: ARG002
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
         """How far each input is needed for the channels `kept` of the output."""
         return [kept.new_ones(value.width) for value in self.inputs]
 
@@ -83,7 +84,7 @@ class Layer(Step):
         """Decided by its mask, which the flow holds."""
         raise NotImplementedError
 
-    def needed(self, kept: Tensor, of: Presence) -> Sequence[Tensor]:
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
         """All of the input of every group that writes anything."""
         value = self.inputs[0]
         if self.groups == 1:
@@ -100,11 +101,12 @@ class Depthwise(Step):
     source: Tensor
     functional: bool
 
-    def present(self, of: Presence, like: Tensor) -> Tensor:
+    def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002
         """Its filters over absent channels are zero, bias and all."""
-        return of(self.inputs[0])[self.source]
+        before = of(self.inputs[0])
+        return before[self.source.to(before.device)]
 
-    def needed(self, kept: Tensor, of: Presence) -> Sequence[Tensor]:
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
         """A channel is needed as far as any filter over it is."""
         start = kept.new_zeros(self.inputs[0].width)
         return [start.scatter_reduce(0, self.source.to(kept.device), kept, "amax", include_self=True)]
@@ -128,14 +130,14 @@ class Scale(Step):
         """As its input, whose absent channels get neither scale nor shift."""
         return of(self.inputs[0]) if self.keeps_zero else super().present(of, like)
 
-    def needed(self, kept: Tensor, of: Presence) -> Sequence[Tensor]:
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
         """Channel by channel."""
         return [kept]
 
 
 @dataclass(eq=False)
 class Elementwise(Step):
-    """Channel by channel, without parameters: activations, pooling, means over pixels. activation: no mere pooling or padding."""
+    """Channel by channel, without parameters. activation: no mere pooling, padding, or mean over pixels."""
 
     keeps_zero: bool
     activation: bool
@@ -144,7 +146,7 @@ class Elementwise(Step):
         """As its input where it makes zero of zero."""
         return of(self.inputs[0]) if self.keeps_zero else super().present(of, like)
 
-    def needed(self, kept: Tensor, of: Presence) -> Sequence[Tensor]:
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
         """Channel by channel."""
         return [kept]
 
@@ -155,12 +157,22 @@ class Join(Step):
 
     product: bool
 
-    def present(self, of: Presence, like: Tensor) -> Tensor:
-        """A sum is there where any of the two is, a product where both are."""
-        one, other = (of(value) for value in self.inputs)
-        return torch.minimum(one, other) if self.product else torch.maximum(one, other)
+    def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002
+        """A sum is there where any of the two is, a product where both are.
 
-    def needed(self, kept: Tensor, of: Presence) -> Sequence[Tensor]:
+        A mask of zero beside a padded zero keeps its whole gradient: the padding can never win.
+        """
+        one, other = (of(value) for value in self.inputs)
+        if self.product:
+            return torch.minimum(one, other)
+        zeros, others = (value.padded for value in self.inputs)
+        one, other = (
+            one if zeros is None else torch.where(zeros.to(one.device), other, one),
+            other if others is None else torch.where(others.to(other.device), one, other),
+        )
+        return torch.maximum(one, other)
+
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
         """Channel by channel."""
         return [kept if value.width == self.output.width else kept.amax().view(1) for value in self.inputs]
 
@@ -173,9 +185,10 @@ class Concat(Step):
         """Part by part."""
         return torch.cat([of(value) for value in self.inputs])
 
-    def needed(self, kept: Tensor, of: Presence) -> Sequence[Tensor]:  # noqa: ARG002
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
         """Part by part."""
-        return kept.split([value.width for value in self.inputs])
+        parts: Sequence[Tensor] = kept.split([value.width for value in self.inputs])
+        return parts
 
 
 @dataclass(eq=False)
@@ -194,7 +207,7 @@ class Move(Step):
         source = self.source.to(before.device)
         return torch.where(source >= 0, before[source.clamp_min(0)], 0.0)
 
-    def needed(self, kept: Tensor, of: Presence) -> Sequence[Tensor]:  # noqa: ARG002
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
         """A channel is needed as far as any of its places is."""
         source = self.source.to(kept.device)
         start = kept.new_zeros(self.inputs[0].width)

@@ -48,13 +48,13 @@ def cut(module: nn.Module, step: Layer | Depthwise, flow: Flow) -> Cut:
 def scale(module: nn.Module, kept: Tensor) -> nn.Module:
     """A batch norm or PReLU cut to the kept channels."""
     small = copy.copy(module)
-    small._parameters, small._buffers = dict(module._parameters), dict(module._buffers)  # noqa: SLF001
-    for store in (small._parameters, small._buffers):  # noqa: SLF001
+    small._parameters, small._buffers = dict(module._parameters), dict(module._buffers)
+    for store in (small._parameters, small._buffers):
         for name, tensor in store.items():
             if tensor is not None and tensor.dim() == 1:
                 store[name] = _like(tensor, rows(tensor, kept, 0))  # type: ignore[assignment]
             elif tensor is not None:
-                store[name] = tensor.clone()
+                store[name] = _like(tensor, tensor.detach().clone())  # type: ignore[assignment]
     for name in ("num_features", "num_parameters"):
         if hasattr(module, name):
             setattr(small, name, len(kept))
@@ -103,9 +103,9 @@ def _filled(there: Tensor) -> Tensor:
 
 def _sized(module: nn.Conv2d | nn.Linear, tensors: Mapping[str, Tensor], groups: int, inputs: int) -> nn.Module:
     small = copy.copy(module)
-    small._parameters = dict(module._parameters)  # noqa: SLF001 (a copy that shares nothing it changes)
+    small._parameters = dict(module._parameters)
     for name, tensor in tensors.items():
-        small._parameters[name] = nn.Parameter(tensor.clone(), module.weight.requires_grad)  # noqa: SLF001
+        small._parameters[name] = nn.Parameter(tensor.clone(), module.weight.requires_grad)
     outputs = len(tensors["weight"])
     if isinstance(small, nn.Linear):
         small.in_features, small.out_features = inputs, outputs

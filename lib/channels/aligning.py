@@ -1,6 +1,5 @@
 """What stands between layers of a compact network where their channels differ."""
 
-import torch
 from torch import Tensor, nn
 
 
@@ -18,7 +17,7 @@ class Gather(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., C, ...) -> (..., len(index), ...)."""
         if self.zeros:
-            x = torch.cat([x, torch.zeros_like(x.narrow(self.axis, 0, 1))], self.axis)
+            x = nn.functional.pad(x, (0, 0) * (x.dim() - 1 - self.axis) + (0, 1))
         return x.index_select(self.axis, self.index)
 
 
@@ -35,6 +34,18 @@ class Place(nn.Module):
     def forward(self, stream: Tensor, x: Tensor) -> Tensor:
         """(..., C, ...) and (..., len(index), ...) -> (..., C, ...)."""
         return stream.index_add(self.axis, self.index, x.to(stream.dtype))
+
+
+class Zeros(nn.Module):
+    """A tensor of the network of which no channel is left: zeros, as many as there are images."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, ...) -> (B, *shape)."""
+        return images.new_zeros((images.shape[0], *self.shape))
 
 
 class Mode(nn.Module):

@@ -1,0 +1,149 @@
+"""The graph of a compact network while it is written: its nodes and modules, and what each node holds of a dense value.
+
+Every operand is aligned to what its reader needs: left alone where the channels agree, a slice or a gather where they do not,
+zeros where one is absent. Functions that depend on the mode, training or not, are told of it.
+"""
+
+import copy
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from lib.channels.aligning import Gather, Mode, Zeros
+from lib.channels.description import Description
+from lib.channels.flow import Flow, flow
+from lib.channels.observing import POINT, points
+from lib.channels.reading import arguments
+from lib.channels.steps import ABSENT, Value
+from lib.channels.tracing import seen
+
+MODE = "mode"
+
+
+class Draft:
+    """The graph so far. new: the nodes of values, have: the positions of the dense value that each holds."""
+
+    def __init__(self, module: nn.Module, description: Description, masks: Mapping[str, Tensor], *, whole_sums: bool) -> None:
+        self.module, self.description = module, description
+        self.tensors: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        cpu = {name: mask.detach().cpu() for name, mask in masks.items()}
+        self.flow: Flow = flow(description.steps, cpu, whole_sums=whole_sums)
+        self.graph = fx.Graph()
+        self.parts: dict[str, Any] = {}
+        self.new: dict[Value, fx.Node] = {}
+        self.have: dict[Value, Tensor] = {}
+        self.by_node: dict[fx.Node, fx.Node] = {}
+        self.aligners = 0
+        self.seen: dict[Value, list[str]] = {}  # the taps that show a value
+        for name, (value, _) in points(description).items():
+            self.seen.setdefault(value, []).append(f"{POINT}{name}")
+
+    def note(self, value: Value, node: fx.Node, have: Tensor | None = None) -> None:
+        """Remember where a value is; taps see it there, before anything is aligned to a reader."""
+        for name in self.seen.get(value, ()):
+            self.parts[name] = nn.Identity()
+            node = self.graph.call_module(name, (node,))
+        self.new[value] = node
+        if value.axis is not None:
+            self.have[value] = self.flow.stays(value) if have is None else have
+
+    def stays(self, value: Value) -> Tensor:
+        """The kept positions of a value."""
+        return self.flow.stays(value)
+
+    def there(self, value: Value, positions: Tensor) -> Tensor:
+        """The positions with ABSENT for channels that are zero."""
+        return torch.where(self.flow.present[value][positions] > 0, positions, ABSENT)
+
+    def align(self, value: Value, want: Tensor) -> fx.Node:
+        """A node with the channels `want` of a value, positions or ABSENT for zeros."""
+        if value.axis is None:
+            return self.new[value]
+        if value not in self.new:
+            images = next(node for node in self.graph.nodes if node.op == "placeholder")
+            sizes = (*value.shape[: value.axis], len(want), *value.shape[value.axis + 1 :])
+            return self.call(Zeros(sizes[1:]), images)
+        have = self.have[value]
+        place = torch.full((value.width + 1,), len(have))
+        place[have] = torch.arange(len(have))
+        index = place[want]  # ABSENT is the last place
+        if torch.equal(index, torch.arange(len(have))):
+            return self.new[value]
+        first, count = int(index[0]) if len(index) else 0, len(index)
+        if torch.equal(index, torch.arange(first, first + count)) and first + count <= len(have):
+            return self.graph.call_method("narrow", (self.new[value], value.axis, first, count))
+        return self.call(Gather(value.axis, index, len(have)), self.new[value])
+
+    def call(self, module: nn.Module, *inputs: fx.Node) -> fx.Node:
+        """Call a module of the compact network's own."""
+        name = f"aligner_{self.aligners}"
+        self.aligners += 1
+        self.parts[name] = module
+        return self.graph.call_module(name, inputs)
+
+    def put(self, path: str, tensor: Tensor) -> fx.Node:
+        """A parameter or buffer under a path, as the network has it there; cut."""
+        like = self.tensors[path]
+        whole = tensor.clone()
+        self.parts[path] = nn.Parameter(whole, like.requires_grad) if isinstance(like, nn.Parameter) else whole
+        return self.graph.get_attr(path)
+
+    def copied(self, node: fx.Node, replaced: Mapping[Value | fx.Node, fx.Node]) -> fx.Node:
+        """The network's own operation on other operands, given by value or by node."""
+
+        def operand(before: fx.Node) -> Any:
+            value = self.description.known[before]
+            here = replaced.get(before) or (replaced.get(value) if isinstance(value, Value) else None)
+            return self.operand(before) if here is None else here
+
+        args, kwargs = arguments(node, operand)
+        if node.op == "call_module":
+            path = str(node.target)
+            self.parts.setdefault(path, copy.deepcopy(self.module.get_submodule(path)))
+        return self.graph.create_node(node.op, node.target, *self._in_mode(node, args, kwargs))
+
+    def operand(self, before: fx.Node) -> Any:
+        """What a node of the network's graph is here: an emitted value, or a number, computed again where that can be done."""
+        value, gave = self.description.known[before], seen(before)
+        if isinstance(value, Value) and value in self.new:
+            return self.new[value]
+        if before in self.by_node:
+            return self.by_node[before]
+        if before.op == "get_attr":
+            path = str(before.target)
+            made = self.put(path, self.tensors[path]) if path in self.tensors else gave
+        elif before.op in ("call_function", "call_method") and not isinstance(gave, Tensor) and self._reachable(before):
+            made = self.copied(before, {})
+        else:
+            return gave
+        self.by_node[before] = made
+        return made
+
+    def _reachable(self, node: fx.Node) -> bool:
+        """Whether all that a number was computed from is here."""
+        inputs = node.all_input_nodes
+        return all(
+            self.description.known[one] in self.new if isinstance(self.description.known[one], Value) else self._reachable(one)
+            for one in inputs
+        )
+
+    def _in_mode(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments, with `training` no longer that of the pass that was traced."""
+        if node.op != "call_function" or not inspect.isfunction(node.target):
+            return args, kwargs
+        names = list(inspect.signature(node.target).parameters)
+        place = names.index("training") if "training" in names else -1
+        if place < 0 or (args[place] if len(args) > place else kwargs.get("training", True)) is not False:
+            return args, kwargs
+        self.parts[MODE] = Mode()
+        mode = self.graph.call_module(MODE, ())
+        if len(args) > place:
+            return (*args[:place], mode, *args[place + 1 :]), kwargs
+        return args, {**kwargs, "training": mode}
+
+    def whole(self, value: Value) -> fx.Node:
+        """All of its channels, zeros where one is dropped."""
+        return self.align(value, self.there(value, torch.arange(value.width)) if value.axis is not None else torch.empty(0))
