@@ -1,40 +1,68 @@
-"""The networks, by name, built at the widths that an architecture's plan asks for.
+"""Networks by name: built by their builders, cut to the channels that stay."""
 
-A family of networks is a module of this folder. It is loaded when one of its networks is built and not before, so that an
-edit of one family concerns nobody who uses another.
-"""
-
-import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # who asks for a family's name alone needs no torch
-    import torch
+import torch
 
-    from lib.networks.description import Architecture
-    from lib.networks.network import Network
-
-NETWORKS: Mapping[str, str] = {  # name -> its family
-    **dict.fromkeys(("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"), "resnet"),
-    **dict.fromkeys(("resnet8x2", "resnet20x2", "resnet20x4", "resnet32x2"), "resnet"),  # depth, times the width
-    **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), "imagenet_resnet"),
-    **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg19"), "vgg"),
-}
+from lib.channels.emission import emit
+from lib.networks.architecture import Architecture
+from lib.networks.initialising import initialise_
+from lib.networks.network import Network, described, seeded
+from lib.networks.outlining import outline_of
+from lib.params.named import FAMILIES, IMAGENET
 
 
-def build(architecture: "Architecture", generator: "torch.Generator | None" = None) -> "Network":
-    """A network, freshly initialised where a generator is given.
+def build(architecture: Architecture, generator: torch.Generator | None = None) -> Network:
+    """A network, freshly initialised where a generator is given; else, and of a compact one, the values mean nothing.
 
-    Raises ValueError for an unknown name, or a placement of shortcuts for a network that has none of that kind.
+    Raises ValueError for a builder or arguments that do not exist, and kept channels that do not fit.
     """
-    if architecture.name not in NETWORKS:
-        msg = f"no network is called {architecture.name!r}; there are: {', '.join(NETWORKS)}"
-        raise ValueError(msg)
-    family = importlib.import_module(f"{__name__}.{NETWORKS[architecture.name]}")
-    network: Network = family.BUILDERS[architecture.name](architecture)
-    if architecture.shortcut != "end" and not network.carries:
-        msg = f"shortcut is {architecture.shortcut!r}, but {architecture.name} has no shortcuts that add zeros; leave it out"
-        raise ValueError(msg)
-    if generator is not None:
-        network.initialise_(generator)
-    return network
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    ours = architecture.name in FAMILIES or architecture.name in IMAGENET
+    fixed = torch.Generator().manual_seed(0)  # of values that ours replace, so that they draw nothing else
+    network = Network(seeded(architecture.dense, fixed if ours else generator), architecture.dense)
+    if ours:
+        initialise_(network.module, generator)
+    return network if architecture.kept is None else cut(network, architecture)
+
+
+def outline(architecture: Architecture) -> Network:
+    """A network with shapes and without memory (device meta). Raises ValueError as `build` does."""
+    dense = outline_of(architecture.dense).to("meta")
+    network = Network(dense, architecture.dense)
+    return network if architecture.kept is None else cut(network, architecture)
+
+
+def fill_(network: Network, state: Mapping[str, torch.Tensor]) -> None:
+    """Give an outline the tensors that are its state, and what no state holds (buffers that a builder computes) as built.
+
+    Raises ValueError as `build` does.
+    """
+    network.load_state_dict(state, assign=True)
+    empty = [name for name, buffer in network.named_buffers() if buffer.is_meta]
+    if empty:
+        made = dict(seeded(network.architecture.dense, torch.Generator()).named_buffers())
+        for name in empty:
+            owner, _, last = name.rpartition(".")
+            setattr(network.get_submodule(owner), last, made[name])
+
+
+def cut(network: Network, architecture: Architecture) -> Network:
+    """The compact network that keeps what `architecture` says, with the weights of a dense one. Raises ValueError."""
+    whole = architecture.mode == "scatter"
+    small = emit(network.module, described(architecture.dense), masks(architecture), whole_sums=whole)
+    return Network(small, architecture)
+
+
+def masks(architecture: Architecture) -> dict[str, torch.Tensor]:
+    """The filters that a compact network keeps, bool (C_out,) by layer.
+
+    Raises ValueError for a layer that cannot be pruned and filters that it does not have.
+    """
+    layers, found = described(architecture.dense).layers, {}
+    for name, kept in architecture.kept or ():
+        if name not in layers or not kept or kept[-1] >= layers[name].width:
+            msg = f"{architecture.name} has no prunable layer {name!r} with the filters {kept[:5]}"
+            raise ValueError(msg)
+        found[name] = torch.zeros(layers[name].width, dtype=torch.bool).index_fill(0, torch.tensor(kept), value=True)
+    return found

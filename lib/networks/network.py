@@ -1,75 +1,125 @@
-"""A network of this project: a module together with its description (`lib.networks.description`)."""
+"""A network of this project: somebody's module, untouched, together with what was found of its channels."""
 
-import math
-from collections import Counter
+import copy
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lib.networks.description import Architecture, Carry, Wire
+from lib.channels.description import Description, Prunable, describe
+from lib.channels.observing import POINT, Side, observable
+from lib.channels.tracing import outlined
+from lib.networks.architecture import Architecture
+from lib.networks.builders import module as dense_module
+from lib.networks.outlining import outline_of
+from lib.randomness import number
+
+SHARED = ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set")  # by a network and its module
 
 
 class Network(nn.Module):
-    """A module with its description.
+    """A module and its architecture. Parameters, buffers and parts are the module's own, under the module's own names.
 
-    widths: dense width of every space, the input's included. wires, carries: in order of computation. head: the first
-    linear layer, reading space `head_reads`. taps: names of observable points -> (module name, "input" | "output").
+    What it returns are logits (B, num_classes); of a module that returns several values the first one.
     """
 
     architecture: Architecture
-    widths: Mapping[str, int]
-    wires: tuple[Wire, ...]
-    carries: tuple[Carry, ...]
-    head: str
-    head_reads: str
-    taps: Mapping[str, tuple[str, str]]
+    module: nn.Module
 
-    @property
-    def streams(self) -> frozenset[str]:
-        """The spaces that several sources add to: convolutions, or a convolution and a shortcut."""
-        sources = Counter([wire.writes for wire in self.wires] + [carry.target for carry in self.carries])
-        return frozenset(space for space, count in sources.items() if count > 1)
+    def __init__(self, module: nn.Module, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        object.__setattr__(self, "module", module)  # not a part: names would begin with `module.`
+        self.__dict__.update({name: module.__dict__[name] for name in SHARED})
+        self.training = module.training
 
-    @property
-    def device(self) -> torch.device:
-        """Where its parameters are."""
-        return next(self.parameters()).device
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Network":
+        """A copy that shares its module's dictionaries too: copying a graph gives its module others."""
+        made = Network.__new__(Network)
+        memo[id(self)] = made
+        made.__dict__.update({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
+        made.module.__dict__.update({name: made.__dict__[name] for name in SHARED})
+        return made
 
-    def conv(self, wire: Wire) -> nn.Conv2d:
-        """The convolution of a wire."""
-        module = self.get_submodule(wire.conv)
-        assert isinstance(module, nn.Conv2d)
-        return module
+    def train(self, mode: bool = True) -> "Network":
+        """Training or eval mode, of the module too."""
+        super().train(mode)
+        self.module.training = mode
+        return self
 
-    def batch_norm(self, wire: Wire) -> nn.BatchNorm2d:
-        """The batch norm of a wire."""
-        module = self.get_submodule(wire.batch_norm)
-        assert isinstance(module, nn.BatchNorm2d)
-        return module
-
-    def filters(self) -> dict[str, Tensor]:
-        """The weights (C_out, C_in, kH, kW) of the prunable convolutions, by name."""
-        return {wire.conv: self.conv(wire).weight for wire in self.wires}
-
-    def linear_std(self, layer: nn.Linear) -> float:
-        """Standard deviation of a linear layer's initial weights: Kaiming normal, fan-in."""
-        return math.sqrt(2.0 / layer.in_features)
-
-    @torch.no_grad()
-    def initialise_(self, generator: torch.Generator) -> None:
-        """Convolutions N(0, 2 / (k k C_out)), batch norms 1 and 0, linear layers N(0, linear_std^2), biases 0."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
-                module.weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
-            elif isinstance(module, nn.Linear):
-                module.weight.normal_(0.0, self.linear_std(module), generator=generator)
-            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-                module.bias.zero_()
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W), normalised -> logits (B, num_classes)."""
+        output = self.module(images)
+        return output if isinstance(output, Tensor) else output[0]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W), normalised -> logits (B, num_classes)."""
         logits = super().__call__(images)
         assert isinstance(logits, Tensor)
         return logits
+
+    @cached_property
+    def description(self) -> Description:
+        """What tracing finds of its channels. Raises ValueError with the reason where it cannot be traced."""
+        if self.architecture.kept is None:
+            return described(self.architecture)
+        return describe(outlined(self.module), self.architecture.shape)
+
+    @property
+    def layers(self) -> tuple[Prunable, ...]:
+        """The layers that may lose filters, in order of computation."""
+        return tuple(self.description.layers.values())
+
+    @cached_property
+    def taps(self) -> Mapping[str, tuple[str, Side]]:
+        """Names of observable points -> the module that they are the input or output of."""
+        if self.architecture.kept is None:
+            return observable(self.description)
+        there = observable(described(self.architecture.dense))
+        return {name: (f"{POINT}{name}", "output") for name in there if f"{POINT}{name}" in self._modules}
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of its parameters."""
+        return next(self.parameters()).dtype
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """A part by its name, also where a property here is called like it."""
+        return self.module.get_submodule(target)
+
+    def weight(self, name: str) -> nn.Parameter:
+        """The weight of a convolution, (C_out, C_in / groups, kH, kW), or of a linear layer, (C_out, C_in)."""
+        weight = self.get_submodule(name).weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+    def batch_norm(self, layer: Prunable) -> nn.BatchNorm2d | None:
+        """The batch norm that alone reads a layer, None where there is none."""
+        module = None if layer.batch_norm is None else self.get_submodule(layer.batch_norm)
+        assert module is None or isinstance(module, nn.modules.batchnorm._BatchNorm)
+        return module  # type: ignore[return-value]
+
+    def filters(self) -> dict[str, Tensor]:
+        """The weights of the layers that may lose filters, by name."""
+        return {name: self.weight(name) for name in self.description.layers}
+
+
+@lru_cache(maxsize=64)
+def described(architecture: Architecture) -> Description:
+    """What tracing finds of a dense network."""
+    return describe(outlined(outline_of(architecture)), architecture.shape)
+
+
+def seeded(architecture: Architecture, generator: torch.Generator) -> nn.Module:
+    """The dense module as its builder initialises it, from a seed that the generator draws."""
+    seed = number(int(torch.randint(2**62, (1,), generator=generator)), "builder")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return dense_module(architecture)
