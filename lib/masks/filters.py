@@ -1,15 +1,19 @@
 """Masks: which filters stay. The waist that every method, compaction, cost and table passes through.
 
-A mask is a dict from convolution name to a bool tensor (C_out,), True = keep. A masked filter means: its weights, its bias
-and its batch norm's scale and shift are zero and stay zero, so that the channel's output is exactly 0.
+A mask is a dict from the name of a layer to a bool tensor (C_out,), True = keep. A masked filter means: its weights and bias
+are zero and stay zero, and so are the scale and shift of every batch norm, and the filters of every depthwise convolution,
+whose input is zero in that channel; so the channel's output is exactly 0.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from lib.channels.flow import direct, presence
+from lib.channels.steps import Depthwise, Layer, Scale, Value
 from lib.networks.network import Network
 
 Masks = dict[str, Tensor]
@@ -76,35 +80,79 @@ def from_zeros(network: Network) -> Masks:
     return {name: weight.detach().flatten(1).ne(0).any(1).cpu() for name, weight in network.filters().items()}
 
 
+def held(network: Network, masks: Masks, *, scale: bool = True) -> Iterator[tuple[str, Tensor]]:
+    """The names of the parameters that masks concern, with what stays of each, bool (C_out,).
+
+    scale: also of the batch norms' scales (a method that lets filters come back leaves them alone).
+    """
+    concerned = list(_concerned(network, scale=scale))
+    there: dict[Value, Tensor] = {}
+    if any(layer is None for _, layer, _ in concerned):
+        there = presence(network.description.steps, masks, torch.empty(0, device=next(iter(masks.values())).device))
+    for name, layer, value in concerned:
+        if layer is None:
+            yield name, there[value] > 0
+        elif layer in masks:
+            yield name, masks[layer]
+
+
+def _concerned(network: Network, *, scale: bool) -> Iterator[tuple[str, str | None, Value]]:
+    """Parameters that may be held: by name, with the layer whose mask is theirs or, where that takes a flow, the value."""
+    steps = network.description.steps
+    of = direct(steps)
+    names: tuple[str, ...]
+    for step in steps:
+        if isinstance(step, Layer | Depthwise):
+            names, value = (f"{step.name}.weight", f"{step.name}.bias"), step.output
+        elif isinstance(step, Scale) and step.keeps_zero:
+            names, value = step.held, step.inputs[0]
+            if step.is_batch_norm and not scale:
+                names = tuple(name for name in names if not name.endswith(".weight"))
+        else:
+            continue
+        yield from ((name, of.get(value), value) for name in names)
+
+
 class Holder:
     """Keeps masked filters at zero: parameters, and the optimizer's buffers, by operations on all layers at once."""
 
     def __init__(self, network: Network, *, scale: bool = True) -> None:
         """scale: also hold the batch norm's scale (a method that lets filters come back leaves it alone)."""
+        self.network, self.scale = network, scale
         self.filters = network.filters()
-        self.channels: dict[str, list[Tensor]] = {}
-        for wire in network.wires:
-            norm = network.batch_norm(wire)
-            found = [network.conv(wire).bias, norm.bias, norm.weight if scale else None]
-            self.channels[wire.conv] = [parameter for parameter in found if parameter is not None]
+        self.parameters: dict[str, Tensor] = dict(network.named_parameters())
+        self.concerned = [one for one in _concerned(network, scale=scale) if one[0] in self.parameters]
+        self.flows = any(layer is None for _, layer, _ in self.concerned)
+
+    def factors(self, masks: Masks) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters that masks concern, and what each is multiplied by."""
+        device = next(iter(self.filters.values())).device
+        here = {name: mask.to(device) for name, mask in masks.items()}
+        there = presence(self.network.description.steps, here, torch.empty(0, device=device)) if self.flows else {}
+        parameters: list[Tensor] = []
+        factors: list[Tensor] = []
+        for name, layer, value in self.concerned:
+            mask = there[value] > 0 if layer is None else here.get(layer)
+            if mask is not None:
+                parameters.append(self.parameters[name])
+                factors.append(along(mask, self.parameters[name]))
+        return parameters, factors
 
     @torch.no_grad()
     def hold_(self, masks: Masks, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Zero what the masks drop, in the optimizer's buffers too where one is given."""
-        parameters: list[Tensor] = []
-        factors: list[Tensor] = []
-        for name, weight in self.filters.items():
-            mask = masks[name].to(weight.device)
-            channels = self.channels[name]
-            parameters += [weight, *channels]
-            factors += [mask.view(-1, 1, 1, 1)] + [mask] * len(channels)
-        multiply_(parameters, factors, optimizer)
+        multiply_(*self.factors(masks), optimizer)
 
     @torch.no_grad()
     def zero_weights_(self, masks: Masks) -> None:
         """Zero the weights of dropped filters and nothing else: batch norm and momentum may bring them back."""
-        factors = [masks[name].to(weight.device).view(-1, 1, 1, 1) for name, weight in self.filters.items()]
+        factors = [along(masks[name].to(weight.device), weight) for name, weight in self.filters.items()]
         multiply_(list(self.filters.values()), factors, None)
+
+
+def along(values: Tensor, weight: Tensor) -> Tensor:
+    """Values (C_out,), one for each filter of a weight (C_out, ...), shaped so that the two multiply."""
+    return values.view(-1, *[1] * (weight.dim() - 1))
 
 
 def multiply_(parameters: list[Tensor], factors: list[Tensor], optimizer: torch.optim.Optimizer | None) -> None:

@@ -16,7 +16,7 @@ from lib.networks.network import Network
 
 @dataclass(frozen=True)
 class Kept:
-    """filters: by prunable convolution, bool (C_out,). weights: by convolution and linear layer, bool, shaped like its weight;
+    """filters: by prunable layer, bool (C_out,). weights: by convolution and linear layer, bool, shaped like its weight;
     empty where no single weights were pruned. True = keep.
     """
 
@@ -53,11 +53,13 @@ class Keeper:
         """Raises ValueError as `check` does; layers without a mask of single weights stay whole."""
         by_filter.check(network, kept.filters)
         self.kept = kept.to(network.device)  # once, not at every step
-        self.filters, self.weights = by_filter.Holder(network), by_weight.Zeros(network)
+        self.factors = by_filter.Holder(network).factors(self.kept.filters)
+        self.weights = by_weight.Zeros(network)
 
     def hold_(self, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Zero what is dropped, in the optimizer's buffers too where one is given."""
-        self.filters.hold_(self.kept.filters, optimizer)
+        with torch.no_grad():
+            by_filter.multiply_(*self.factors, optimizer)
         self.weights.hold_(self.kept.weights, optimizer)
 
 
@@ -68,13 +70,9 @@ def apply_(network: Network, kept: Kept) -> None:
 
 def leftovers(network: Network, kept: Kept) -> list[str]:
     """The parameters that are not zero where the masks drop something, by name: none once the masks were applied."""
-    found = [
-        f"{module}.{name}"
-        for wire in network.wires
-        for module, names in ((wire.conv, ("weight", "bias")), (wire.batch_norm, ("weight", "bias")))
-        for name in names
-        if _remains(getattr(network.get_submodule(module), name), kept.filters[wire.conv])
-    ]
+    parameters = dict(network.named_parameters())
+    masks = {name: mask.to(network.device) for name, mask in kept.filters.items()}
+    found = [name for name, mask in by_filter.held(network, masks) if _remains(parameters.get(name), mask)]
     single = by_weight.weights(network)
     return found + [f"{name}.weight" for name, mask in kept.weights.items() if _remains(single[name], mask)]
 
