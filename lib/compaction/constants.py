@@ -1,95 +1,151 @@
-"""Dropped filters that still answer: with a shift in its batch norm a filter of zeros gives a constant channel, not zero.
+"""What foreign networks leave in filters that are zero: their batch norms make constants of zeros.
 
-Soft filter pruning leaves such networks behind (he-y/soft-filter-pruning zeroes weights alone). A constant channel is as good
-as none where it is not positive and a ReLU follows, or where what reads it takes it in exactly. Zero padding is in the way
-elsewhere: at the border of an image a 3x3 convolution reads the constant in fewer of its places.
+Where all that reads a channel takes a constant in exactly (linear layers, and 1x1 convolutions without padding), it is moved
+into the bias or the running mean of the reader; where an activation cuts it off it was zero all along; elsewhere the network
+would compute something else without the channel, which is refused.
 """
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from lib.masks.filters import Masks
+from lib.channels.flow import presence
+from lib.channels.reading import run_node
+from lib.channels.steps import Concat, Depthwise, Elementwise, Join, Layer, Move, Scale, Step, Value
 from lib.masks.kept import Kept, apply_
-from lib.networks.description import Wire
 from lib.networks.network import Network
 
 SILENT = 1e-12  # what a running mean leaves that has decayed for a whole training
-RELU_FOLLOWS = ("stem", "inner")  # the others add to a stream first
 
 
 @torch.no_grad()
 def silence_(network: Network, kept: Kept) -> bool:
     """Zero all that belongs to dropped filters, so that the network in eval mode still computes the same.
 
-    Returns whether constants were moved into what reads them. Raises ValueError naming the batch norms whose constants cannot
+    Returns whether constants were moved into what reads them. Raises ValueError naming the layers whose constants cannot
     be moved, before anything is changed.
     """
-    constants = {wire.conv: _constants(network, wire, kept.filters[wire.conv]) for wire in network.wires}
-    silent = _silent(network, kept.filters, constants)
-    loud: dict[str, Tensor] = {}
-    for wire in network.wires:
-        values = constants[wire.conv].clamp_min(0.0) if wire.part in RELU_FOLLOWS else constants[wire.conv]
-        values = values.masked_fill(silent[wire.writes], 0.0)
-        if bool((values.abs() > SILENT).any()):
-            loud[wire.conv] = values
-    stuck = [wire for wire in network.wires if wire.conv in loud and not _can_move(network, wire)]
-    if stuck:
-        raise ValueError(_told(stuck, loud))
-    for wire in network.wires:
-        if wire.conv in loud:
-            _move_(network, wire, loud[wire.conv])
-    apply_(network, kept)
-    return bool(loud)
-
-
-def _constants(network: Network, wire: Wire, mask: Tensor) -> Tensor:
-    """What the batch norm (C_out,) makes of a dropped filter, in float64; 0 where the filter stays."""
-    batch_norm, bias = network.batch_norm(wire), network.conv(wire).bias
-    assert batch_norm.running_mean is not None
-    assert batch_norm.running_var is not None
-    scale = batch_norm.weight.double() / (batch_norm.running_var.double() + batch_norm.eps).sqrt()
-    before = -batch_norm.running_mean.double() if bias is None else bias.double() - batch_norm.running_mean.double()
-    return (batch_norm.bias.double() + scale * before).masked_fill(mask, 0.0)
-
-
-def _silent(network: Network, masks: Masks, constants: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The channels of every space that are zero: nothing writes them but constants that their ReLUs cut off."""
-    silent = {space: torch.ones(width, dtype=torch.bool) for space, width in network.widths.items()}
-    for wire in network.wires:
-        silent[wire.writes] &= ~masks[wire.conv] & (constants[wire.conv] <= SILENT)
-    for carry in network.carries:  # in order of computation
-        source = silent[carry.source]
-        silent[carry.target][carry.offset : carry.offset + len(source)] &= source
-    return silent
-
-
-def _can_move(network: Network, wire: Wire) -> bool:
-    """Whether all that reads the space takes a constant in exactly: the linear head, and 1x1 convolutions without padding."""
-    readers = [network.conv(reader) for reader in network.wires if reader.reads == wire.writes]
-    return wire.writes not in network.streams and all(
-        conv.kernel_size == (1, 1) and conv.padding == (0, 0) for conv in readers
-    )
-
-
-def _move_(network: Network, wire: Wire, constants: Tensor) -> None:
-    """Add what the constant channels contribute to what reads them: to its bias, or off the mean of its batch norm."""
-    for reader in network.wires:
-        if reader.reads == wire.writes:
-            conv, mean = network.conv(reader), network.batch_norm(reader).running_mean
-            assert mean is not None
-            added = (conv.weight.double()[:, :, 0, 0] @ constants).to(mean)
-            if conv.bias is not None:
-                conv.bias.add_(added)
+    steps = network.description.steps
+    there = presence(steps, kept.filters, torch.empty(0))
+    constants = _constants(network, steps, there)
+    moves: list[tuple[Layer, Tensor]] = []
+    stuck: dict[str, int] = {}
+    for step in steps:
+        for value in step.inputs:
+            loud = constants.get(value, torch.zeros(0)).abs() > SILENT
+            if _passes(step):  # into a channel that is there, or from which something would be made
+                loud &= there[step.output] > 0 if len(loud) == step.output.width else torch.zeros_like(loud)
+            if not bool(loud.any()):
+                continue
+            if isinstance(step, Layer) and _takes_constants(network, step):
+                moves.append((step, constants[value]))
             else:
-                mean.sub_(added)
-    if network.head_reads == wire.writes:
-        head = network.get_submodule(network.head)
-        assert isinstance(head, nn.Linear)
-        head.bias.add_((head.weight.double() @ constants).to(head.bias))
+                stuck |= {name: count for name, count in _named(steps, value, loud).items() if count}
+    if stuck:
+        raise ValueError(_told(stuck))
+    for step, values in moves:
+        _move_(network, step, values)
+    apply_(network, kept)
+    return bool(moves)
 
 
-def _told(stuck: list[Wire], loud: dict[str, Tensor]) -> str:
-    named = [f"{wire.batch_norm} ({int(loud[wire.conv].abs().gt(SILENT).sum())})" for wire in stuck[:5]]
+def _constants(network: Network, steps: tuple[Step, ...], there: Mapping[Value, Tensor]) -> dict[Value, Tensor]:
+    """What every absent channel of every value is, in float64; 0 for channels that are there."""
+    found: dict[Value, Tensor] = {}
+    state = network.state_dict()
+    for step in steps:
+        out = step.output
+        if out.axis is None:
+            continue
+        inputs = [found[value] for value in step.inputs if value in found]
+        made = _constant(network, step, inputs, state)
+        found[out] = made.masked_fill(there[out] > 0, 0.0)
+    return found
+
+
+def _constant(network: Network, step: Step, inputs: list[Tensor], state: Mapping[str, Tensor]) -> Tensor:
+    if isinstance(step, Layer | Depthwise):
+        return _written(step, inputs, state)
+    if isinstance(step, Scale) and step.is_batch_norm:
+        return _normalised(network.get_submodule(step.module), inputs[0])
+    if isinstance(step, Elementwise) and step.activation:
+        values: Tensor = run_node(network.module, step.node, inputs[0].view(1, -1, 1, 1))
+        return values.flatten()
+    if isinstance(step, Join) and len(inputs) == 2:
+        one, other = (value.expand(step.output.width) for value in inputs)
+        return one * other if step.product else one + other
+    if isinstance(step, Concat):
+        return torch.cat(inputs)
+    return _moved(step, inputs)
+
+
+def _written(step: Layer | Depthwise, inputs: list[Tensor], state: Mapping[str, Tensor]) -> Tensor:
+    """Of a zero filter its bias is left. A depthwise filter sees constants, but zeros beyond the border (so it is refused)."""
+    bias = state.get(f"{step.name}.bias")
+    total = torch.zeros(step.output.width, dtype=torch.float64) if bias is None else bias.double().cpu()
+    if isinstance(step, Depthwise):
+        total = total + state[f"{step.name}.weight"].double().cpu().flatten(1).sum(1) * inputs[0][step.source]
+    return total
+
+
+def _normalised(module: nn.Module, values: Tensor) -> Tensor:
+    assert isinstance(module, nn.modules.batchnorm._BatchNorm)
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    scale = module.weight.double() / (module.running_var.double() + module.eps).sqrt()
+    return (module.bias.double() + scale * (values.to(scale) - module.running_mean.double())).cpu()
+
+
+def _moved(step: Step, inputs: list[Tensor]) -> Tensor:
+    if isinstance(step, Move):
+        return torch.where(step.source >= 0, inputs[0][step.source.clamp_min(0)], 0.0)
+    passes = isinstance(step, Elementwise | Scale) and bool(inputs)
+    return inputs[0] if passes else torch.zeros(step.output.width, dtype=torch.float64)
+
+
+def _passes(step: Step) -> bool:
+    """Whether constants go on behind it, channel by channel."""
+    depthwise = isinstance(step, Depthwise)
+    return isinstance(step, Scale | Elementwise | Join | Concat | Move) and not depthwise
+
+
+def _takes_constants(network: Network, step: Layer) -> bool:
+    module = network.get_submodule(step.name)
+    one_pixel = isinstance(module, nn.Conv2d) and set(module.kernel_size) == {1} and set(module.padding) == {0}
+    batch_norms = {layer.name: layer.batch_norm for layer in network.layers}
+    has_place = getattr(module, "bias", None) is not None or batch_norms.get(step.name) is not None
+    return step.groups == 1 and has_place and (isinstance(module, nn.Linear) or one_pixel)
+
+
+def _move_(network: Network, step: Layer, constants: Tensor) -> None:
+    """Add what the constant channels contribute to what reads them: to its bias, or off the mean of its batch norm."""
+    module = network.get_submodule(step.name)
+    weight = network.weight(step.name).double().flatten(1)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        module.bias.add_((weight @ constants.to(weight)).to(module.bias))
+        return
+    batch_norm = network.batch_norm(network.description.layers[step.name])
+    assert batch_norm is not None
+    assert batch_norm.running_mean is not None
+    batch_norm.running_mean.sub_((weight @ constants.to(weight)).to(batch_norm.running_mean))
+
+
+def _named(steps: tuple[Step, ...], value: Value, loud: Tensor) -> dict[str, int]:
+    """Where constants come from: the nearest batch norms or layers before a value."""
+    makers = {step.output: step for step in steps}
+    step = makers[value]
+    if isinstance(step, Scale | Layer | Depthwise):
+        return {step.module if isinstance(step, Scale) else step.name: int(loud.sum())}
+    found: dict[str, int] = {}
+    for before in step.inputs:
+        part = loud if before.width == len(loud) else torch.ones(before.width, dtype=torch.bool)
+        found |= _named(steps, before, part)
+    return found
+
+
+def _told(stuck: Mapping[str, int]) -> str:
+    named = [f"{name} ({count})" for name, count in list(stuck.items())[:5]]
     more = f" and {len(stuck) - 5} more" if len(stuck) > 5 else ""
     return (
         f"filters are zero, but their batch norms make constants of them that what follows cannot take in exactly: "

@@ -3,6 +3,7 @@
 What the masks drop is exactly zero, and the logits of real images agree in both precisions.
 """
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from lib.masks.kept import Kept, leftovers
-from lib.networks import build
 from lib.networks.network import Network
 
 
@@ -92,6 +92,4 @@ def gap_in_double(one: Network, other: Network, images: Tensor) -> Gap:
 
 
 def _double(network: Network) -> nn.Module:
-    copy = build(network.architecture).double()
-    copy.load_state_dict(network.state_dict())
-    return copy.to(network.conv(network.wires[0]).weight.device).eval()
+    return copy.deepcopy(network).double().eval()

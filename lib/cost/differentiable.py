@@ -1,55 +1,67 @@
 """What a network costs as a function of its masks, differentiable: the multiply-accumulates of its compact form."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
+from lib.channels.flow import flow, presence
+from lib.channels.steps import Depthwise, Join, Layer, Value
 from lib.cost.macs import count
 from lib.networks.network import Network
 
 
 class Macs:
-    """MACs of the compact network of given masks; with masks of zeros and ones the same number that `lib.cost.macs` counts."""
+    """MACs of the compact network of given masks; with masks of zeros and ones the same number that `lib.cost.macs` counts.
+
+    A layer that loses all its inputs still reads one channel of zeros in a compact network; it costs nothing here.
+    """
 
     def __init__(
-        self, network: Network, shape: tuple[int, int, int], *, coupled: bool, norms: bool = False, head: bool = True
+        self, network: Network, shape: tuple[int, int, int], *, coupled: bool, batch_norms: bool = False, head: bool = True
     ) -> None:
-        """shape: (C, H, W). norms: one more operation per batch-norm output, as KDFS counts. head: linear layers count too."""
+        """shape: (C, H, W). coupled: streams lose channels too (`compaction.compact`). batch_norms: one more operation
+        per output of a convolution, as KDFS counts. head: linear layers count too.
+        """
         macs = count(network, shape).macs
-        self.network = network
-        self.coupled = coupled
-        self.norms = norms
-        self.positions = {wire.conv: macs[wire.conv] / network.conv(wire).weight.numel() for wire in network.wires}
-        self.taps = {wire.conv: math.prod(network.conv(wire).kernel_size) for wire in network.wires}
-        convs = {wire.conv for wire in network.wires}
-        linear = sum(value for name, value in macs.items() if name not in convs) if head else 0
-        self.head_per_channel = macs[network.head] / network.widths[network.head_reads] if head else 0.0
-        self.rest = linear - self.head_per_channel * network.widths[network.head_reads]
+        self.steps = network.description.steps
+        self.coupled, self.batch_norms = coupled, batch_norms
+        shapes = {name: weight.shape for name, weight in network.named_parameters()}
+        self.per_pair: dict[str, float] = {}  # by layer, the MACs of one filter on one channel
+        self.pixels: dict[str, float] = {}  # of a filter's output
+        for step in self.steps:
+            if isinstance(step, Layer | Depthwise) and (head or len(shapes[f"{step.name}.weight"]) > 2):
+                shape_of = shapes[f"{step.name}.weight"]
+                self.pixels[step.name] = macs[step.name] / shape_of.numel()
+                self.per_pair[step.name] = macs[step.name] / (shape_of[0] * shape_of[1])
+        products = any(isinstance(step, Join) and step.product for step in self.steps)
+        self.all_read = not products and not any(isinstance(step, Depthwise) for step in self.steps)
+        self.rest = sum(macs[name] for name in macs if f"{name}.weight" in shapes and name not in self._followed())
 
     def __call__(self, masks: Mapping[str, Tensor]) -> Tensor:
         """Masks (C_out,) of numbers in [0, 1] for every prunable layer -> a scalar, in float64: counts exceed float32."""
-        kept = {name: mask.double() for name, mask in masks.items()}
-        spaces = self._spaces(kept)
-        total = torch.zeros((), dtype=torch.float64, device=next(iter(kept.values())).device)
-        for wire in self.network.wires:
-            outputs = kept[wire.conv].sum() * self.positions[wire.conv]
-            total = total + outputs * (self.taps[wire.conv] * spaces[wire.reads].sum() + self.norms)
-        return total + self.head_per_channel * spaces[self.network.head_reads].sum() + self.rest
+        like = torch.empty(0, dtype=torch.float64, device=next(iter(masks.values())).device)
+        present, kept = self._flow(masks, like)
+        total = like.new_zeros(()) + self.rest
+        for step in self.steps:
+            if isinstance(step, Layer) and step.name in self.per_pair:
+                outputs, inputs = kept(step.output), present[step.inputs[0]]
+                pairs = outputs.view(step.groups, -1).sum(1) * inputs.view(step.groups, -1).sum(1)
+                total = total + self.per_pair[step.name] * pairs.sum()
+            elif isinstance(step, Depthwise) and step.name in self.per_pair:
+                total = total + self.per_pair[step.name] * kept(step.output).sum()
+            if self.batch_norms and isinstance(step, Layer | Depthwise) and step.name in self.pixels:
+                total = total + self.pixels[step.name] * kept(step.output).sum()
+        return total
 
-    def _spaces(self, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """How much of every channel of every space is there: a channel is when any of its writers has it."""
-        network = self.network
-        first = kept[network.wires[0].conv]
-        absent = {"input": first.new_zeros(network.widths["input"])}
-        for wire in network.wires:
-            gone = 1.0 - kept[wire.conv]
-            # The least of several writers, not the product: those that share a mask must not multiply its gradient.
-            absent[wire.writes] = torch.minimum(absent[wire.writes], gone) if wire.writes in absent else gone
-        for carry in network.carries:
-            source, target = absent[carry.source], absent[carry.target]
-            start, end = carry.offset, carry.offset + len(source)
-            absent[carry.target] = torch.cat([target[:start], target[start:end] * source, target[end:]])
-        whole = {"input"} | (set() if self.coupled else network.streams)
-        return {space: first.new_ones(len(gone)) if space in whole else 1.0 - gone for space, gone in absent.items()}
+    def _flow(self, masks: Mapping[str, Tensor], like: Tensor) -> tuple[Mapping[Value, Tensor], Callable[[Value], Tensor]]:
+        """What is there, and what of it is kept; where all that is there is read, nothing need be followed backwards."""
+        whole = not self.coupled
+        if self.all_read:
+            present = presence(self.steps, masks, like, whole_sums=whole)
+            return present, present.__getitem__
+        flowing = flow(self.steps, masks, like, whole_sums=whole)
+        return flowing.present, flowing.kept
+
+    def _followed(self) -> set[str]:
+        return {step.name for step in self.steps if isinstance(step, Layer | Depthwise)}

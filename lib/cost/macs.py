@@ -4,14 +4,15 @@ MACs are those of convolutions and linear layers, one per multiply-add; batch no
 are not counted. Papers call the same number FLOPs.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lib.networks.description import Part
+from lib.channels.parts import Part, written_by
+from lib.channels.steps import Depthwise, Layer
+from lib.channels.tracing import outlined
 from lib.networks.network import Network
 
 
@@ -29,22 +30,18 @@ class Cost:
 
 
 def count(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
-    """The cost of one image of `shape` (C, H, W), observed in a forward pass."""
+    """The cost of one image of `shape` (C, H, W), observed in a forward pass of shapes alone."""
     macs: dict[str, int] = {}
-    handles = [
-        module.register_forward_hook(_observer(name, macs))
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    training = network.training
-    try:
-        with torch.no_grad():
-            weight = next(network.parameters())
-            network.eval()(torch.zeros(1, *shape, dtype=weight.dtype, device=weight.device))
-    finally:
-        network.train(training)
-        for handle in handles:
-            handle.remove()
+    outline = outlined(network)
+    for name, module in outline.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(_observer(name, macs))
+    with torch.no_grad():
+        outline(torch.zeros(1, *shape, device="meta"))
+    if isinstance(network, Network):
+        for step in network.description.steps:  # layers that the network calls as functions on their parameters
+            if isinstance(step, Layer | Depthwise) and step.functional:
+                macs[step.name] = network.weight(step.name)[0].numel() * step.output.shape[1:].numel()
     return Cost(sum(parameter.numel() for parameter in network.parameters()), macs)
 
 
@@ -70,14 +67,13 @@ def fractional_macs(
     utils/cifar_resnet_flop.py.
     """
     macs = count(network, shape).macs
-    writers = Counter(carry.target for carry in network.carries)
-    pruned: set[str] = set()  # spaces that a pruned convolution has written to so far
+    layers = network.description.layers
+    sources = written_by(network.description.steps)
     total = 0.0
-    for wire in network.wires:
-        inputs = keep_ratio if writers[wire.reads] == 1 and wire.reads in pruned else 1.0
-        outputs = 1.0 if wire.part in left_out else keep_ratio
-        total += macs[wire.conv] * outputs * inputs
-        writers[wire.writes] += 1
-        if wire.part not in left_out:
-            pruned.add(wire.writes)
+    for step in network.description.steps:
+        if isinstance(step, Layer) and step.name in layers and layers[step.name].kind == "conv":
+            before = sources[step.inputs[0]]
+            alone = len(before) == 1 and (only := next(iter(before))) in layers and layers[only].part not in left_out
+            outputs = 1.0 if layers[step.name].part in left_out else keep_ratio
+            total += macs[step.name] * outputs * (keep_ratio if alone else 1.0)
     return total
