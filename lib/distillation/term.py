@@ -6,8 +6,6 @@ that it can fit its own parameters to the shapes, or refuse them. Points are tho
 name.
 """
 
-from torch import nn
-
 from lib.networks.network import Network
 from lib.training.taps import Taps
 
@@ -29,11 +27,4 @@ def stages(_: object, network: Network) -> Taps:
 
 def blocks(_: object, network: Network) -> Taps:
     """The outputs (B, C, H, W) of all residual blocks; of all activations in a network that has no blocks."""
-    outer = [network.taps[stage][0] for stage in stages(_, network)]
-    inside = [f"{stage}.{name}" for stage in outer for name, _ in network.get_submodule(stage).named_children()]
-    if inside:
-        return tuple(inside)
-    head = network.head.partition(".")[0]
-    return tuple(
-        name for name, module in network.named_modules() if isinstance(module, nn.ReLU) and not name.startswith(f"{head}.")
-    )
+    return tuple(name for name in network.taps if name.startswith("block"))

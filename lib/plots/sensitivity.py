@@ -14,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from lib.networks.description import Part
+from lib.channels.parts import Part
 from lib.plots import drawing
 from lib.pruning.sensitivity import UNPRUNED
 

@@ -1,12 +1,15 @@
 """Which layers are pruned and how far: one section of params.yaml, the same for all methods of a suite."""
 
+import fnmatch
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from lib.channels.description import Prunable
+from lib.channels.parts import Part
 from lib.masks.filters import Rounding
-from lib.networks.description import Part
+from lib.networks.network import Network
 from lib.params.bounds import Pattern, Share, Size
 from lib.params.section import section
 
@@ -25,15 +28,17 @@ LEFT_OUT: Mapping[Convention, tuple[Part, ...]] = {
 class Layers:
     """Which layers are pruned and how far, the same for all methods of a suite.
 
-    convention: every convolution (AHSG-HT, NGGM); all but projection shortcuts (SFP, FPGM); those inside blocks, neither stem
+    convention: every layer (AHSG-HT, NGGM); all but projection shortcuts (SFP, FPGM); those inside blocks, neither stem
     nor projections (KDFS); or only those that a single later one reads. leave_out: patterns of names (layer3.*) that keep
     every filter as well. keep_ratios: by pattern, instead of the cell's: a ratio (0.5) or a number of filters (32); the first
     pattern that fits counts. rounding: of width x ratio to filters (`masks.kept_count`). allocation: the same ratio in every
     layer (uniform), or the best filters wherever they are, so that the ratio holds for all layers together: by score
     (global), or by score over the Euclidean norm of its layer's scores (global_normalised).
 
-    With coupled masks a stream loses channels only if all layers that write it may lose filters: no_projections then leaves
-    every stream with a projection whole.
+    linear: hidden linear layers lose filters too, not convolutions alone.
+
+    With coupled masks a stream loses channels only if all layers that write it may lose filters: no_projections then
+    leaves every stream with a projection whole.
     """
 
     convention: Convention
@@ -41,6 +46,7 @@ class Layers:
     keep_ratios: Mapping[Pattern, Share | Size]
     rounding: Rounding
     allocation: Literal["uniform", "global", "global_normalised"]
+    linear: bool
 
     def __post_init__(self) -> None:
         """A layer cannot have its own ratio and compete with the others; 1 could be meant as a ratio or as one filter."""
@@ -52,4 +58,26 @@ class Layers:
             raise ValueError(msg)
 
 
-EVERYWHERE = Layers("every", (), {}, "kept", "uniform")
+EVERYWHERE = Layers("every", (), {}, "kept", "uniform", linear=False)
+
+
+def left_out(layer: Prunable, layers: Layers) -> bool:
+    """Whether a layer keeps every filter."""
+    unasked = layer.kind == "linear" and not layers.linear
+    named = any(fnmatch.fnmatchcase(layer.name, name) for name in layers.leave_out)
+    return unasked or named or layer.part in LEFT_OUT[layers.convention]
+
+
+def asked(layer: Prunable, layers: Layers) -> tuple[str, float | int | None]:
+    """The first pattern that fits a layer, and what it wants: a ratio or a number of filters; None where none fits."""
+    fitting = ((pattern, value) for pattern, value in layers.keep_ratios.items() if fnmatch.fnmatchcase(layer.name, pattern))
+    return next(fitting, ("", None))
+
+
+def check_patterns(network: Network, layers: Layers) -> None:
+    """Raises ValueError for a pattern that fits no layer."""
+    names = [layer.name for layer in network.layers]
+    idle = [pattern for pattern in (*layers.leave_out, *layers.keep_ratios) if not fnmatch.filter(names, pattern)]
+    if idle:
+        msg = f"prune.layers: {idle} fits no layer of {network.architecture.name}; its layers: {', '.join(names)}"
+        raise ValueError(msg)

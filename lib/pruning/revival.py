@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lib.channels.description import Prunable
 from lib.masks.filters import Masks
-from lib.networks.description import Wire
 from lib.networks.network import Network
 
 Revival = Literal["damped", "free"]
@@ -23,19 +23,20 @@ class Damping:
     """Scales the gradients of dropped filters by sqrt((v(now) + eps) / (v(before) + eps)), at most 1.
 
     v is the variance of a filter's output: its norm squared times the variance at norm 1, noted while it was in use. Filters
-    in use keep their gradients.
+    in use keep their gradients, and so do layers without a batch norm, which blows nothing up.
     """
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        self.layers = [layer for layer in network.layers if network.batch_norm(layer) is not None]
         self.norms: dict[str, Tensor] = {}  # of the filters when they were last in use, (C_out,)
         self.variances: dict[str, Tensor] = {}  # of their outputs at norm 1, (C_out,)
         self.dropped: dict[str, Tensor] = {}  # by the masks noted last, bool (C_out,)
-        for wire in network.wires:
-            weight = network.conv(wire).weight
-            self.norms[wire.conv], self.variances[wire.conv] = self._measure(wire)
-            self.dropped[wire.conv] = torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
-            weight.register_hook(self._scaler(wire, weight))
+        for layer in self.layers:
+            weight = network.weight(layer.name)
+            self.norms[layer.name], self.variances[layer.name] = self._measure(layer)
+            self.dropped[layer.name] = torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
+            weight.register_hook(self._scaler(layer, weight))
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -48,26 +49,30 @@ class Damping:
         """Note which filters are dropped, and (measure) the norms and variances of the others; call before zeroing."""
         for name, dropped in self.dropped.items():
             dropped.copy_(~masks[name])
-        for wire in self.network.wires if measure else ():
-            norm, variance = self._measure(wire)
+        for layer in self.layers if measure else ():
+            norm, variance = self._measure(layer)
             for noted, value in ((self.norms, norm), (self.variances, variance)):
-                noted[wire.conv].copy_(torch.where(masks[wire.conv], value, noted[wire.conv]))
+                noted[layer.name].copy_(torch.where(masks[layer.name], value, noted[layer.name]))
 
     @torch.no_grad()
-    def _measure(self, wire: Wire) -> tuple[Tensor, Tensor]:
-        norm = self.network.conv(wire).weight.flatten(1).norm(dim=1)
-        running = self.network.batch_norm(wire).running_var
+    def _measure(self, layer: Prunable) -> tuple[Tensor, Tensor]:
+        norm = self.network.weight(layer.name).flatten(1).norm(dim=1)
+        batch_norm = self.network.batch_norm(layer)
+        assert batch_norm is not None
+        running = batch_norm.running_var
         assert running is not None
         return norm, running / norm.square().clamp_min(TINY)
 
-    def _scaler(self, wire: Wire, weight: Tensor) -> Callable[[Tensor], Tensor]:
-        eps = self.network.batch_norm(wire).eps
+    def _scaler(self, layer: Prunable, weight: Tensor) -> Callable[[Tensor], Tensor]:
+        batch_norm = self.network.batch_norm(layer)
+        assert batch_norm is not None
+        eps = batch_norm.eps
 
         def scale(gradient: Tensor) -> Tensor:
-            unit = self.variances[wire.conv]
+            unit = self.variances[layer.name]
             now = unit * weight.detach().flatten(1).square().sum(1)
-            before = unit * self.norms[wire.conv].square()
+            before = unit * self.norms[layer.name].square()
             damped = ((now + eps) / (before + eps)).sqrt().clamp_max(1.0)
-            return gradient * torch.where(self.dropped[wire.conv], damped, 1.0).view(-1, 1, 1, 1)
+            return gradient * torch.where(self.dropped[layer.name], damped, 1.0).view(-1, *[1] * (gradient.dim() - 1))
 
         return scale

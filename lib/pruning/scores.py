@@ -1,4 +1,4 @@
-"""One score a filter, larger = keep: weight (C_out, C_in, kH, kW) -> (C_out,)."""
+"""One score a filter, larger = keep: weight (C_out, C_in, kH, kW), of a linear layer (C_out, C_in) -> (C_out,)."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -12,7 +12,7 @@ Distance = Literal["euclidean", "cityblock", "cosine"]
 
 def norm(weight: Tensor, order: int) -> Tensor:
     """The L1 (order 1) or L2 (order 2) norm of every filter."""
-    norms: Tensor = torch.linalg.vector_norm(weight, order, dim=(1, 2, 3))
+    norms: Tensor = torch.linalg.vector_norm(weight, order, dim=tuple(range(1, weight.dim())))
     return norms
 
 
@@ -64,4 +64,4 @@ def gradient_median(weight: Tensor, gradient: Tensor, gamma: float, *, squared: 
 
 def first_order(weight: Tensor, gradient: Tensor) -> Tensor:
     """What the loss loses to first order, weight by weight: the sum of |w g| over a filter."""
-    return (weight.detach() * gradient).abs().sum((1, 2, 3))
+    return (weight.detach() * gradient).abs().sum(tuple(range(1, weight.dim())))

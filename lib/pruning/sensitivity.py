@@ -14,13 +14,13 @@ from typing import Literal
 import pandas as pd
 import torch
 
+from lib.channels.description import Prunable
 from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.fitting import refuse_misfit
 from lib.images.batches import Augmentation, Batches
 from lib.images.dataset import Dataset, Split
 from lib.masks.filters import Masks, full, kept_count, top_k
 from lib.masks.kept import Kept, apply_
-from lib.networks.description import Wire
 from lib.networks.network import Network
 from lib.progress import Bar
 from lib.pruning.scores import norms
@@ -73,10 +73,10 @@ def scan(
     bar.update(1)
     filters = sum(len(weight) for weight in network.filters().values())
     rows: list[tuple[str, str, int, int, float, float, float]] = [(UNPRUNED, "", filters, filters, 1.0, whole, 0.0)]
-    for wire, keep_ratio, mask in trials:
-        with pruned(network, {**full(network), wire.conv: mask}):
+    for layer, keep_ratio, mask in trials:
+        with pruned(network, {**full(network), layer.name: mask}):
             top1 = evaluate(network, batches).top1
-        rows.append((wire.conv, wire.part, len(mask), int(mask.sum()), keep_ratio, top1, whole - top1))
+        rows.append((layer.name, layer.part, len(mask), int(mask.sum()), keep_ratio, top1, whole - top1))
         bar.update(1)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -92,7 +92,7 @@ def pruned(network: Network, masks: Masks) -> Iterator[None]:
         network.load_state_dict(before)
 
 
-def _trials(network: Network, keep_ratios: Sequence[float], order: Order) -> list[tuple[Wire, float, torch.Tensor]]:
+def _trials(network: Network, keep_ratios: Sequence[float], order: Order) -> list[tuple[Prunable, float, torch.Tensor]]:
     """What to prune: a layer, a keep ratio and the mask (C_out,); all made first, so that a bad ratio costs no time."""
     if not keep_ratios:
         msg = "there is no keep ratio to scan; give at least one above 0 and at most 1"
@@ -100,8 +100,8 @@ def _trials(network: Network, keep_ratios: Sequence[float], order: Order) -> lis
     falling = sorted(set(keep_ratios), reverse=True)
     scores = {name: score.cpu() for name, score in norms(network.filters(), order).items()}
     return [
-        (wire, ratio, top_k(scores[wire.conv], kept_count(len(scores[wire.conv]), ratio)))
-        for wire in network.wires
+        (layer, ratio, top_k(scores[layer.name], kept_count(layer.width, ratio)))
+        for layer in network.layers
         for ratio in falling
     ]
 
@@ -109,7 +109,7 @@ def _trials(network: Network, keep_ratios: Sequence[float], order: Order) -> lis
 def _check(source: Path, checkpoint: Checkpoint, dataset: Dataset) -> None:
     """Raise ValueError unless the checkpoint is dense and was trained on data of the same shape and classes."""
     cure = "give a dense one, such as models/<suite>/trained/<seed>/<network>.safetensors"
-    if checkpoint.network.architecture.plan is not None:
+    if checkpoint.network.architecture.kept is not None:
         msg = f"{source} is compact: its filters are gone already; {cure}"
         raise ValueError(msg)
     if checkpoint.kept is not None and checkpoint.kept.share < 1.0:

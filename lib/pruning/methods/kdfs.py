@@ -5,15 +5,15 @@ Reference: Osilly/KDFS, train.py, model/student, utils/loss.py (7b429e2).
 
 loss = CE + guide terms (the source: kd 0.05 and rc 1000, masked filter modelling) + penalty (macs / dense macs - target)^2.
 After the search the masks are fixed and the network is trained on for `finetune_epochs`.
-Departs: masks multiply the batch norm's output and not the weights, so that the compact network is exactly the searched one;
-MACs are those of `lib.cost.differentiable`, right for every network; batch-norm statistics are averaged anew when masks are
-fixed; a layer keeps at least one filter; masks are fixed where the MACs meet the target (threshold: budget) or at even odds
-(zero, the source); the guide goes on through the fine-tuning, where the source has the cross entropy alone; which layers are
-searched is `prune.layers` (the source: convention blocks); schedule and length are the suite's, and Adamax runs at `lr_factor`
-times its rate. The source begins from random weights: start: scratch with keep_bias 0.
+Departs: masks multiply outputs (of batch norms, and of layers that have none) and not the weights, so that the compact network
+is exactly the searched one; MACs are those of `lib.cost.differentiable`, right for every network; batch-norm statistics are
+averaged anew when masks are fixed; a layer keeps at least one filter; masks are fixed where the MACs meet the target
+(threshold: budget) or at even odds (zero, the source); the guide goes on through the fine-tuning, where the source has the
+cross entropy alone; which layers are searched is `prune.layers` (the source: convention blocks); schedule and length are the
+suite's, and Adamax runs at `lr_factor` times its rate. The source begins from random weights: start: scratch with keep_bias 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -21,6 +21,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from lib.channels.flow import direct, presence
+from lib.channels.steps import Depthwise, Layer, Scale, Value
 from lib.cost.differentiable import Macs
 from lib.masks.filters import Holder, Masks, full
 from lib.masks.kept import Kept
@@ -71,7 +73,8 @@ class Search:
         self.network, self.params, self.request = network, params, request
         self.holder = Holder(network)
         self.device = network.device
-        self.groups = request.selection(network).pruned
+        self.selection = request.selection(network)
+        self.groups = self.selection.pruned
         if not self.groups:
             msg = "kdfs: prune.layers leaves no layer to search in; widen its convention or shorten leave_out"
             raise ValueError(msg)
@@ -85,9 +88,11 @@ class Search:
         self.epoch = torch.zeros((), dtype=torch.int64)  # finished ones
         self.masks = {name: mask.clone() for name, mask in self.all_kept.items()}  # final once the search is over
         self.drawn = self.spread(self.sampler.ticket())
+        self.direct, self.gates = direct(network.description.steps), gates(network)
+        self.there = self.spread_out(self.drawn)
         network.register_forward_pre_hook(self._draw)
-        for wire in network.wires:
-            network.batch_norm(wire).register_forward_hook(self._mask(wire.conv))
+        for name, value in self.gates.items():
+            network.get_submodule(name).register_forward_hook(self._mask(value))
 
     @property
     def over(self) -> bool:
@@ -97,8 +102,15 @@ class Search:
     def spread(self, kept: Tensor) -> dict[str, Tensor]:
         """Decisions of all groups (N,) -> by layer; layers that are not pruned are whole."""
         parts = kept.split(self.sampler.widths)
-        chosen = {name: part for group, part in zip(self.groups, parts, strict=True) for name in group.convs}
-        return {name: chosen.get(name, mask.to(kept.dtype)) for name, mask in self.all_kept.items()}
+        chosen = dict(zip(self.groups, parts, strict=True))
+        return self.selection.spread(chosen, {name: mask.to(kept.dtype) for name, mask in self.all_kept.items()})
+
+    def spread_out(self, masks: dict[str, Tensor]) -> Mapping[Value, Tensor]:
+        """How far every channel of every value is there."""
+        found = {value: masks[layer] for value, layer in self.direct.items() if layer in masks}
+        if all(value in found for value in self.gates.values()):
+            return found
+        return presence(self.network.description.steps, masks, next(iter(masks.values())))
 
     def share(self, masks: dict[str, Tensor]) -> Tensor:
         """MACs over the dense network's."""
@@ -125,7 +137,7 @@ class Search:
         self.holder.hold_(self.masks)
         optimizer.state.clear()
         sample = self.request.sample(self.params.calibration, CALIBRATION_BATCH)
-        recalibrate_(self.network, (images.to(self.holder.filters[self.network.wires[0].conv].dtype) for images, _ in sample))
+        recalibrate_(self.network, (images.to(self.network.dtype) for images, _ in sample))
 
     def after_epoch(self, moment: Moment) -> dict[str, float]:
         """End the search in its last epoch; tells where the masks stand."""
@@ -157,12 +169,35 @@ class Search:
         ends = self.params.temperature_first, self.params.temperature_last
         temperature = temperature_at(*ends, int(self.epoch) + 1, self.epochs)
         self.drawn = self.spread(self.sampler.draw(temperature) if network.training else self.sampler.ticket())
+        self.there = self.spread_out(self.drawn)
 
-    def _mask(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def _mask(self, value: Value) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+        assert value.axis is not None
+        shape = [-1 if axis == value.axis else 1 for axis in range(len(value.shape))]
+
         def mask(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            return output if self.over else output * self.drawn[name].to(output.dtype).view(1, -1, 1, 1)
+            return output if self.over else output * self.there[value].to(output.dtype).view(shape)
 
         return mask
+
+
+def gates(network: Network) -> dict[str, Value]:
+    """The modules whose outputs masks multiply: batch norms, and layers and depthwise convolutions that have none behind them.
+
+    Raises ValueError for a network that calls one of them as a function.
+    """
+    found: dict[str, Value] = {}
+    normed = {step.inputs[0] for step in network.description.steps if isinstance(step, Scale) and step.is_batch_norm}
+    for step in network.description.steps:
+        layer = isinstance(step, Layer | Depthwise) and step.output not in normed
+        if layer or (isinstance(step, Scale) and step.is_batch_norm and step.keeps_zero):
+            name = step.module if isinstance(step, Scale) else step.name  # type: ignore[attr-defined]
+            if step.functional:  # type: ignore[attr-defined]
+                msg = f"kdfs multiplies the outputs of modules, and {network.architecture.name} calls {name} as a function; "
+                msg += "take another method"
+                raise ValueError(msg)
+            found[name] = step.output
+    return found
 
 
 def method(network: Network, params: KdfsSettings, request: Request) -> Method:

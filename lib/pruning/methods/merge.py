@@ -6,14 +6,14 @@ Deep Neural Networks", BMVC 2015, https://arxiv.org/abs/1507.06149 (the compensa
 The two filters of largest cosine similarity of which neither was merged yet are merged, until half are gone; then anew among
 those left. Of a pair the stronger one stays: big <- fuse big + (1 - fuse) small, at the norm it had.
 Departs: the inputs of the next layer follow (compensate): where filter j goes into i, a single convolution or the classifier
-reads them and their batch-norm scales have one sign, W[:, i] += gamma_j / gamma_i W[:, j]; exact when j is a positive multiple
-of i, batch norm included. The reference leaves the next layer as it is (compensate: false), has a type error on the way, and
-merges only half of a layer at most. A residual stream's channels are merged but not compensated: what reads them reads the
-sum of many filters.
+reads them and their batch-norm scales (1 where there is none) have one sign, W[:, i] += gamma_j / gamma_i W[:, j]; exact when
+j is a positive multiple of i, batch norm included. The reference leaves the next layer as it is (compensate: false), has a
+type error on the way, and merges only half of a layer at most. A residual stream's channels are merged but not compensated:
+what reads them reads the sum of many filters.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from lib.masks.filters import Masks
@@ -76,12 +76,13 @@ def merge_(
     network: Network, masks: Masks, partners: dict[str, list[int]], ranks: dict[str, Tensor], params: MergeSettings
 ) -> None:
     """Merge every dropped filter into its partner, in the order they go, so that what was merged moves on with its partner."""
-    for wire in network.wires:
-        weight, scale = network.conv(wire).weight, network.batch_norm(wire).weight
-        readers = _readers(network, wire.writes) if params.compensate and wire.writes not in network.streams else []
-        dropped = [index for index in ranks[wire.conv].argsort().tolist() if not masks[wire.conv][index]]
+    for layer in network.layers:
+        weight, batch_norm = network.weight(layer.name), network.batch_norm(layer)
+        scale = torch.ones(layer.width) if batch_norm is None else batch_norm.weight
+        readers = _readers(network, layer.name) if params.compensate else []
+        dropped = [index for index in ranks[layer.name].argsort().tolist() if not masks[layer.name][index]]
         for small in dropped:
-            big = partners[wire.conv][small]
+            big = partners[layer.name][small]
             if big == small:  # the last filter of a layer that a shared mask dropped
                 continue
             length = weight[big].norm()
@@ -92,11 +93,6 @@ def merge_(
                     reader[:, big] += scale[small] / scale[big] * reader[:, small]
 
 
-def _readers(network: Network, space: str) -> list[Tensor]:
-    """The weights whose input channels are the channels of a space: (C_out, C_in, ...)."""
-    found: list[Tensor] = [network.conv(wire).weight for wire in network.wires if wire.reads == space]
-    if network.head_reads == space:
-        head = network.get_submodule(network.head)
-        assert isinstance(head, nn.Linear)
-        found.append(head.weight)
-    return found
+def _readers(network: Network, name: str) -> list[Tensor]:
+    """The weights whose input channels are the filters of a layer, in their order: (C_out, C_in, ...); none for a stream."""
+    return [network.weight(reader) for reader in network.description.readers(name)]

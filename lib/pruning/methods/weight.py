@@ -57,6 +57,8 @@ def method(network: Network, params: WeightSettings, request: Request) -> Method
 
 def _ratios(network: Network, request: Request) -> dict[str, float]:
     """The keep ratio of every layer that loses weights: convolutions as prune.layers says, linear layers the cell's."""
-    convolutions = {name: group.keep_ratio for group in request.selection(network).groups for name in group.convs}
+    layers = network.description.layers
+    groups = [(name, group.keep_ratio) for group in request.selection(network).groups for name in group.layers]
+    convolutions = {name: ratio for name, ratio in groups if layers[name].kind == "conv"}
     ratios = {name: convolutions.get(name, request.keep_ratio) for name in Zeros(network).weights}
     return {name: ratio for name, ratio in ratios.items() if ratio is not None}
