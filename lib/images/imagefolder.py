@@ -13,13 +13,16 @@ from lib.images.archives import opened
 from lib.images.decoding import decode
 from lib.images.members import Member, content, place
 from lib.images.quoting import quoted
+from lib.images.resizing import squared
 from lib.images.splitting import Labelled, Obtained
 
 Progress = Callable[[Iterable[str], str], Iterable[str]]
 
 
-def read(source: Path, progress: Progress) -> Obtained:
+def read(source: Path, progress: Progress, size: int | None = None) -> Obtained:
     """Classes (sorted) and, for each split, images (N, 3, H, W) uint8 with labels (N,) int64, class by class.
+
+    size: of the squares that all images become (`resizing`); None where they have one size already.
 
     Raises DamagedError for a damaged archive, ValueError for a layout that cannot be read, unreadable images, images of
     several sizes, and more images than memory holds.
@@ -34,7 +37,8 @@ def read(source: Path, progress: Progress) -> Obtained:
             # In the order of the archive: every step back in a compressed tar would unpack it from its start again.
             names = progress(sorted(order, key=lambda path: members[path].place), f"{quoted(source.name)} {name}")
             shape = splits[layout.TRAIN][0].shape[1:] if splits else None
-            images = _images(names, {path: index for index, path in enumerate(order)}, members, source, shape, total)
+            places = {path: index for index, path in enumerate(order)}
+            images = _images(names, places, members, source, shape, total, size)
             splits[name] = images, torch.tensor([label for label, kind in enumerate(classes) for _ in kinds[kind]])
     return Obtained(classes, splits, found.remarks)
 
@@ -54,18 +58,20 @@ def _images(
     source: Path,
     shape: torch.Size | None,
     total: int,
+    size: int | None,
 ) -> Tensor:
     """Images (N, 3, H, W), each at its index; shape: (3, H, W) where other images have fixed it already."""
     images = None if shape is None else torch.empty((len(index), *shape), dtype=torch.uint8)
     for name in names:
         where = place(source, name)
         pixels = torch.from_numpy(decode(where, content(name, members[name], source))).permute(2, 0, 1)
+        pixels = pixels if size is None else squared(pixels, size)
         if images is None:
             _check_room(total, pixels.shape, source)
             images = torch.empty((len(index), *pixels.shape), dtype=torch.uint8)
         if pixels.shape != images.shape[1:]:
             sizes = f"{tuple(images.shape[2:])} and {tuple(pixels.shape[1:])}"
-            msg = f"{where} differs in size from the images before it ({sizes}); resize all images to one size first"
+            msg = f"{where} differs in size from the images before it ({sizes}); set data.size, or resize all of them"
             raise ValueError(msg)
         images[index[name]] = pixels
     assert images is not None  # classes without images were refused

@@ -38,8 +38,9 @@ class DataSettings:
     """name: of the data set, and of its folder. source: `scikit-learn` (name digits), `torchvision` (names cifar10 and
     cifar100; taken from `.scratch/downloads/<name>.zip` in ImageFolder layout where that lies there, and checked to be the
     same images), or the path or URL of an archive or folder in ImageFolder layout. sha256: of the archive, checked; a URL
-    it. validation_fraction: of each class of train, where the source has no validation split. split_seed: which images of
-    train are held out for validation; the test split never changes. watch: the file or folder whose content decides the data.
+    needs it. validation_fraction: of each class of train, where the source has no validation split. split_seed: which images
+    of train are held out for validation; the test split never changes. size: of the squares, in pixels, that all images of a
+    folder or archive are scaled and cut to; null where they have one size. watch: what decides the data, a file or folder.
     """
 
     name: Name
@@ -47,6 +48,7 @@ class DataSettings:
     sha256: Sha256 | None
     validation_fraction: Annotated[float, Field(gt=0.0, le=0.5)]
     split_seed: Seed
+    size: Annotated[int, Field(ge=4, le=2**13)] | None
     watch: Place
 
     @field_validator("source")
@@ -72,6 +74,15 @@ class DataSettings:
             msg = "data.source is a URL, whose content may change: give the sha256 of the archive"
             raise _refused(msg)
         return sha256
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, size: int | None, others: ValidationInfo) -> int | None:
+        source = others.data.get("source")
+        if size is not None and source in LIBRARIES:
+            msg = f"the images of {source} have one size; set it to null"
+            raise _refused(msg)
+        return size
 
     @field_validator("watch")
     @classmethod
@@ -150,7 +161,7 @@ def _downloaded(name: str, cache: Path) -> Obtained:
 def _image_folder(params: DataSettings, cache: Path, progress: Progress) -> Obtained:
     path = fetch(params.source, params.sha256, cache)
     try:
-        return imagefolder.read(path, progress)
+        return imagefolder.read(path, progress, params.size)
     except DamagedError:
         if path.parent == cache:  # a broken download would be taken from the cache for ever
             path.unlink()

@@ -29,7 +29,7 @@ from tests import tiny
 
 
 def _params(source: object, **changes: Any) -> DataSettings:
-    given = {"name": "mine", "source": str(source), "sha256": None, "validation_fraction": 0.25, "split_seed": 0}
+    given = {"name": "mine", "source": str(source), "sha256": None, "validation_fraction": 0.25, "split_seed": 0, "size": None}
     path = None if source in sources.LIBRARIES else local_path(str(source))
     return DataSettings(**(given | {"watch": str(path or sources.VERSIONS)} | changes))
 
@@ -202,6 +202,19 @@ def test_an_archive_in_the_cache_gives_what_torchvision_gives(
     monkeypatch.setitem(sources.DIGESTS, "cifar10", digest(folder.splits))
     archived = _make(_params("torchvision", name="cifar10"), tmp_path, "archived")
     assert _bytes(archived) == _bytes(downloaded)
+
+
+def test_images_of_several_sizes_become_squares_of_one(images: Path, tmp_path: Path) -> None:
+    tiny.image(images / "train/cat/wide.png", 99, (30, 12))
+    with pytest.raises(ValueError, match=r"set data\.size, or resize all of them"):
+        _make(_params(images), tmp_path, "refused")
+    data = load(_make(_params(images, size=4), tmp_path))
+    assert data.shape == (3, 4, 4)
+
+
+def test_a_size_is_for_folders_and_archives(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the images of scikit-learn have one size; set it to null"):
+        _params("scikit-learn", name="digits", size=16)
 
 
 def _nothing_else(folder: Path, *known: str) -> bool:

@@ -200,7 +200,7 @@ def test_an_unreadable_image_is_named(folder: Path, keep: int) -> None:
 def test_an_image_of_another_size_is_named_with_both_sizes(folder: Path, name: str) -> None:
     (folder / name).unlink()
     tiny.image(folder / name, 0, size=(9, 7))
-    with pytest.raises(ValueError, match=r"differs in size.*\(.*\(.*7, 9\).*resize all images to one size") as caught:
+    with pytest.raises(ValueError, match=r"differs in size.*\(.*\(.*7, 9\).*resize all of them") as caught:
         _read(folder)
     assert "(4, 6)" in str(caught.value)
     assert name.split("/", maxsplit=1)[0] in str(caught.value)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.images import sources
-from lib.images.sources import DataSettings
+from lib.images.sources import LIBRARIES, DataSettings
 from lib.params.section import ParamsError, parse, read
 from tests import tiny
 from tests.graph.test_suites import COMMITTED
@@ -23,6 +23,7 @@ def _read(**changes: Any) -> DataSettings:
         "sha256": None,
         "validation_fraction": 0.1,
         "split_seed": 0,
+        "size": None,
         "watch": LOCK,
     }
     return read({"data": given | changes}, "data", DataSettings)
@@ -71,7 +72,14 @@ def test_a_source_that_cannot_be_is_refused_once_with_its_key(source: str, said:
 
 @pytest.mark.parametrize("name", COMMITTED.names())
 def test_the_suites_watch_what_decides_their_data(name: str) -> None:
-    assert read(parse(COMMITTED.text(name)), "data", DataSettings).watch == LOCK
+    data = read(parse(COMMITTED.text(name)), "data", DataSettings)
+    assert data.watch == (LOCK if data.source in LIBRARIES else data.source)
+
+
+def test_images_of_one_size_are_not_resized() -> None:
+    with pytest.raises(ParamsError, match=r"^data.size: is 64; the images of torchvision have one size; set it to null$"):
+        _read(name="cifar10", source="torchvision", size=64)
+    assert _read(source="data/mine", watch="data/mine", size=64).size == 64
 
 
 def test_digits_have_one_test_split_whatever_the_split_seed(tmp_path: Path) -> None:
