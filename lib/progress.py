@@ -58,6 +58,11 @@ def layers(names: Iterable[str], label: str) -> Iterable[str]:
     return _over(names, label, "layer")
 
 
+def networks(names: Iterable[str], label: str) -> Iterable[str]:
+    """The same names, with a bar over them."""
+    return _over(names, label, "network")
+
+
 def _over(names: Iterable[str], label: str, unit: str) -> Iterable[str]:
     shown: Iterable[str] = tqdm(names, **_style(label, unit))
     return shown

@@ -21,10 +21,12 @@ def main(
     """One file."""
     from lib.formats.foreign import describe
     from lib.images.dataset import load
+    from lib.networks.builders import allow
     from lib.steps.import_network import bring
 
-    dataset = None if data is None else load(data)
-    sys.stderr.write(f"{out}: {bring(source, describe(description), dataset, out)}\n")
+    dataset, described = None if data is None else load(data), describe(description)
+    allow([described.network])  # the description is the user's own word
+    sys.stderr.write(f"{out}: {bring(source, described, dataset, out)}\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ of all tensors. The checksum tells damage; the file is not signed.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from lib.formats.header import (
     Images,
     Record,
     check_channels,
-    check_plan,
     checked,
+    compacted,
+    dense_record,
     document,
     indices,
-    outline,
     shown,
     text,
 )
@@ -36,25 +36,27 @@ from lib.formats.slices import Table, read_expected
 from lib.masks.filters import Masks
 from lib.masks.kept import Kept, as_indices, check
 from lib.masks.weights import weights
-from lib.networks.description import Architecture, Plan
+from lib.networks import fill_, outline
+from lib.networks.architecture import Architecture, Mode
 from lib.networks.network import Network
+from lib.networks.outlining import for_a_file
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS = "sparsity/"  # before the name of a layer: the mask of its single weights
 TYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # as safetensors calls them
 
 
-class PlanRecord(Record):
-    """Kept indices by convolution and by space."""
+class KeptRecord(Record):
+    """Kept filters of a compact network, indices by layer, and whether its streams lost channels."""
 
     filters: dict[str, Any]
-    spaces: dict[str, Any]
+    mode: Mode
 
 
 class ArchitectureRecord(Dense):
     """All that decides a network's shapes."""
 
-    plan: PlanRecord | None
+    kept: KeptRecord | None
 
 
 class CheckpointHeader(Images):
@@ -119,7 +121,7 @@ def load(path: Path) -> Checkpoint:
     Nothing is built before the header fits the tensors that are there.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with for_a_file(path.stat().st_size), safe_open(path, framework="pt") as file:
             return _read(file)
     except (OSError, SafetensorError, ValueError) as error:
         reason = shown(str(error))
@@ -128,11 +130,9 @@ def load(path: Path) -> Checkpoint:
 
 
 def _record(architecture: Architecture) -> dict[str, Any]:
-    """An architecture as JSON; the shortcut only where it is not the usual one, so that files stay the same byte for byte."""
-    record = asdict(architecture)
-    if architecture.shortcut == "end":
-        del record["shortcut"]
-    return record
+    """An architecture as JSON."""
+    kept = None if architecture.kept is None else {"filters": dict(architecture.kept), "mode": architecture.mode}
+    return {**dense_record(architecture), "kept": kept}
 
 
 def _read(file: Any) -> Checkpoint:
@@ -152,20 +152,14 @@ def _read(file: Any) -> Checkpoint:
     values.check(tensors)
     copies = {name: tensor.clone() for name, tensor in tensors.items()}  # what was read is the file itself, mapped into memory
     sparsity = {name.removeprefix(WEIGHTS): copies.pop(name) for name in tensors if name.startswith(WEIGHTS)}
-    network.load_state_dict(copies, assign=True)
+    fill_(network, copies)
     kept = None if masks is None else Kept(masks, sparsity)
     return Checkpoint(network.eval(), kept, header.shape, header.mean, header.std, header.notes)
 
 
 def _architecture(record: ArchitectureRecord) -> Architecture:
-    if record.plan is None:
-        return record.architecture()
-    dense = outline(record.architecture())
-    widths = {name: len(weight) for name, weight in dense.filters().items()}
-    filters = indices(record.plan.filters, widths, "plan.filters")
-    plan = Plan(filters, indices(record.plan.spaces, dense.widths, "plan.spaces"))
-    check_plan(dense, plan)
-    return record.architecture(plan)
+    dense = record.architecture()
+    return dense if record.kept is None else compacted(dense, record.kept.filters, record.kept.mode, "kept.filters")
 
 
 def _masks(network: Network, record: Mapping[str, Any]) -> Masks:

@@ -7,11 +7,12 @@ forward pass, so a description may also state the accuracy that the import must 
 import copy
 import re
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from torch import Tensor
 
 from lib.compaction.constants import silence_
@@ -22,53 +23,34 @@ from lib.formats.foreign_tensors import shown
 from lib.images.checksum import sha256_of
 from lib.masks.filters import from_zeros
 from lib.masks.kept import Kept, check
-from lib.networks import build
-from lib.networks.description import Architecture, Placement
+from lib.networks import build, outline
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
+from lib.params.named import BUILDER, Expected, Rename
 from lib.params.section import parse, section
 from lib.params.section import read as read_section
 
 Width = Annotated[int, Field(ge=1, le=2**16)]  # channels, classes or pixels: far above what any network here has
-Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 LARGEST_NOISE = 64  # pixels: no constant depends on the size of the images
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-def _applicable(pair: tuple[str, str]) -> tuple[str, str]:
-    try:
-        re.sub(*pair, "")
-    except (re.error, IndexError, OverflowError, RecursionError) as error:
-        msg = f"no regular expression with its replacement: {shown(str(error))}"
-        raise ValueError(msg) from error
-    return pair
-
-
-@section
-class Expected:
-    """top1: percent of a split's images that the network is known to get right."""
-
-    top1: Percent
-    split: Literal["train", "validation", "test"]
-
-
 @section
 class Description:
-    """What the file holds. state: the key of the weights (null: the file is the weights). rename: pairs of a regular
-    expression and its replacement, all applied in order to every name. hidden: widths of linear layers before the last.
+    """What the file holds. network: the builder; arguments: what it is told. state: the key of the weights (null: the file is
+    the weights). rename: pairs of a regular expression and its replacement, all applied in order to every name.
 
-    May be left out: shortcut, where option A puts its zero channels (`end`, or `both` sides); sha256 of the file; expected,
-    the accuracy to meet.
+    May be left out: arguments; sha256 of the file; expected, the accuracy to meet.
     """
 
-    network: str
+    network: Annotated[str, Field(pattern=BUILDER, max_length=200)]
     num_classes: Width
-    hidden: Annotated[tuple[Width, ...], Field(max_length=8)]
     shape: tuple[Width, Width, Width]
     mean: tuple[Finite, ...]
     std: tuple[Annotated[Finite, Field(gt=0.0)], ...]
     state: str | None
-    rename: tuple[Annotated[tuple[str, str], AfterValidator(_applicable)], ...]
-    shortcut: Placement = "end"
+    rename: Rename
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     expected: Expected | None = None
 
@@ -98,10 +80,10 @@ def read(path: Path, description: Description) -> Checkpoint:
         msg = f"{path} has sha256 {got}, the description says {description.sha256}: it is another file, get it anew"
         raise ValueError(msg)
     state = _renamed(path, _weights(path, description), description)
-    channels, hidden, placement = description.shape[0], description.hidden, description.shortcut
-    architecture = Architecture(description.network, description.num_classes, channels, hidden, shortcut=placement)
-    with torch.device("meta"):  # shapes alone: what a description asks for is built only once the file holds as much
-        _check_fit(path, state, build(architecture))
+    channels, *size = description.shape
+    dense = Architecture(description.network, description.num_classes, channels, (size[0], size[1]))
+    architecture = dense.with_arguments(description.arguments)
+    _check_fit(path, state, outline(architecture))  # shapes alone: it is built only once the file holds as much
     network = build(architecture)
     network.load_state_dict(state)
     _check_values(path, network)
@@ -147,8 +129,8 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], wanted: Network) -> None
     named = wanted.architecture.name
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
     if any(name.endswith("running_mean") for name in missing) and not any(name.endswith("running_mean") for name in state):
-        msg = f"{path} has no batch norm (no running_mean), but {named} here has one behind every convolution; "
-        msg += "only such networks can be imported (a vgg16 of others is one without, their vgg16_bn is this one)"
+        msg = f"{path} has no batch norm (no running_mean), but {named} here has some; a vgg16 of others is vgg16_plain "
+        msg += "here, and their vgg16_bn is vgg16"
         raise ValueError(msg)
     unknown = [name for name in state if name not in expected]
     other = [
@@ -159,7 +141,7 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], wanted: Network) -> None
     wrong = {"missing": missing, "unknown": unknown, "of another shape or type": other}
     told = [f"{what}: {_some(names)}" for what, names in wrong.items() if names]
     if told:
-        msg = f"the weights of {path} do not fit {named}; {'; '.join(told)}; correct `rename`, `hidden` or `network`"
+        msg = f"the weights of {path} do not fit {named}; {'; '.join(told)}; correct `rename`, `arguments` or `network`"
         raise ValueError(msg)
 
 

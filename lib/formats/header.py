@@ -9,19 +9,15 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
-from lib.networks import build
-from lib.networks.description import Architecture, Placement, Plan
-from lib.networks.network import Network
+from lib.networks.architecture import Architecture, Mode
+from lib.networks.network import described
+from lib.params.named import BUILDER
 
 LONGEST = 2**21  # bytes of a header: three times that of the deepest network here
-WIDEST, MOST_HIDDEN, LARGEST_SIDE = (
-    2**16,
-    64,
-    2**13,
-)  # channels or classes, layers, pixels: far above what any network here has
+WIDEST, LARGEST_SIDE = 2**16, 2**13  # channels or classes, pixels: far above what any network here has
+LONGEST_ARGUMENTS = 2**12  # characters of a builder's arguments
 MOST_KEYS, DEEPEST = 2**12, 32  # of one JSON object, of the nesting
 SHOWN = 800  # characters of a reason
 
@@ -29,7 +25,6 @@ Width = Annotated[int, Field(ge=1, le=WIDEST)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 Mean = Annotated[float, Field(ge=-1e4, le=1e4)]  # of pixels in 0..1, whatever scale a foreign network wants
 Deviation = Annotated[float, Field(ge=1e-6, le=1e4)]
-Few = Field(strict=False, max_length=MOST_HIDDEN)  # JSON has lists, no tuples
 Channels = Field(strict=False, max_length=WIDEST)
 
 
@@ -40,17 +35,24 @@ class Record(BaseModel):
 
 
 class Dense(Record):
-    """An architecture without its plan."""
+    """An architecture without what is kept of it. name: of its builder; arguments: what that is told, as JSON."""
 
-    name: Annotated[str, Field(max_length=64)]
+    name: Annotated[str, Field(max_length=200, pattern=BUILDER)]
     num_classes: Width
     in_channels: Width
-    hidden: Annotated[tuple[Width, ...], FailFast(), Few]
-    shortcut: Placement = "end"
+    size: Annotated[tuple[Side, Side], Field(strict=False)]
+    arguments: dict[str, Any]
 
-    def architecture(self, plan: Plan | None = None) -> Architecture:
-        """The architecture, with a plan where the network is compact."""
-        return Architecture(self.name, self.num_classes, self.in_channels, self.hidden, plan, self.shortcut)
+    @model_validator(mode="after")
+    def _few_arguments(self) -> "Dense":
+        if len(text(self.arguments)) > LONGEST_ARGUMENTS:
+            msg = f"the builder's arguments have more than {LONGEST_ARGUMENTS} characters"
+            raise ValueError(msg)
+        return self
+
+    def architecture(self) -> Architecture:
+        """The dense architecture."""
+        return Architecture(self.name, self.num_classes, self.in_channels, self.size).with_arguments(self.arguments)
 
 
 class Images(Record):
@@ -101,12 +103,6 @@ def text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, sort_keys=True)
 
 
-def outline(architecture: Architecture) -> Network:
-    """A network with shapes and without memory (device meta). Raises ValueError for a name that no network has."""
-    with torch.device("meta"):
-        return build(architecture)
-
-
 def check_channels(network: Dense, images: Images) -> None:
     """Raise ValueError unless a network reads as many channels as its images have."""
     if network.in_channels != images.shape[0]:
@@ -114,18 +110,21 @@ def check_channels(network: Dense, images: Images) -> None:
         raise ValueError(msg)
 
 
-def check_plan(dense: Network, plan: Plan) -> None:
-    """Raise ValueError unless a plan of checked indices fits its dense network: what is written is in the space written to."""
-    sources: dict[str, set[int]] = {"input": set(range(dense.widths["input"]))}
-    for wire in dense.wires:
-        sources.setdefault(wire.writes, set()).update(plan.filters[wire.conv])
-    for carry in dense.carries:
-        sources[carry.target] |= {channel + carry.offset for channel in plan.spaces[carry.source]}
-    for space, needed in sources.items():
-        channels = set(plan.spaces[space])
-        if not needed <= channels or (space not in dense.streams and needed != channels):
-            msg = f"plan.spaces of {space} has {len(channels)} channels, which are not the {len(needed)} written to it"
-            raise ValueError(msg)
+def compacted(dense: Architecture, record: Mapping[str, Any], mode: Mode, part: str) -> Architecture:
+    """The architecture that keeps listed filters. Raises ValueError unless they fit the layers of the dense one."""
+    widths = {name: layer.width for name, layer in described(dense).layers.items()}
+    return dense.with_kept(indices(record, widths, part), mode)
+
+
+def dense_record(architecture: Architecture) -> dict[str, Any]:
+    """A dense architecture as the JSON of `Dense`."""
+    return {
+        "name": architecture.name,
+        "num_classes": architecture.num_classes,
+        "in_channels": architecture.in_channels,
+        "size": list(architecture.size),
+        "arguments": architecture.told,
+    }
 
 
 def indices(record: Mapping[str, Any], widths: Mapping[str, int], part: str) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """A compact network in one file as small as it gets, which a reader either gives back bit for bit or refuses.
 
     magic FPBNET | version u16 | length of the file u64 | sha256 of all that follows | length u32 and header (zlib, JSON)
-    | kept channels as bitmaps, a layer and a space after the other | tensors in the order of the network's state
+    | kept filters as bitmaps, layer by layer | tensors; both in the order of their names
 
 Little endian. Tensors are as lib.formats.tensors writes them; their names, shapes and types follow from the architecture. The
 checksum tells damage; what a well-meant file cannot hold is refused too, but the file is not signed.
@@ -10,8 +10,6 @@ checksum tells damage; what a well-meant file cannot hold is refused too, but th
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,21 +19,25 @@ from torch import nn
 from lib.formats import tensors, values
 from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.codes import Coder
-from lib.formats.header import LONGEST, Dense, Images, check_channels, check_plan, checked, document, outline, shown, text
+from lib.formats.header import LONGEST, Dense, Images, check_channels, checked, dense_record, document, shown, text
 from lib.formats.tensors import Reader, Sizes
-from lib.networks.description import Architecture, Plan
-from lib.networks.network import Network
+from lib.networks import fill_, outline
+from lib.networks.architecture import Architecture, Mode
+from lib.networks.network import Network, described
+from lib.networks.outlining import for_a_file
+from lib.params.named import is_own_code
 
-MAGIC, VERSION, SUFFIX = b"FPBNET", 1, ".bin"
+MAGIC, VERSION, SUFFIX = b"FPBNET", 2, ".bin"
 FRONT = struct.Struct("<6sHQ32s")
 COUNT = struct.Struct("<I")
-ROOM, TIMES = 2**24, 10  # bytes that a network may have above its kind's, and so many times its file
+ROOM, TIMES = 2**24, 10  # bytes that a network may have, and so many times its file, whatever its header says
+MORE_ROOM, MORE_TIMES = 2**26, 40  # where its kind is as large: a weight takes at least a bit or so
 
 
 class PackedHeader(Dense, Images):
-    """What a container says of its network besides kept channels and tensors; dense: it keeps all channels."""
+    """What a container says of its network besides kept filters and tensors. compaction: null for a network that keeps all."""
 
-    dense: bool
+    compaction: Mode | None
 
 
 class Packed(NamedTuple):
@@ -54,23 +56,18 @@ def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
     values.check(network.state_dict())
     architecture = network.architecture
     content = {
-        "name": architecture.name,
-        "num_classes": architecture.num_classes,
-        "in_channels": architecture.in_channels,
-        "hidden": architecture.hidden,
-        "dense": architecture.plan is None,
+        **dense_record(architecture),
+        "compaction": None if architecture.kept is None else architecture.mode,
         "shape": checkpoint.shape,
         "mean": checkpoint.mean,
         "std": checkpoint.std,
         "notes": dict(checkpoint.notes),
     }
-    if architecture.shortcut != "end":  # the usual one is left out, so that files stay the same byte for byte
-        content["shortcut"] = architecture.shortcut
     checked(document(text(content)), PackedHeader)
     header = zlib.compress(text(content).encode(), 9)
-    plan = architecture.plan
-    index = b"" if plan is None else _bitmaps(plan, outline(replace(architecture, plan=None)))
-    parts = [tensors.write(tensor, coder, _part(network, name), sizes) for name, tensor in network.state_dict().items()]
+    index = b"" if architecture.kept is None else _bitmaps(architecture)
+    state = sorted(network.state_dict().items())  # the order of a graph's own depends on how it was made
+    parts = [tensors.write(tensor, coder, _part(network, name), sizes) for name, tensor in state]
     sizes.parts["index"] = len(index)
     sizes.parts["header"] = FRONT.size + COUNT.size + len(header)
     return Packed(sealed(b"".join([COUNT.pack(len(header)), header, index, *parts])), sizes)
@@ -96,7 +93,8 @@ def unpack(content: bytes) -> Checkpoint:
         msg = f"this packed network is damaged: {len(content)} bytes of {length}, or changed ones; get it anew"
         raise ValueError(msg)
     try:
-        return _read(Reader(body))
+        with for_a_file(len(content)):
+            return _read(Reader(body))
     except (ValueError, zlib.error) as error:
         msg = f"this packed network is damaged, though its checksum is right: {shown(str(error))}; get it anew"
         raise ValueError(msg) from error
@@ -127,14 +125,15 @@ def _digest(length: int, body: bytes) -> bytes:
 def _read(reader: Reader) -> Checkpoint:
     header = checked(document(_text(reader)), PackedHeader)
     check_channels(header, header)
-    network = outline(header.architecture())
-    if not header.dense:
-        network = outline(header.architecture(_plan(network, reader)))
+    architecture = header.architecture()
+    if header.compaction is not None:
+        architecture = architecture.with_kept(_kept(architecture, reader), header.compaction)
+    network = outline(architecture)
     _check_size(network, len(reader.content))
-    state = {key: tensors.read(reader, tensor) for key, tensor in network.state_dict().items()}
+    state = {key: tensors.read(reader, tensor) for key, tensor in sorted(network.state_dict().items())}
     reader.end()
     values.check(state)
-    network.load_state_dict(state, assign=True)
+    fill_(network, state)
     return Checkpoint(network.eval(), None, header.shape, header.mean, header.std, header.notes)
 
 
@@ -151,45 +150,45 @@ def _check_size(network: Network, length: int) -> None:
     """Tensors of one value unfold from nothing, so what the header alone makes larger than its kind of network is bounded."""
     size, most = _bytes(network), ROOM + TIMES * length
     if size > most:
-        most += _bytes(outline(Architecture(network.architecture.name, 10, 3)))
+        most = max(most, min(_bytes(outline(_kind(network.architecture))), MORE_ROOM + MORE_TIMES * length))
     if size > most:
         msg = f"its header asks for a network of {size:,} bytes, which the file of {length:,} bytes cannot hold"
         raise ValueError(msg)
+
+
+def _kind(given: Architecture) -> Architecture:
+    """The network as its builder has it, whatever arguments a file gives; the user's own builder needs its arguments."""
+    if is_own_code(given.name):
+        return given.dense
+    return Architecture(given.name, min(given.num_classes, 1000), min(given.in_channels, 3), given.size)
 
 
 def _bytes(network: Network) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
-def _sets(dense: Network) -> Iterator[tuple[str, str, int]]:
-    """Every set of a plan: filters or spaces, its name, and how many there are when nothing is pruned."""
-    yield from (("filters", name, len(weight)) for name, weight in dense.filters().items())
-    yield from (("spaces", name, width) for name, width in dense.widths.items())
-
-
-def _bitmaps(plan: Plan, dense: Network) -> bytes:
-    maps = []
-    for part, name, width in _sets(dense):
-        kept = np.zeros(width, bool)
-        kept[list(getattr(plan, part)[name])] = True
+def _bitmaps(architecture: Architecture) -> bytes:
+    """One bit a filter of every prunable layer."""
+    maps, kept_filters = [], dict(architecture.kept or ())
+    for name, layer in sorted(described(architecture.dense).layers.items()):
+        kept = np.zeros(layer.width, bool)
+        kept[list(kept_filters.get(name, range(layer.width)))] = True
         maps.append(np.packbits(kept).tobytes())
     return b"".join(maps)
 
 
-def _plan(dense: Network, reader: Reader) -> Plan:
-    plan: dict[str, dict[str, tuple[int, ...]]] = {"filters": {}, "spaces": {}}
-    for part, name, width in _sets(dense):
-        bits = np.unpackbits(reader.array(np.dtype("u1"), -(-width // 8)))
-        if bits[width:].any() or not bits.any():
-            msg = f"{name} keeps no channel, or some behind its last"
+def _kept(dense: Architecture, reader: Reader) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for name, layer in sorted(described(dense).layers.items()):
+        bits = np.unpackbits(reader.array(np.dtype("u1"), -(-layer.width // 8)))
+        if bits[layer.width :].any() or not bits.any():
+            msg = f"{name} keeps no filter, or some behind its last"
             raise ValueError(msg)
-        plan[part][name] = tuple(np.flatnonzero(bits).tolist())
-    whole = Plan(**plan)
-    check_plan(dense, whole)
-    return whole
+        found[name] = tuple(np.flatnonzero(bits).tolist())
+    return found
 
 
 def _part(network: Network, tensor: str) -> str:
     module = network.get_submodule(tensor.rpartition(".")[0])
-    kinds = {nn.Conv2d: "conv", nn.Linear: "linear", nn.BatchNorm2d: "batch_norm"}
-    return next(name for kind, name in kinds.items() if isinstance(module, kind))
+    kinds = {nn.Conv2d: "conv", nn.Linear: "linear"}
+    return next((name for kind, name in kinds.items() if isinstance(module, kind)), "batch_norm")

@@ -16,7 +16,7 @@ def read_expected(file: Any, expected: Table) -> dict[str, Tensor]:
     wrong = [
         f"{shown(name, 60)} is {'missing' if name in expected else 'unknown'}" for name in sorted(names ^ expected.keys())
     ]
-    for name in names & expected.keys():
+    for name in sorted(names & expected.keys()):
         part = file.get_slice(name)
         found = part.get_dtype(), tuple(part.get_shape())
         if found != expected[name]:

@@ -19,7 +19,7 @@ from lib.formats.codes import Coder, Message
 
 STREAM = struct.Struct("<II")  # distinct values, words
 KINDS: tuple[Coder | None, ...] = (None, "huffman", "ans")  # None: raw
-PATTERNS: Mapping[torch.dtype, torch.dtype] = {torch.float32: torch.int32, torch.int64: torch.int64}
+PATTERNS: Mapping[torch.dtype, torch.dtype] = {torch.float32: torch.int32, torch.int64: torch.int64, torch.bool: torch.int8}
 MODEL: Mapping[str, np.dtype[Any]] = {"huffman": np.dtype("<u1"), "ans": np.dtype("<u4")}
 PARTS = ("conv", "linear", "batch_norm", "codebook", "index", "header")
 
@@ -68,7 +68,7 @@ def _kind(dtype: torch.dtype) -> np.dtype[Any]:
 
 
 def write(tensor: Tensor, coder: Coder, part: str, sizes: Sizes) -> bytes:
-    """The bytes of a float32 or int64 tensor, in whichever form is smaller; counts them under `part`."""
+    """The bytes of a float32, int64 or bool tensor, in whichever form is smaller; counts them under `part`."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     patterns = flat.view(PATTERNS[flat.dtype]).numpy().astype(_kind(flat.dtype))
     raw: bytes = patterns.tobytes()

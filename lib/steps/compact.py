@@ -4,18 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from lib.atomic import write_text
-from lib.compaction.compact import Mode, compact
+from lib.compaction.compact import compact
 from lib.compaction.proof import check_zeros, verify
 from lib.formats.checkpoint import load, save
 from lib.formats.fitting import batches_for
 from lib.formats.plan import plan_text
 from lib.images.dataset import Dataset
+from lib.networks.architecture import Mode
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
 
 
 def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Path) -> None:
-    """Write the compact form of checkpoint `source` to `out`, and its channel plan beside it (.json).
+    """Write the compact form of checkpoint `source` to `out`, and its kept filters beside it (.json).
 
     Raises ValueError when the checkpoint holds no masks, what they drop is not zero, the data is not its own, or the two
     networks are not equal; then nothing is written.

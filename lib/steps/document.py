@@ -15,8 +15,9 @@ from lib.cost.latency import LatencySettings
 from lib.distillation import terms
 from lib.images.batches import Augmentation
 from lib.images.sources import DataSettings
-from lib.networks import NETWORKS
 from lib.params.bounds import RULE, EpochsOrNone, Name
+from lib.params.named import Named
+from lib.params.named import known as known_networks
 from lib.params.section import section, validated
 from lib.params.shown import listed
 from lib.params.suite import DENSE, Benchmark, Teachers
@@ -83,6 +84,7 @@ class Document:
     data: DataSettings
     augmentation: Augmentation
     compute: Compute
+    networks: Mapping[Name, Named]
     benchmark: Benchmark
     teacher: Training
     prune: Prune
@@ -98,6 +100,11 @@ class Document:
             for name in self.benchmark.trained
             if name not in used
         ]
+        found += [
+            f"networks.{name}: is the name of one of this project's; choose another"
+            for name in self.networks
+            if name in known_networks()
+        ]
         if self.distill.cache_gib is not None and (self.augmentation.flip or self.augmentation.crop_padding):
             found += ["distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip false and "]
             found[-1] += "crop_padding 0"
@@ -108,7 +115,7 @@ class Document:
 def check(document: Mapping[str, Any]) -> Document:
     """The checked file. Raises one ParamsError with every problem: types, ranges, unknown names, references to nothing."""
     known = {
-        "network": tuple(NETWORKS),
+        "network": (*known_networks(), *_names(document, "networks")),
         "trained": _names(document, "benchmark", "trained"),
         "method": tuple(name for name in _names(document, "prune", "methods") if name in _CHOICES),
         "term": _names(document, "distill", "terms"),
@@ -120,8 +127,9 @@ def check(document: Mapping[str, Any]) -> Document:
 _CHOICES = frozenset(plugins.names(methods)) - {DENSE}  # the dense control has cells of its own
 
 
-def _names(document: Mapping[str, Any], group: str, key: str) -> tuple[str, ...]:
+def _names(document: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
     """What a file names at a place, a list or the keys of a section; nothing where it holds something else."""
-    inside = document.get(group)
-    value = inside.get(key) if isinstance(inside, Mapping) else None
+    value: Any = document
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
     return tuple(name for name in value if isinstance(name, str)) if isinstance(value, Iterable) else ()

@@ -21,7 +21,7 @@ from lib.formats.tensors import Sizes
 from lib.images.batches import STILL
 from lib.masks.kept import Kept, everything
 from lib.masks.weights import weights
-from lib.networks import build
+from lib.networks import outline
 from lib.networks.network import Network
 from lib.params.bounds import Pattern
 from lib.params.section import read, section
@@ -139,7 +139,7 @@ def report(network: Network, sizes: Sizes) -> dict[str, float]:
     compact one; stream_bytes: of the coded indices, entropy_bytes: the least they can have when coded one by one.
     """
     total = sum(sizes.parts.values())
-    dense = build(replace(network.architecture, plan=None))
+    dense = outline(network.architecture.dense)
     return {
         "encoded_bytes": total,
         **{f"encoded_bytes_{part}": size for part, size in sizes.parts.items()},

@@ -31,7 +31,7 @@ def bring(source: Path, description: Description, dataset: Dataset | None, out: 
     if expected is not None and not abs(top1 - expected.top1) <= TOLERANCE:
         msg = f"{source} has {top1:.2f} % top-1 on the {split} split of {dataset.name}, the description expects "
         msg += f"{expected.top1:.2f} %: names and shapes fit, but it computes something else or sees other images; correct "
-        msg += "`network`, `shortcut`, `mean`, `std` or `rename`"
+        msg += "`network`, `arguments`, `mean`, `std` or `rename`"
         raise ValueError(msg)
     save(out, checkpoint)
     return f"top-1 {top1:.2f} % on the {split} split of {dataset.name}" + (", as expected" if expected else "")

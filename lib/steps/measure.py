@@ -1,16 +1,15 @@
 """The numbers of one cell: accuracy on the test split, cost, and size."""
 
-from dataclasses import replace
 from pathlib import Path
 
+from lib.channels.steps import Join
 from lib.cost.macs import count, fractional_macs
 from lib.formats.checkpoint import load
 from lib.formats.fitting import batches_for
 from lib.images.dataset import Dataset
 from lib.masks.filters import kept_count
 from lib.masks.weights import zero_share
-from lib.networks import build
-from lib.networks.description import full_plan
+from lib.networks import outline
 from lib.networks.network import Network
 from lib.pruning.layers import LEFT_OUT, Layers
 from lib.training.device import Compute, prepare
@@ -43,7 +42,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
     batches = batches_for(source, checkpoint, dataset, "test", device)
     network, architecture = checkpoint.network, checkpoint.network.architecture
     scores = evaluate(network.to(device), batches)
-    dense = build(replace(architecture, plan=None))
+    dense = outline(architecture.dense)
     cost, whole = count(network, checkpoint.shape), count(dense, checkpoint.shape)
     notes = {name: checkpoint.notes[name] for name in NOTED if name in checkpoint.notes}  # an imported network has fewer
     numbers = {
@@ -70,15 +69,17 @@ def _has_closed_form(network: Network, dense: Network, layers: Layers, keep_rati
 
     Widths that training chose (kdfs), streams that shrank (coupled) and single weights are something else.
     """
-    if layers.allocation != "uniform" or layers.leave_out or layers.keep_ratios:
+    if layers.allocation != "uniform" or layers.leave_out or layers.keep_ratios or layers.linear:
         return False
-    plan = network.architecture.plan or full_plan(dense.wires, dense.widths)
-    for wire in dense.wires:
-        width, kept = dense.widths[wire.writes], len(plan.filters[wire.conv])
-        wanted = width if wire.part in LEFT_OUT[layers.convention] else kept_count(width, keep_ratio, layers.rounding)
+    filters = dict(network.architecture.kept or ())
+    for layer in dense.layers:
+        kept = len(filters.get(layer.name, range(layer.width)))
+        whole = layer.part in LEFT_OUT[layers.convention] or layer.kind == "linear"
+        wanted = layer.width if whole else kept_count(layer.width, keep_ratio, layers.rounding)
         if kept - wanted not in (0, 1):  # two stages that truncate keep one filter more
             return False
-    return all(len(plan.spaces[stream]) == dense.widths[stream] for stream in dense.streams)
+    streams = any(isinstance(step, Join) and not step.product for step in dense.description.steps)
+    return network.architecture.kept is None or network.architecture.mode == "scatter" or not streams
 
 
 def _short(value: float) -> float:

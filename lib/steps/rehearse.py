@@ -16,7 +16,7 @@ from lib.distillation.teachers import verified
 from lib.formats.checkpoint import load
 from lib.images.dataset import Dataset
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 from lib.params.section import ParamsError
@@ -70,7 +70,7 @@ def rehearse(document: Document, sections: Mapping[str, Any], view: View) -> Non
     """
     axes, teachers = document.benchmark, document.distill.teachers
     networks: Networks = {}
-    found = [(f"benchmark.trained: {name}", partial(_build, networks, name, view)) for name in axes.trained]
+    found = [(f"benchmark.trained: {name}", partial(_build, networks, document, name, view)) for name in axes.trained]
     found += [("", partial(_open, networks, teacher, view)) for teacher in teachers if isinstance(teacher, Given)]
     _do(found)  # what follows needs them
     jobs: list[Job] = [
@@ -100,9 +100,15 @@ def _do(jobs: Iterable[Job]) -> None:
         raise ParamsError("\n".join(found))
 
 
-def _build(networks: Networks, name: str, view: View) -> None:
-    """Build a network and show it images. Raises ValueError when they are too small for it."""
-    network = build(Architecture(name, view.classes, view.shape[0]), stream(0, "rehearsal"))
+def _build(networks: Networks, document: Document, name: str, view: View) -> None:
+    """Build a network, find its channels and show it images. Raises ValueError when they are too small for it."""
+    own, (channels, *size) = document.networks.get(name), view.shape
+    dense = Architecture(name if own is None else own.builder, view.classes, channels, (size[0], size[1]))
+    network = build(dense if own is None else dense.with_arguments(own.arguments), stream(0, "rehearsal"))
+    if not network.layers:
+        reasons = "; ".join(dict.fromkeys(network.description.locked.values()))
+        msg = f"{name} has no layer that may lose filters: {reasons[:400]}"
+        raise ValueError(msg)
     with torch.no_grad():
         network.eval()(view.noise())
     networks[name] = network.train()
