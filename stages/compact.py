@@ -1,6 +1,6 @@
 """Make the physically small network of a masked one, and prove on the test images that both compute the same.
 
-Reads a checkpoint with masks and the data folder; writes a checkpoint that needs no masks, and its channel plan (.json).
+Reads a checkpoint with masks and the data folder; writes a checkpoint that needs no masks, and its kept filters (.json).
 Fails when the two networks are not equal.
 """
 

@@ -26,12 +26,14 @@ def main(
     from lib.steps import encode
 
     if import_ is not None and export is None and out is not None:
+        if params.exists():
+            read_params(params)  # the user's own builders may be run
         encode.decode(import_, out)
     elif export is not None and import_ is None and source and data and seed is not None and resume_dir:
         from lib.training.run import setting
 
         document = read_params(params)
-        elsewhere = encode.read_back([sys.executable, "-m", "stages.encode"])
+        elsewhere = encode.read_back([sys.executable, "-m", "stages.encode", "--params", str(params)])
         encode.encode(document, source, setting(document, data, seed, resume_dir), export, elsewhere)
     else:
         msg = "give either --import and --out, or --export, --source, --data, --seed and --resume-dir"

@@ -3,6 +3,7 @@
 Reads the data folder; writes a checkpoint and a log of the training (.csv).
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ def main(
     resume_dir: ResumeDir,
     out: Annotated[Path, "the checkpoint to write"],
     log: Log,
+    cache: Annotated[Path, "the folder that keeps given weights that are downloaded"] = Path(".scratch/downloads"),
     params: Params = PARAMS,
 ) -> None:
     """One network."""
@@ -23,7 +25,7 @@ def main(
     from lib.training.run import setting
 
     document = read_params(params)
-    teach(document, network, setting(document, data, seed, resume_dir), out, log)
+    sys.stderr.write(teach(document, network, setting(document, data, seed, resume_dir), cache, out, log))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a stage really uses, so that an edit re-runs what it concerns and nothing else.
 
-A manifest lists the project files that a stage loads, with their hashes, and the settings of the distillation terms that it
-uses, which DVC's parameters cannot name for a combination of terms. DVC depends on manifests instead of files: one line a
+A manifest lists the project files that a stage loads, with their hashes, and the settings of the distillation terms and of
+the network that it uses, which DVC's parameters cannot name. DVC depends on manifests instead of files: one line a
 stage, where dvc.lock, which DVC reads and writes anew for every stage, would have hundreds.
 
 What a stage finds by name while it runs shows in no import statement; `Use` names it: the method or the network of a cell,
@@ -32,7 +32,9 @@ def write_manifests(document: Mapping[str, Any], root: Path, versions: Path, out
     graph = _imports()
     texts = {}
     for name, use in uses(document, graph.modules).items():
-        files = {_file(root, module) for module in closure(graph, [f"stages.{use.script}", *use.plugins])}
+        own = {module for module in use.plugins if module not in graph.modules}
+        files = {_file(root, module) for module in closure(graph, [f"stages.{use.script}", *(use.plugins - own)])}
+        files |= {file for module in own for file in _own_files(root, module)}
         listed = files if use.script == "check" else files | {versions}
         hashes = [f"{hashlib.sha256((root / file).read_bytes()).hexdigest()}  {file.as_posix()}\n" for file in sorted(listed)]
         texts[f"{name}.txt"] = "".join([*hashes, *_settings(document, use)])
@@ -69,6 +71,15 @@ def _file(root: Path, module: str) -> Path:
     return path / "__init__.py" if (root / path).is_dir() else path.with_suffix(".py")
 
 
+def _own_files(root: Path, module: str) -> list[Path]:
+    """The user's own code that a builder lies in: its file, or all files of its package; none for what is installed."""
+    first = root / module.split(".", maxsplit=1)[0]
+    if first.is_dir():
+        return [path.relative_to(root) for path in sorted(first.rglob("*.py"))]
+    file = first.with_suffix(".py")
+    return [file.relative_to(root)] if file.is_file() else []
+
+
 def _settings(document: Mapping[str, Any], use: Use) -> list[str]:
-    settings = {name: read(document, f"distill.terms.{name}", dict[str, Any]) for name in sorted(use.terms)}
-    return [f"distill.terms.{name} {json.dumps(values, sort_keys=True)}\n" for name, values in settings.items()]
+    places = [f"distill.terms.{name}" for name in sorted(use.terms)] + [f"networks.{name}" for name in sorted(use.networks)]
+    return [f"{place} {json.dumps(read(document, place, dict[str, Any]), sort_keys=True)}\n" for place in places]

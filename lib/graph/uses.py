@@ -4,22 +4,25 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
-from lib.networks import NETWORKS
+from lib.params.named import FAMILIES, is_own_code, known, named
 from lib.params.section import read
 from lib.params.suite import Benchmark, Given, Teachers
 
-METHODS, TERMS, FAMILIES = "lib.pruning.methods", "lib.distillation.terms", "lib.networks"
+METHODS, TERMS, NETWORKS = "lib.pruning.methods", "lib.distillation.terms", "lib.networks"
 FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SHOWN = 80  # characters of a wrong value in a message
 NONE: frozenset[str] = frozenset()
 
 
 class Use(NamedTuple):
-    """script: the stage. plugins: modules that it finds by name. terms: those whose settings it reads."""
+    """script: the stage. plugins: modules that it finds by name, the user's own builders' too. terms, networks: those whose
+    settings it reads.
+    """
 
     script: str
     plugins: frozenset[str] = NONE
     terms: frozenset[str] = NONE
+    networks: frozenset[str] = NONE
 
 
 def uses(document: Mapping[str, Any], modules: Set[str]) -> dict[str, Use]:
@@ -28,14 +31,15 @@ def uses(document: Mapping[str, Any], modules: Set[str]) -> dict[str, Use]:
     modules: all of the project. Raises ValueError for a network or a term that is not there, naming who asks for it.
     """
     benchmark, teachers = read(document, "benchmark", Benchmark), _teachers(document)
-    dense = _families("benchmark.network", [benchmark.network])
+    dense = _families(document, "benchmark.network", [benchmark.network])
     found = {name: Use(name) for name in ("download", "tabulate")}
     found |= {name: Use(name, dense) for name in ("compact", "encode", "measure", "latency")}
     found["guide"] = Use("guide", teachers)
     everything = dense | teachers | _with_sections(document, modules)
     found |= {name: Use(name, everything) for name in ("check", "rehearse")}
     for network in benchmark.trained:
-        found[f"train_teacher/{network}"] = Use("train_teacher", _families("benchmark.trained", [network]))
+        family = _families(document, "benchmark.trained", [network])
+        found[f"train_teacher/{network}"] = Use("train_teacher", family, networks=frozenset({network} - set(known())))
     return found | _prunings(document, modules, dense, teachers) | _distillings(document, modules, dense, teachers)
 
 
@@ -69,17 +73,24 @@ def _teachers(document: Mapping[str, Any]) -> frozenset[str]:
     """The families of the distillers' teachers; of a teacher from elsewhere only its checkpoint knows, so it may be any."""
     chosen = read(document, "distill.teachers", Teachers)
     if any(isinstance(teacher, Given) for teacher in chosen):
-        return _families("", NETWORKS)
-    return _families("distill.teachers", [str(teacher) for teacher in chosen])
+        return _families(document, "", FAMILIES)
+    return _families(document, "distill.teachers", [str(teacher) for teacher in chosen])
 
 
-def _families(place: str, networks: Iterable[str]) -> frozenset[str]:
-    """The modules of networks. Raises ValueError for one that is not there."""
+def _families(document: Mapping[str, Any], place: str, networks: Iterable[str]) -> frozenset[str]:
+    """The modules of networks, those of the user's code too. Raises ValueError for one that is not there."""
+    found, own = set(), document.get("networks") or {}
     for name in networks:
-        if name not in NETWORKS:
-            msg = f"{place}: no network is called {name!r:.{SHOWN}}; there are: {', '.join(NETWORKS)}"
+        if name not in known() and name not in own:
+            there = ", ".join((*known(), *own))
+            msg = f"{place}: no network is called {name!r:.{SHOWN}}; there are: {there}; or name it under `networks`"
             raise ValueError(msg)
-    return frozenset(f"{FAMILIES}.{NETWORKS[name]}" for name in networks)
+        builder = named(document, name).builder
+        if builder in FAMILIES:
+            found.add(f"{NETWORKS}.{FAMILIES[builder]}")
+        elif is_own_code(builder):
+            found.add(builder.partition(":")[0])
+    return frozenset(found)
 
 
 def _terms(document: Mapping[str, Any], place: str, modules: Set[str]) -> frozenset[str]:

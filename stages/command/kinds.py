@@ -7,17 +7,23 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
+BARE = "bare"  # a third word of Annotated: no option, but words without a name; a tuple takes any number of them
 NAMES = {Path: "PATH", int: "N", float: "X", str: "NAME"}
 WANTED = {Path: "a path", int: "a whole number", float: "a number", str: "a name"}
 
 
 def option(parameter: inspect.Parameter) -> dict[str, Any]:
     """The keywords of `add_argument` for a parameter that is annotated as Annotated[kind, "what it is"]."""
-    kind, words = get_args(parameter.annotation)
+    kind, words, *marks = get_args(parameter.annotation)
     if get_origin(kind) is UnionType:  # with None: it may be left out
         (kind,) = (part for part in get_args(kind) if part is not NoneType)
     required = parameter.default is parameter.empty
     found = {"required": required, "default": None if required else parameter.default, "help": words.replace("%", "%%")}
+    if BARE in marks:
+        several = get_origin(kind) is tuple
+        one = get_args(kind)[0] if several else kind
+        bare = {"metavar": parameter.name.rstrip("s").upper(), "help": found["help"], "type": partial(_one, one)}
+        return bare | {"nargs": "*"} if several else bare
     if kind is bool:  # a flag
         return {"action": "store_true", "help": found["help"]}
     if get_origin(kind) is Literal:
@@ -26,6 +32,11 @@ def option(parameter: inspect.Parameter) -> dict[str, Any]:
         kind = get_args(kind)[0]
         return found | {"metavar": f"{NAMES[kind]},{NAMES[kind]}", "type": partial(_several, kind)}
     return found | {"metavar": NAMES[kind], "type": partial(_one, kind)}
+
+
+def is_bare(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter has no name on the command line."""
+    return BARE in get_args(parameter.annotation)[2:]
 
 
 def _one(kind: type, text: str) -> Any:

@@ -3,7 +3,7 @@
     def main(source: Annotated[Path, "the checkpoint"], images: Annotated[int | None, "all if left out"] = None) -> None:
 
 takes `--source PATH [--images N]`, told with these words by `--help`. What has no default is required, a Literal allows its
-values only, a tuple is written with commas.
+values only, a tuple is written with commas. What is marked with BARE has no name on the command line (`main NETWORK`).
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-from stages.command.kinds import option
+from stages.command.kinds import is_bare, option
 
 Params = Annotated[Path, "the parameter file; params.yaml if left out"]
 PARAMS = Path("params.yaml")
@@ -33,7 +33,10 @@ def arguments(main: Callable[..., None]) -> dict[str, Any]:
     shape = argparse.RawDescriptionHelpFormatter
     parser = _Parser(f"python -m {name}", description=module.__doc__, formatter_class=shape, allow_abbrev=False)
     for parameter in inspect.signature(main).parameters.values():
-        parser.add_argument(f"--{parameter.name.strip('_').replace('_', '-')}", dest=parameter.name, **option(parameter))
+        if is_bare(parameter):
+            parser.add_argument(parameter.name, **option(parameter))
+        else:
+            parser.add_argument(f"--{parameter.name.strip('_').replace('_', '-')}", dest=parameter.name, **option(parameter))
     return vars(parser.parse_args())
 
 
