@@ -14,7 +14,7 @@ import torch
 
 from lib.masks.filters import kept_count
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.pruning.layers import EVERYWHERE
 from lib.pruning.method import Request
@@ -35,13 +35,14 @@ def network() -> Network:
 @torch.no_grad()
 def filter_by_filter(made: Network) -> None:
     """The original's way: every norm fetched to Python, every dropped filter zeroed by itself."""
-    for wire in made.wires:
-        weight, shift = made.conv(wire).weight, made.batch_norm(wire).bias
+    for layer in made.layers:
+        weight, norm = made.weight(layer.name), made.batch_norm(layer)
+        assert norm is not None
         norms = [one.norm(2).item() for one in weight]
         order = sorted(range(len(norms)), key=norms.__getitem__)
         for index in order[: len(norms) - kept_count(len(norms), KEEP_RATIO)]:
             weight[index] = 0.0
-            shift[index] = 0.0
+            norm.bias[index] = 0.0
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from lib import plugins
 from lib.distillation import terms
 from lib.distillation.building import distilled
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.training.device import Compute, autocast, prepare
 from lib.training.objective import Objective

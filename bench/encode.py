@@ -16,7 +16,7 @@ from lib.formats.checkpoint import Checkpoint
 from lib.formats.codes import Coder
 from lib.formats.packed import pack, unpack
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.quantization.sharing import share_
 from lib.randomness import stream

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from lib.images.batches import Augmentation, Batches
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.progress import Bar
 from lib.training.device import Compute, prepare
