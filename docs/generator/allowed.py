@@ -25,7 +25,10 @@ def _words(schema: Schema) -> str:
     if parts := schema.get("anyOf", schema.get("oneOf")):
         return "; or ".join(map(_words, parts))
     if schema["type"] == "array":
-        return f"list of: {_words(schema['items'])}"
+        several = schema.get("prefixItems")
+        return (
+            f"list of {len(several)}: {', '.join(map(_words, several))}" if several else f"list of: {_words(schema['items'])}"
+        )
     if schema["type"] in NUMBERS:
         return " ".join([NUMBERS[schema["type"]], _range(schema)]).strip()
     return PLAIN[schema["type"]]
