@@ -19,7 +19,7 @@ from lib.images import dataset, sources
 from lib.images.dataset import load
 from lib.masks.kept import Kept, apply_
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.params.section import read
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
@@ -73,8 +73,8 @@ def train(kind: str, folder: Path, own: Path, given: Mapping[str, Any], seed: in
     here = setting(given, folder / "data", seed, own / "scratch")
     teacher, dense, pruned = (folder / f"{name}.safetensors" for name in ("teacher", "dense", "pruned"))
     out, log = own / "out.safetensors", own / "out.csv"
-    jobs: Mapping[str, Callable[[], None]] = {
-        "teach": lambda: teach(given, "resnet8", here, out, log),
+    jobs: Mapping[str, Callable[[], object]] = {
+        "teach": lambda: teach(given, "resnet8", here, own / "cache", out, log),
         "prune": lambda: prune(given, PruneJob("ahsg_ht", 0.5, coupled=False), dense, teacher, here, out, log),
         "distill": lambda: distill(given, "feature", pruned, teacher, here, out, log),
     }

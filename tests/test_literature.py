@@ -9,7 +9,7 @@ from lib.masks.filters import Masks
 from lib.masks.kept import Kept, apply_
 from lib.masks.weights import weights
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.pruning.layers import Layers
 from lib.pruning.scores import norms
@@ -17,8 +17,8 @@ from lib.pruning.selection import Selection
 from lib.randomness import stream
 
 CIFAR = (3, 32, 32)
-NEAREST = Layers("every", (), {}, "nearest", "uniform")
-FLOORED = Layers("every", (), {}, "pruned", "uniform")
+NEAREST = Layers("every", (), {}, "nearest", "uniform", linear=False)
+FLOORED = Layers("every", (), {}, "pruned", "uniform", linear=False)
 NGGM = {  # parameters for ten classes; kept weights of convolutions at 0.6; millions of MACs where only rows are removed
     "resnet20": (269_722, 159_390, "24.53"),
     "resnet56": (853_018, 504_990, "75.85"),
@@ -51,7 +51,7 @@ def _macs(network: Network, masks: Masks, reads: Mapping[str, str]) -> float:
 
 def _inner(network: Network) -> dict[str, str]:
     """Which convolution each one reads, inside blocks."""
-    return {wire.conv: wire.reads for wire in network.wires if wire.reads in network.filters()}
+    return {reader: layer.name for layer in network.layers for reader in network.description.readers(layer.name)}
 
 
 @pytest.mark.parametrize(("name", "expected"), NGGM.items())
@@ -59,17 +59,17 @@ def test_rows_that_nggm_removes_leave_its_weights_and_macs(name: str, expected: 
     network, masks = _masked(name, 0.6, NEAREST)
     params, kept, macs = expected
     assert count(network, CIFAR).params == params
-    assert sum(int(weights(network)[wire.conv].ne(0).sum()) for wire in network.wires) == kept
+    assert sum(int(weights(network)[layer.name].ne(0).sum()) for layer in network.layers) == kept
     assert f"{_macs(network, masks, {}) / 1e6:.2f}" == macs
 
 
 @pytest.mark.parametrize(("name", "expected"), NGGM_READ_TOO.items())
 def test_inputs_that_nobody_writes_save_what_nggm_would(name: str, expected: tuple[int, str]) -> None:
     network, masks = _masked(name, 0.6, NEAREST)
-    kept = 0
-    for wire in network.wires:
-        weight = weights(network)[wire.conv].ne(0)
-        kept += int((weight[:, masks[wire.reads]] if wire.reads in masks else weight).sum())
+    kept, reads = 0, _inner(network)
+    for layer in network.layers:
+        weight = weights(network)[layer.name].ne(0)
+        kept += int((weight[:, masks[reads[layer.name]]] if layer.name in reads else weight).sum())
     assert (kept, f"{_macs(network, masks, _inner(network)) / 1e6:.2f}") == expected
 
 

@@ -147,7 +147,7 @@ def test_both_compact_networks_compute_what_the_masked_one_does(folder: Path) ->
     for name in ("compact/ahsg_ht-0.5-kd-0", "coupled"):
         small = checkpoint.load(folder / f"models/{name}.safetensors")
         assert small.kept is None
-        assert small.network.filters()["conv1"].shape[0] == 8
+        assert small.network.weight("conv1").shape[0] == 8
         with torch.no_grad():
             assert torch.allclose(masked(test), small.network(test), atol=1e-4)
         plan = json.loads((folder / f"models/{name}.json").read_text())
@@ -299,12 +299,12 @@ def test_an_error_is_one_line_without_a_traceback(folder: Path, tmp_path: Path) 
 
 
 BAD: dict[str, tuple[str, dict[str, object], str]] = {
-    "unknown network": ("train_teacher", {"network": "resnet9"}, "no network is called 'resnet9'; there are: resnet8"),
+    "unknown network": ("train_teacher", {"network": "resnet9"}, "networks.resnet9: this section is missing"),
     "no data": ("train_teacher", {"data": "nowhere"}, "nowhere holds no complete data set .*run the download stage"),
     "network for larger images": (
         "rehearse",
         {"params": "large.yaml"},
-        "benchmark.trained: vgg11: vgg needs images of at least 32x32",
+        r"benchmark.trained: vgg11: VGG .* \(ValueError: vgg needs images of at least 32x32, got \(8, 8\); use a resnet for",
     ),
     "unknown method": ("prune", {"method": "magic"}, "lib.pruning.methods has no 'magic'; there are: ahsg_ht"),
     "method without a section": (

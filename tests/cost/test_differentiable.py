@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.compaction.compact import Mode, compact
+from lib.compaction.compact import compact
 from lib.cost.differentiable import Macs
 from lib.cost.macs import count
 from lib.masks.filters import Masks
 from lib.masks.kept import Kept
-from lib.networks import build
-from lib.networks.description import Architecture, Placement
+from lib.networks import outline
+from lib.networks.architecture import Architecture, Mode
 from lib.networks.network import Network
+from lib.networks.resnet import Shortcut
 from tests.goldens import read
 from tests.networks_for_tests import coupled_masks, lived_in, random_masks, side
 
@@ -23,25 +24,24 @@ OTHERS = read("kdfs_flops_other_archs")
 
 @cache
 def dense(name: str) -> Network:
-    with torch.device("meta"):
-        return build(Architecture(name, 10, 3))
+    return outline(Architecture(name, 10, 3))
 
 
 def golden_masks(name: str) -> dict[str, Tensor]:
     """The masks of the file, for the blocks' convolutions; the source leaves the stem whole."""
     rows = iter(GOLDEN["inputs"]["masks"][name])
     masks = {}
-    for wire in dense(name).wires:
-        width = dense(name).widths[wire.writes]
-        values = torch.ones(width) if wire.part == "stem" else torch.tensor([float(bit) for bit in next(rows)])
-        masks[wire.conv] = values.double().requires_grad_(wire.part != "stem")
+    for layer in dense(name).layers:
+        width = layer.width
+        values = torch.ones(width) if layer.part == "stem" else torch.tensor([float(bit) for bit in next(rows)])
+        masks[layer.name] = values.double().requires_grad_(layer.part != "stem")
     return masks
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet56", "resnet110"])
 def test_count_penalty_and_derivatives_are_those_of_the_reference(name: str) -> None:
     expected, params = GOLDEN["outputs"][name], GOLDEN["params"][name]
-    macs = Macs(dense(name), (3, 32, 32), coupled=False, norms=True, head=False)
+    macs = Macs(dense(name), (3, 32, 32), coupled=False, batch_norms=True, head=False)
     masks = golden_masks(name)
     total = macs(masks)
     penalty = (total / params["flops_base"] - params["r"]).square()
@@ -68,18 +68,18 @@ def test_count_penalty_and_derivatives_are_those_of_the_reference(name: str) -> 
     ],
 )
 def test_count_of_the_whole_network_with_one_operation_a_batch_norm_output(name: str, size: int, expected: int) -> None:
-    ones = {wire.conv: torch.ones(dense(name).widths[wire.writes]) for wire in dense(name).wires}
-    assert int(Macs(dense(name), (3, size, size), coupled=False, norms=True, head=False)(ones)) == expected
+    ones = {layer.name: torch.ones(layer.width) for layer in dense(name).layers}
+    assert int(Macs(dense(name), (3, size, size), coupled=False, batch_norms=True, head=False)(ones)) == expected
 
 
 def test_count_of_a_pruned_vgg_is_that_of_the_reference() -> None:
     kept = OTHERS["inputs"]["kept"]["VGG_16_bn"]
     network = dense("vgg16")
-    masks = {
-        wire.conv: (torch.arange(network.widths[wire.writes]) < number).double()
-        for wire, number in zip(network.wires, kept, strict=True)
-    }
-    macs = Macs(network, (3, 32, 32), coupled=False, norms=True, head=False)
+    masks = {name: torch.ones(len(weight), dtype=torch.float64) for name, weight in network.filters().items()}
+    convolutions = [layer for layer in network.layers if layer.kind == "conv"]
+    for layer, number in zip(convolutions, kept, strict=True):
+        masks[layer.name] = (torch.arange(layer.width) < number).double()
+    macs = Macs(network, (3, 32, 32), coupled=False, batch_norms=True, head=False)
     assert int(macs(masks)) == OTHERS["outputs"]["VGG_16_bn"]["flops"]
 
 
@@ -88,7 +88,7 @@ def test_count_of_a_pruned_vgg_is_that_of_the_reference() -> None:
     ("name", "shortcut"),
     [("resnet8", "end"), ("resnet20", "end"), ("resnet20", "both"), ("vgg11", "end"), ("resnet18", "end")],
 )
-def test_masks_cost_what_their_compact_network_costs(name: str, shortcut: Placement, mode: Mode) -> None:
+def test_masks_cost_what_their_compact_network_costs(name: str, shortcut: Shortcut, mode: Mode) -> None:
     network = lived_in(name, shortcut=shortcut)
     shape = (3, side(name), side(name))
     macs = Macs(network, shape, coupled=mode == "coupled")
@@ -112,7 +112,7 @@ def test_a_mask_that_writers_share_has_the_gradient_of_the_difference_it_makes(k
     network = lived_in("resnet20")
     macs = Macs(network, (3, 32, 32), coupled=True)
     masks = {name: mask.double() for name, mask in coupled_masks(network, 0.5).items()}
-    convs = [wire.conv for wire in network.wires if wire.writes == "layer3"]
+    convs = [layer.name for layer in network.layers if layer.name.startswith("layer3") and layer.part == "last"]
     channel = next(index for index in range(32, 64) if bool(masks[convs[0]][index]) == kept)  # no shortcut brings these
 
     def total(shared: Tensor) -> Tensor:

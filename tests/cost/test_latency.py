@@ -16,7 +16,7 @@ from lib.cost import latency
 from lib.cost.latency import LatencySettings, folded, machine, time_in_turns
 from lib.masks.kept import Kept, apply_
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection

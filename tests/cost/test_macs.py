@@ -11,7 +11,7 @@ from lib.cost.macs import Cost, count, fractional_macs
 from lib.masks.filters import full, kept_count
 from lib.masks.kept import Kept
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.params.section import parse
 from tests import goldens, tiny
@@ -76,7 +76,7 @@ def test_papers_print_the_reduction_that_the_closed_form_gives(row: dict[str, An
 def test_fractional_macs_of_a_chain_shrink_with_inputs_and_outputs() -> None:
     network = _network("vgg11")
     macs = count(network, CIFAR).macs
-    first, *others = (macs[wire.conv] for wire in network.wires)
+    first, *others = (macs[layer.name] for layer in network.layers if layer.kind == "conv")
     assert fractional_macs(network, CIFAR, 0.5) == pytest.approx(0.5 * first + 0.25 * sum(others))
 
 
@@ -85,12 +85,13 @@ def test_compact_networks_are_counted_from_their_integer_widths(name: str, shape
     network = _network(name)
     masks = {key: torch.arange(len(mask)) < kept_count(len(mask), 0.7) for key, mask in full(network).items()}
     dense, small = count(network, shape), count(compact(network, Kept(masks), "scatter"), shape)
-    streams = network.streams
-    for wire in network.wires:
-        reads = network.widths[wire.reads]
-        kept = reads if wire.reads == "input" or wire.reads in streams else kept_count(reads, 0.7)
-        writes = network.widths[wire.writes]
-        assert small.macs[wire.conv] * reads * writes == dense.macs[wire.conv] * kept * kept_count(writes, 0.7)
+    alone = {reader for layer in network.layers for reader in network.description.readers(layer.name)}
+    stem = network.layers[0].name
+    for layer in network.layers:
+        reads, writes = network.weight(layer.name).shape[1], layer.width
+        before_sum = layer.name == "layer1.0.conv1"  # it reads what the stem alone wrote
+        kept = kept_count(reads, 0.7) if layer.name != stem and (layer.name in alone or before_sum) else reads
+        assert small.macs[layer.name] * reads * writes == dense.macs[layer.name] * kept * kept_count(writes, 0.7)
     assert small.params < dense.params
     assert small.total_macs == sum(small.macs.values())
 

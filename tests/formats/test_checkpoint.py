@@ -1,5 +1,6 @@
 """Checkpoints: what was saved comes back, readable without this project, and damage is told with a cure."""
 
+import functools
 import json
 import random
 from dataclasses import replace
@@ -16,7 +17,7 @@ from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.plan import plan_text
 from lib.masks.kept import Kept, apply_
 from lib.networks import build
-from lib.networks.description import Architecture, Placement
+from lib.networks.architecture import Architecture
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.randomness import stream
@@ -24,13 +25,14 @@ from tests.fuzzing.checkpoint_parts import parted, put
 from tests.fuzzing.memory import bounded
 
 SHAPE, MEAN, STD = (3, 8, 8), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+DEEP: list[Any] = functools.reduce(lambda inner, _: [inner], range(40), [])
 KINDS = ("dense", "masked", "scatter", "coupled", "hidden", "both")
 
 
 def _checkpoint(kind: str) -> Checkpoint:
-    hidden = (12,) if kind == "hidden" else ()
-    shortcut: Placement = "both" if kind == "both" else "end"
-    network = build(Architecture("resnet8", 10, 3, hidden, shortcut=shortcut), stream(0, "initialisation")).eval()
+    arguments = {"hidden": {"hidden": [12]}, "both": {"shortcut": "both"}}.get(kind, {})
+    architecture = Architecture("resnet8", 10, 3, SHAPE[1:]).with_arguments(arguments)
+    network = build(architecture, stream(0, "initialisation")).eval()
     for buffer in network.buffers():
         if buffer.is_floating_point():
             buffer.add_(0.25)
@@ -107,10 +109,10 @@ def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
         load(tmp_path / "a.safetensors")
 
 
-@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"header": '{"format": 1}'}])
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"header": '{"format": 2}'}])
 def test_a_foreign_file_is_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "a.safetensors", metadata)
-    with pytest.raises(ValueError, match=r"expected a checkpoint of format 2, got (None|1); make it with this version"):
+    with pytest.raises(ValueError, match=r"expected a checkpoint of format 3, got (None|2); make it with this version"):
         load(tmp_path / "a.safetensors")
 
 
@@ -118,7 +120,7 @@ def test_weights_that_do_not_fit_the_header_are_refused(tmp_path: Path) -> None:
     path = _saved(tmp_path)
     tensors, header = load_file(path), _header(path)
     tensors["classifier.weight"] = torch.zeros(9, 64)
-    save_file(tensors, path, {"format": "2", "header": json.dumps(header)})
+    save_file(tensors, path, {"format": "3", "header": json.dumps(header)})
     with pytest.raises(
         ValueError, match=r"do not fit the network .*: classifier\.weight is F32 \(9, 64\) and not F32 \(10, 64\)"
     ):
@@ -136,19 +138,31 @@ HEADERS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {  # changes to
         {"num_classes": 65536},
         r"classifier.weight is F32 \(10, 64\) and not F32 \(65536, 64\)",
     ),
-    "hidden layers": ({}, {"hidden": [65536, 65536]}, "do not fit .*: classifier.0.bias is missing"),
-    "many hidden layers": ({}, {"hidden": [1] * 100_000}, "architecture.hidden: Tuple should have at most 64 items"),
+    "hidden layers": ({"masks": None}, {"arguments": {"hidden": [65536] * 2}}, "do not fit .*: classifier.0.bias is missing"),
+    "many hidden layers": ({}, {"arguments": {"hidden": [1] * 100_000}}, "arguments have more than 4096 characters"),
+    "arguments of nobody": ({}, {"arguments": {"nonsense": 1}}, "resnet8 cannot be built with .*nonsense.*TypeError"),
+    "an argument of a wrong type": ({}, {"arguments": {"shortcut": 3}}, "ValueError: shortcut must be .* got 3"),
+    "an argument nested deep": ({}, {"arguments": {"hidden": DEEP}}, "is nested more than 32 deep"),
+    "no arguments": ({}, {"arguments": [1]}, "architecture.arguments: Input should be a valid dictionary"),
+    "code": ({}, {"name": "os:system"}, "a file asks for the builder os:system, which is code of somebody; nothing of it was"),
+    "code of ours": ({}, {"name": "lib.atomic:write_text"}, "asks for the builder lib.atomic:write_text"),
+    "a large network": (
+        {},
+        {"name": "torchvision:vit_h_14", "size": [224, 224]},
+        "torchvision:vit_h_14|do not fit|masks must",
+    ),
     "channels": ({}, {"in_channels": 4}, "the network reads 4 channels, its images have 3"),
     "a network": ({}, {"name": "resnet20"}, "masks must name every layer .*; missing: layer1.1.conv1"),
-    "no network": ({}, {"name": "\x1b[2J"}, r"no network is called '\\x1b\[2J'"),
-    "a plan": (
+    "no network": ({}, {"name": "resnet9"}, "no network is called 'resnet9'; there are: resnet8, "),
+    "no name": ({}, {"name": "\x1b[2J"}, r"architecture.name: String should match pattern .*, got '\\x1b\[2J'"),
+    "kept filters": (
         {},
-        {"plan": {"filters": {}, "spaces": {}}},
-        "plan.filters must name every layer .*; missing: conv1",
+        {"kept": {"filters": {}, "mode": "coupled"}},
+        "kept.filters must name every layer .*; missing: conv1",
     ),
-    "half a plan": ({}, {"plan": {"filters": {}}}, "architecture.plan.spaces: Field required"),
+    "kept filters of no mode": ({}, {"kept": {"filters": {}}}, "architecture.kept.mode: Field required"),
     "a key": ({"more": 1}, {}, "more: Extra inputs are not permitted, got 1"),
-    "a format": ({"format": 3}, {}, "expected a checkpoint of format 2, got 3; make it with this version"),
+    "a format": ({"format": 4}, {}, "expected a checkpoint of format 3, got 4; make it with this version"),
     "a mean": ({"mean": [0.1]}, {}, "3 channels need as many means and deviations, got 1 and 3"),
     "no mean": ({"mean": [0.1, 0.2, float("nan")]}, {}, "its header holds NaN, which is no finite number"),
     "no deviation": ({"std": [0.1, 0.2, 0]}, {}, r"std\.2: Input should be greater"),
@@ -168,19 +182,21 @@ def test_a_header_that_its_checksum_covers_but_no_network_has_is_refused(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("part", "name", "kept", "reason"),
+    ("name", "kept", "reason"),
     [
-        ("filters", "conv1", [0, 16], r"plan\.filters of conv1 must be .* from 0 to 15, got \[0, 16\]"),
-        ("filters", "conv1", [3, 1], r"plan\.filters of conv1 must be .* got \[3, 1\]"),
-        ("spaces", "layer3", [-1, 0], r"plan\.spaces of layer3 must be .* from 0 to 63, got \[-1, 0\]"),
-        ("spaces", "layer3", [0], r"plan\.spaces of layer3 has 1 channels, which are not the \d+ written to it"),
+        ("conv1", [0, 16], r"kept\.filters of conv1 must be .* from 0 to 15, got \[0, 16\]"),
+        ("conv1", [3, 1], r"kept\.filters of conv1 must be .* got \[3, 1\]"),
+        ("layer3.0.conv1", [-1, 0], r"kept\.filters of layer3\.0\.conv1 must be .* from 0 to 63, got \[-1, 0\]"),
+        ("layer3.0.conv1", [], r"kept\.filters of layer3\.0\.conv1 must be .* got \[\]"),
+        ("layer3", [0], r"kept\.filters must name every layer .*; missing: none; unknown: layer3"),
+        ("layer3.0.conv1", [0], r"layer3\.0\.bn1\.bias is F32 \(32,\) and not F32 \(1,\)"),
     ],
 )
-def test_a_plan_that_no_compaction_makes_is_refused(tmp_path: Path, part: str, name: str, kept: Any, reason: str) -> None:
+def test_kept_filters_that_do_not_fit_are_refused(tmp_path: Path, name: str, kept: Any, reason: str) -> None:
     parts = parted(_checkpoint("coupled"), tmp_path / "a.safetensors")
-    plan = parts.header["architecture"]["plan"]
+    whole = parts.header["architecture"]["kept"]
     with pytest.raises(ValueError, match=reason):
-        _read(parts.built(plan=plan | {part: plan[part] | {name: kept}}), tmp_path)
+        _read(parts.built(kept=whole | {"filters": whole["filters"] | {name: kept}}), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +219,7 @@ def test_masks_that_are_others_than_those_written_are_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "way", [lambda text: text.replace('"format": 2', '"format": 2, "format": 2'), lambda text: text + " x"]
+    "way", [lambda text: text.replace('"format": 3', '"format": 3, "format": 3'), lambda text: text + " x"]
 )
 def test_a_header_that_is_no_plain_json_is_refused(tmp_path: Path, way: Any) -> None:
     parts = parted(_checkpoint("dense"), tmp_path / "a.safetensors")
@@ -254,7 +270,7 @@ def test_tensors_more_than_a_network_has_are_refused(tmp_path: Path) -> None:
 def test_a_network_that_nobody_could_read_again_is_not_written(tmp_path: Path) -> None:
     broken = _checkpoint("dense")
     with torch.no_grad():
-        broken.network.conv(broken.network.wires[1]).weight[0] = float("nan")
+        broken.network.weight(broken.network.layers[1].name)[0] = float("nan")
     with pytest.raises(ValueError, match=r"layer1\.0\.conv1\.weight holds NaN .*lower the learning rate and train again"):
         save(tmp_path / "a", broken)
     with pytest.raises(ValueError, match="3 channels need as many means and deviations, got 3 and 1"):
@@ -268,7 +284,7 @@ def test_a_network_that_nobody_could_read_again_is_not_written(tmp_path: Path) -
 
 def test_reading_builds_no_more_than_the_file_holds(tmp_path: Path) -> None:
     parts = parted(_checkpoint("dense"), tmp_path / "a.safetensors")
-    for sizes in ({"hidden": [65536] * 64}, {"num_classes": 65536, "name": "resnet152"}):
+    for sizes in ({"arguments": {"hidden": [65536] * 9}}, {"num_classes": 65536, "name": "resnet152"}):
         path = tmp_path / "b.safetensors"
         path.write_bytes(parts.built(**sizes))
         with bounded(path.stat().st_size), pytest.raises(ValueError, match="the weights do not fit"):
@@ -306,8 +322,7 @@ def test_a_failed_save_leaves_the_checkpoint_that_was_there(tmp_path: Path) -> N
 def test_the_plan_reads_as_json_and_tells_what_is_kept(kind: str) -> None:
     network = _checkpoint(kind).network
     plan = json.loads(plan_text(network))
-    assert network.architecture.plan is not None
-    assert plan["filters"] == {name: list(kept) for name, kept in network.architecture.plan.filters.items()}
-    assert plan["spaces"] == {name: list(kept) for name, kept in network.architecture.plan.spaces.items()}
-    assert (plan["network"], plan["num_classes"]) == ("resnet8", 10)
+    assert network.architecture.kept is not None
+    assert plan["filters"] == {name: list(kept) for name, kept in network.architecture.kept}
+    assert (plan["network"], plan["num_classes"], plan["compaction"]) == ("resnet8", 10, kind)
     assert len(plan["filters"]["conv1"]) == 8

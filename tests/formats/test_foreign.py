@@ -16,7 +16,7 @@ from lib.formats.foreign import describe, read
 from lib.images.fetching import sha256_of
 from lib.masks.kept import Kept, apply_
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.params.section import parse
 from tests.networks_for_tests import lived_in, random_masks
 from tests.tiny import ROOT
@@ -39,7 +39,7 @@ def foreign_name(name: str) -> str:
 
 
 def foreign_file(path: Path, **changes: object) -> tuple[Path, Any]:
-    network = build(Architecture("resnet20", 10, 3, (20,)), torch.Generator().manual_seed(0)).eval()
+    network = build(Architecture("resnet20", 10, 3).with_arguments({"hidden": [20]}), torch.Generator().manual_seed(0)).eval()
     apply_(network, Kept(random_masks(network)))
     state = {foreign_name(name): tensor for name, tensor in network.state_dict().items()}
     torch.save({"epoch": 3, "state_dict": state | changes}, path)
@@ -58,12 +58,12 @@ def test_foreign_names_are_mapped_and_masks_are_read_from_zeros(tmp_path: Path) 
 
 def test_names_that_do_not_fit_are_told_with_the_cure(tmp_path: Path) -> None:
     path, _ = foreign_file(tmp_path / "foreign.pth", surprise=torch.zeros(1))
-    with pytest.raises(ValueError, match=r"unknown: surprise; correct `rename`, `hidden` or `network`$"):
+    with pytest.raises(ValueError, match=r"unknown: surprise; correct `rename`, `arguments` or `network`$"):
         read(path, DESCRIPTION)
     with pytest.raises(ValueError, match=r"missing: conv1\.weight, .* and 1 more; unknown: conv_1_3x3\.weight, "):
         read(path, replace(DESCRIPTION, rename=(*DESCRIPTION.rename[2:],)))
     with pytest.raises(ValueError, match=r"classifier\.0\.weight \(\(20, 64\) instead of \(30, 64\)\)"):
-        read(foreign_file(path)[0], replace(DESCRIPTION, hidden=(30,)))
+        read(foreign_file(path)[0], replace(DESCRIPTION, arguments={"hidden": [30]}))
     with pytest.raises(ValueError, match=r"another shape or type: conv1\.weight \(\(16, 3, 3, 3\) instead of"):
         read(foreign_file(path, **{"conv_1_3x3.weight": torch.zeros(16, 3, 3, 3, dtype=torch.int8)})[0], DESCRIPTION)
 
@@ -136,8 +136,10 @@ def test_safetensors_files_are_read(tmp_path: Path) -> None:
 
 def test_vgg_without_batch_norm_is_told_from_the_one_with_it(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "vgg16.pth")
-    with pytest.raises(ValueError, match=r"has no batch norm .*vgg16 here has one behind every.*their vgg16_bn is this"):
-        read(tmp_path / "vgg16.pth", replace(DESCRIPTION, network="vgg16", hidden=(), state=None))
+    with pytest.raises(
+        ValueError, match=r"has no batch norm .*vgg16 here has some; a vgg16 of .* is vgg16_plain here, .* vgg16_bn is vgg16$"
+    ):
+        read(tmp_path / "vgg16.pth", replace(DESCRIPTION, network="vgg16", arguments={}, state=None))
 
 
 @pytest.mark.parametrize(
@@ -147,14 +149,15 @@ def test_vgg_without_batch_norm_is_told_from_the_one_with_it(tmp_path: Path) -> 
         ("rename", [["^a", ""], ["a", r"\2"]], r"rename\.1: .*invalid group reference 2"),
         ("rename", [["(a)", r"\g<x>"]], r"rename\.0: .*unknown group name"),
         ("rename", [["a{99999999999}", ""]], r"rename\.0: .*the repetition number is too large"),
-        ("hidden", [10**9], r"hidden\.0: is 1000000000; input should be less than or equal to 65536"),
-        ("hidden", [1] * 9, "hidden: .*at most 8 items"),
+        ("arguments", [10**9], r"arguments: "),
+        ("hidden", [20], r"hidden: is unknown"),
         ("num_classes", 10**8, "num_classes: .*65536"),
         ("shape", [10**9, 8, 8], r"shape\.0: .*65536"),
         ("mean", [0.5], r"mean and std need a number for each of 3 channels, got 1 and 3"),
         ("std", [0.5, 0.0, 0.5], r"std\.1: is 0.0; input should be greater than 0"),
         ("sha256", "12", "sha256: "),
-        ("shortcut", "left", "shortcut: is 'left'"),
+        ("network", "../a", "network: "),
+        ("network", "a:b:c", "network: "),
         ("expected", {"top1": 101.0, "split": "test"}, r"expected\.top1: is 101"),
         ("expected", {"top1": 91.0, "split": "nowhere"}, r"expected\.split: is 'nowhere'"),
     ],
@@ -174,7 +177,7 @@ def test_wide_layers_are_not_built_before_the_file_is_known_to_hold_them(tmp_pat
     resource.setrlimit(resource.RLIMIT_AS, (16 * 2**30, resource.getrlimit(resource.RLIMIT_AS)[1]))
     try:
         with pytest.raises(ValueError, match=r"classifier\.1\.weight \(\(10, 20\) instead of \(65536, 65536\)\)"):
-            read(path, replace(DESCRIPTION, hidden=(65536, 65536)))
+            read(path, replace(DESCRIPTION, arguments={"hidden": [65536, 65536]}))
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (-1, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
@@ -204,7 +207,9 @@ def test_akamaster_names_fit_and_only_the_placement_of_zeros_tells_the_two_netwo
     described = replace(describe(ROOT / "suites/foreign-akamaster-resnet20.yaml"), sha256=None)
     batch = torch.randn(2, 3, 32, 32)
     assert torch.equal(read(tmp_path / "a.th", described).network(batch), theirs(batch))
-    assert not torch.allclose(read(tmp_path / "a.th", replace(described, shortcut="end")).network(batch), theirs(batch))
+    assert not torch.allclose(
+        read(tmp_path / "a.th", replace(described, arguments={"shortcut": "end"})).network(batch), theirs(batch)
+    )
 
 
 @pytest.mark.skipif(CHECKPOINT is None, reason="FOREIGN_CHECKPOINT does not name ahsg_ht_resnet20_cifar10.pth.tar")

@@ -1,36 +1,37 @@
-"""Headers: what is read, what is refused and how, and plans that no compaction makes."""
+"""Headers: what is read, what is refused and how."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lib.compaction.compact import channel_plan
+from lib.compaction.compact import shrunk
 from lib.formats.header import (
     DEEPEST,
     LONGEST,
     MOST_KEYS,
     Dense,
     Images,
-    check_plan,
     checked,
+    compacted,
+    dense_record,
     document,
     indices,
-    outline,
     shown,
 )
 from lib.masks.kept import Kept
-from lib.networks import build
-from lib.networks.description import Architecture, Plan
+from lib.networks import build, outline
+from lib.networks.architecture import Architecture
 from tests.networks_for_tests import random_masks
 
-DENSE = {"name": "resnet8", "num_classes": 10, "in_channels": 3, "hidden": [12]}
+DENSE = {"name": "resnet8", "num_classes": 10, "in_channels": 3, "size": [8, 8], "arguments": {"hidden": [12]}}
 IMAGES = {"shape": [3, 8, 8], "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.5, 0.5], "notes": {"a": 1}}
 
 
 def test_a_header_is_read() -> None:
-    assert checked(document(json.dumps(DENSE)), Dense).architecture() == Architecture("resnet8", 10, 3, (12,))
+    found = checked(document(json.dumps(DENSE)), Dense).architecture()
+    assert found == Architecture("resnet8", 10, 3, (8, 8)).with_arguments({"hidden": [12]})
+    assert dense_record(found) == DENSE
     images = checked(document(json.dumps(IMAGES)), Images)
     assert (images.shape, images.mean, images.std, images.notes) == ((3, 8, 8), (0.1, 0.2, 0.3), (0.5,) * 3, {"a": 1})
 
@@ -67,10 +68,16 @@ def test_what_is_deep_but_not_too_deep_is_read() -> None:
         ({"num_classes": True}, "num_classes: Input should be a valid integer, got True"),
         ({"num_classes": 10.0}, "num_classes: Input should be a valid integer, got 10.0"),
         ({"in_channels": 0}, "in_channels: Input should be greater than or equal to 1, got 0"),
-        ({"hidden": [1] * 100_000}, "hidden: Tuple should have at most 64 items"),
-        ({"hidden": [4, "4"]}, "hidden.1: Input should be a valid integer, got '4'"),
-        ({"hidden": None}, "hidden: Input should be a valid tuple, got None"),
-        ({"name": "x" * 65}, "name: String should have at most 64 characters"),
+        ({"arguments": {"a": [1] * 2000}}, "header: Value error, the builder's arguments have more than 4096 characters"),
+        ({"arguments": [4]}, r"arguments: Input should be a valid dictionary, got \[4\]"),
+        ({"arguments": None}, "arguments: Input should be a valid dictionary, got None"),
+        ({"size": [8193, 8]}, "size.0: Input should be less than or equal to 8192, got 8193"),
+        ({"size": [8, True]}, "size.1: Input should be a valid integer, got True"),
+        ({"size": [8]}, "size.1: Field required"),
+        ({"name": "x" * 201}, "name: String should have at most 200 characters"),
+        ({"name": "resnet8\n"}, "name: String should match pattern"),
+        ({"name": "a:b:c"}, "name: String should match pattern"),
+        ({"name": "../a:b"}, "name: String should match pattern"),
         ({"\x1b[2J": 1}, r"\\x1b\[2J: Extra inputs are not permitted, got 1"),
     ],
 )
@@ -139,37 +146,17 @@ def test_indices_come_back() -> None:
 
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 @pytest.mark.parametrize("name", ["resnet8", "resnet18", "resnet50", "vgg11"])
-def test_the_plans_of_compaction_fit(name: str, mode: Any) -> None:
+def test_the_filters_that_compaction_keeps_fit(name: str, mode: Any) -> None:
     dense = build(Architecture(name, 10, 3))
-    check_plan(dense, channel_plan(dense, Kept(random_masks(dense)), mode))
-
-
-@pytest.mark.parametrize(
-    ("name", "space", "channels"),
-    [
-        ("resnet8", "input", (0, 1)),
-        ("resnet8", "layer1", (15,)),  # lacks what is written to it
-        ("resnet8", "layer3", tuple(range(1, 64))),  # lacks what is carried into it
-        ("resnet8", "layer1.0.conv1", tuple(range(16))),  # has what nobody writes
-        ("vgg11", "features.0", tuple(range(64))),
-        ("resnet50", "conv1", tuple(range(64))),
-    ],
-)
-def test_a_plan_whose_spaces_are_not_what_is_written_is_refused(name: str, space: str, channels: tuple[int, ...]) -> None:
-    dense = build(Architecture(name, 10, 3))
-    masks = random_masks(dense)
-    for mask in masks.values():
-        mask[:] = False
-        mask[:2] = True
-    plan = channel_plan(dense, Kept(masks), "coupled")
-    with pytest.raises(ValueError, match=rf"plan\.spaces of {space} has {len(channels)} channels"):
-        check_plan(dense, Plan(plan.filters, {**plan.spaces, space: channels}))
+    small = shrunk(dense, Kept(random_masks(dense)), mode)
+    record = json.loads(json.dumps(dict(small.kept or ())))
+    assert compacted(dense.architecture, record, mode, "kept.filters") == small
 
 
 def test_an_outline_has_the_shapes_and_no_memory() -> None:
-    architecture = Architecture("resnet8", 10, 3, (65536, 65536))
-    drawn = outline(architecture)
+    architecture = Architecture("resnet8", 10, 3)
+    drawn = outline(architecture.with_arguments({"hidden": [65536, 65536]}))
     assert all(tensor.is_meta for tensor in drawn.state_dict().values())
-    small = replace(architecture, hidden=(7,))
+    small = architecture.with_arguments({"hidden": [7]})
     shapes = {name: tensor.shape for name, tensor in build(small).state_dict().items()}
     assert {name: tensor.shape for name, tensor in outline(small).state_dict().items()} == shapes

@@ -1,5 +1,6 @@
 """A packed network comes back bit for bit, or is refused; 10,000 damaged files are all refused."""
 
+import hashlib
 import random
 import zlib
 from pathlib import Path
@@ -19,7 +20,6 @@ from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.quantization.sharing import share_
 from lib.randomness import stream
-from lib.training.run import digest
 from tests.fuzzing.container_parts import parted
 from tests.fuzzing.memory import bounded
 from tests.fuzzing.originals import unmasked
@@ -116,9 +116,18 @@ HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "no classes": ({"num_classes": -1}, "num_classes: Input should be greater than or equal to 1, got -1"),
     "classes without end": ({"num_classes": 10**12}, "num_classes: Input should be less than or equal to 65536"),
     "classes": ({"num_classes": 65536}, "bytes are wanted, .* are left|no proper code"),
-    "wide hidden layers": ({"hidden": [65536, 65536]}, "asks for a network of 17,.* bytes, which the file of .* cannot hold"),
-    "many hidden layers": ({"hidden": [1] * 100_000}, "hidden: Tuple should have at most 64 items"),
-    "dense": ({"dense": None}, "dense: Input should be a valid boolean, got None"),
+    "wide hidden layers": (
+        {"arguments": {"hidden": [65536, 65536]}, "compaction": None},
+        "asks for a network of 17,.* bytes, which the file of .* cannot hold",
+    ),
+    "many hidden layers": ({"arguments": {"hidden": [1] * 100_000}}, "arguments have more than 4096 characters"),
+    "arguments of nobody": ({"arguments": {"nonsense": 1}}, "resnet8 cannot be built with .*nonsense.*TypeError"),
+    "an argument of a wrong type": ({"arguments": {"shortcut": 3}}, "ValueError: shortcut must be .* got 3"),
+    "no arguments": ({"arguments": None}, "arguments: Input should be a valid dictionary, got None"),
+    "code": ({"name": "os:system"}, "a file asks for the builder os:system, which is code of somebody; nothing of it was run"),
+    "code of ours": ({"name": "lib.atomic:write_text"}, "asks for the builder lib.atomic:write_text"),
+    "another mode": ({"compaction": True}, "compaction: Input should be 'scatter' or 'coupled', got True"),
+    "no mode": ({"compaction": None}, "bytes are wanted|no proper code|are left over|is coded in way"),
     "channels": ({"in_channels": 4}, "the network reads 4 channels, its images have 3"),
     "a shape": ({"shape": [3, 10**9, 8]}, "shape.1: Input should be less than or equal to 8192"),
     "a mean": ({"mean": [0.1] * 1000}, "3 channels need as many means and deviations, got 1000 and 3"),
@@ -166,7 +175,7 @@ def test_notes_cost_no_more_than_reading_may() -> None:
 @pytest.mark.parametrize("hidden", [[65536, 65536], [1024] * 60])
 def test_a_small_file_does_not_unfold_to_a_large_network(hidden: list[int]) -> None:
     content = parted(SMALL[0]).unfolding(hidden)
-    assert len(content) < 10_000
+    assert len(content) < 25_000
     with (
         bounded(len(content)),
         pytest.raises(ValueError, match=r"asks for a network of .* bytes, which the file"),
@@ -205,11 +214,11 @@ def test_bytes_behind_the_tensors_are_refused() -> None:
 @pytest.mark.parametrize(
     ("place", "byte", "reason"),
     [
-        (0, 0, "conv1 keeps no channel, or some behind its last"),
-        (0, 0xFF, r"plan\.spaces of layer1 has \d+ channels, which are not the \d+ written to it"),
+        (0, 0, "conv1 keeps no filter, or some behind its last"),
+        (0, 0xFF, "bytes are wanted|no proper code|are left over|is coded in way"),
     ],
 )
-def test_kept_channels_that_no_compaction_leaves_are_refused(place: int, byte: int, reason: str) -> None:
+def test_kept_filters_that_the_tensors_do_not_have_are_refused(place: int, byte: int, reason: str) -> None:
     parts = parted(SMALL[0])
     bitmaps = bytearray(parts.bitmaps)
     bitmaps[place : place + 2] = bytes([byte] * 2)
@@ -228,11 +237,14 @@ def test_other_types_than_float32_are_not_packed() -> None:
 
 
 @pytest.mark.parametrize("coder", CODERS)
-def test_files_of_version_1_are_read_for_ever(coder: str) -> None:
+def test_files_of_version_2_are_read_for_ever(coder: str) -> None:
     """Made once by this project; another library of codes, or another order of bits, would read other networks."""
     path = FOLDER / f"container_{coder}.bin"
     found = unpack(path.read_bytes())
-    assert digest(found.network) == "d42abe9a7b7c8cbdbac2f88f963c06fc2044c9486e87adc98fd551e714899fdc"
+    total = hashlib.sha256()
+    for name, tensor in sorted(found.network.state_dict().items()):
+        total.update(name.encode() + tensor.numpy().tobytes())
+    assert total.hexdigest() == "83fa470f1cef580cc9e2b94be2edc64067e28e0915258bf4af5c31c529a72fba"  # as in version 1
     assert (found.shape, found.notes) == ((3, 32, 32), NOTES)
 
 
@@ -241,7 +253,7 @@ def test_files_of_version_1_are_read_for_ever(coder: str) -> None:
     [
         (lambda _: b"", "this is no packed network"),
         (lambda content: b"PK" + content[2:], "this is no packed network"),
-        (lambda content: content[:6] + b"\x02\x00" + content[8:], "has version 2, this reader knows 1"),
+        (lambda content: content[:6] + b"\x01\x00" + content[8:], "has version 1, this reader knows 2"),
         (lambda content: content[:-1], "damaged"),
     ],
 )
@@ -259,8 +271,10 @@ def test_a_masked_network_is_not_packed() -> None:
 
 def test_nan_is_not_packed() -> None:
     network = lived_in("resnet8")
-    network.batch_norm(network.wires[1]).bias.data[3] = float("nan")
-    with pytest.raises(ValueError, match=rf"{network.wires[1].batch_norm}\.bias holds NaN or infinite values; "):
+    norm = network.batch_norm(network.layers[1])
+    assert norm is not None
+    norm.bias.data[3] = float("nan")
+    with pytest.raises(ValueError, match=rf"{network.layers[1].batch_norm}\.bias holds NaN or infinite values; "):
         pack(checkpoint(network), "huffman")
 
 

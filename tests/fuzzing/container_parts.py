@@ -4,20 +4,21 @@ import json
 import random
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from lib.formats import tensors
 from lib.formats.checkpoint import Checkpoint
-from lib.formats.header import outline
-from lib.formats.packed import COUNT, FRONT, pack, sealed
+from lib.formats.packed import COUNT, FRONT, _bitmaps, pack, sealed
 from lib.formats.tensors import Sizes
+from lib.networks import outline
+from lib.networks.architecture import Architecture
 
 
 class Parts(NamedTuple):
-    """A network, its container's header, and the kept channels as bitmaps."""
+    """A network, its container's header, and the kept filters as bitmaps."""
 
     network: Checkpoint
     header: dict[str, Any]
@@ -43,11 +44,24 @@ class Parts(NamedTuple):
 
     def unfolding(self, hidden: list[int]) -> bytes:
         """The container with hidden layers of zeros, which take next to no bytes."""
-        own = self.network.network.state_dict()
-        wide = outline(replace(self.network.network.architecture, hidden=tuple(hidden))).state_dict()
-        text = zlib.compress(json.dumps(self.header | {"hidden": hidden}).encode())
-        parts = [coded({name: own[name]}) if name in own else constant(tensor.numel()) for name, tensor in wide.items()]
-        return sealed(b"".join([COUNT.pack(len(text)), text, self.bitmaps, *parts]))
+        own, wide = self.network.network.state_dict(), self.network.network.architecture.with_arguments({"hidden": hidden})
+        text = zlib.compress(json.dumps(self.header | {"arguments": wide.told}).encode())
+        parts = [
+            coded({name: own[name]}) if name in own else constant(tensor.numel())
+            for name, tensor in sorted(outline(wide).state_dict().items())
+        ]
+        return sealed(b"".join([COUNT.pack(len(text)), text, _bitmaps(wide) if wide.kept else b"", *parts]))
+
+    def named(self, name: str, size: tuple[int, int]) -> bytes:
+        """A container of a whole network of that name, all zeros, which take next to no bytes."""
+        tensors_of = outline(Architecture(name, self.header["num_classes"], 3, size)).state_dict()
+        said = self.header | {"name": name, "size": size, "arguments": {}, "compaction": None}
+        text = zlib.compress(json.dumps(said).encode())
+        parts = [
+            constant(tensor.numel()) if tensor.is_floating_point() else coded({key: torch.zeros_like(tensor, device="cpu")})
+            for key, tensor in sorted(tensors_of.items())
+        ]
+        return sealed(b"".join([COUNT.pack(len(text)), text, *parts]))
 
 
 def parted(network: Checkpoint) -> Parts:
@@ -61,7 +75,7 @@ def parted(network: Checkpoint) -> Parts:
 
 def coded(state: dict[str, Tensor]) -> bytes:
     """Tensors as they stand in a container."""
-    return b"".join(tensors.write(tensor, "ans", "conv", Sizes()) for tensor in state.values())
+    return b"".join(tensors.write(tensor, "ans", "conv", Sizes()) for _, tensor in sorted(state.items()))
 
 
 def constant(count: int) -> bytes:

@@ -4,15 +4,29 @@ import random
 from collections.abc import Callable, Mapping
 
 from tests.fuzzing.container_parts import Parts
+from tests.fuzzing.hostile_values import ARGUMENTS, CODE, LARGE
 
 NOTES = '"notes": {'
 MANY = NOTES + '"a": [' + "[]," * 10**6 + "1],"
 DEEP = NOTES + '"a": ' + "[" * 10**5 + "]" * 10**5 + ","
 
 HOSTILE: Mapping[str, Callable[[Parts, random.Random], bytes]] = {
-    "wide hidden layers": lambda parts, _: parts.container(hidden=[65536, 65536]),
-    "many hidden layers": lambda parts, _: parts.container(hidden=[1] * 100_000),
-    "unfolding": lambda parts, _: parts.unfolding([65536, 65536]),
+    "wide hidden layers": lambda parts, _: parts.container(arguments={"hidden": [65536] * 5}),
+    "many hidden layers": lambda parts, chance: parts.container(arguments={"hidden": [1] * chance.choice((1_000, 100_000))}),
+    "arguments": lambda parts, chance: parts.container(arguments=chance.choice(ARGUMENTS)),
+    "code": lambda parts, chance: parts.container(name=chance.choice(CODE)),
+    "a large network": lambda parts, chance: parts.container(name=chance.choice(LARGE), size=[224, 224]),
+    "a large network, cut": lambda parts, chance: parts.container(
+        name=chance.choice(LARGE), size=[224, 224], compaction="coupled"
+    ),
+    "large images": lambda parts, chance: parts.container(
+        name=chance.choice(("resnet20", "torchvision:shufflenet_v2_x1_0", "torchvision:swin_t")),
+        size=[8192, 8192],
+        compaction="coupled",
+    ),
+    "a large network of zeros": lambda parts, chance: parts.named(chance.choice(LARGE[:4]), (224, 224)),
+    "another mode": lambda parts, chance: parts.container(compaction=chance.choice(("both", 1, []))),
+    "unfolding": lambda parts, _: parts.unfolding([65536] * 5),
     "many unfolding": lambda parts, _: parts.unfolding([1024] * 60),
     "classes": lambda parts, chance: parts.container(num_classes=chance.choice((3, 5, 65536, 10**8))),
     "another network": lambda parts, chance: parts.container(name=chance.choice(("resnet20", "vgg11", "resnet152", "x"))),

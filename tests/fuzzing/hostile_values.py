@@ -2,6 +2,31 @@
 
 from typing import Any
 
+ARGUMENTS: tuple[dict[str, Any], ...] = (  # that no builder of the files' networks takes
+    {"hidden": [10**12]},
+    {"hidden": [-1]},
+    {"hidden": [[[1]]]},
+    {"hidden": "abc"},
+    {"hidden": 7},
+    {"shortcut": 3},
+    {"shortcut": "os:system"},
+    {"nonsense": 1},
+    {"num_classes": 7},
+    {"widened": 10**9},
+    {"depth": 10**9},
+    {"": 0},
+    {"self": 1},
+    {"x" * 5000: "\x1b[2J"},
+)
+CODE = ("os:system", "os:system\n", "lib.atomic:write_text", "builtins:exec", "torchvision:get_model", "timm:create_model")
+LARGE = (
+    "torchvision:vit_h_14",
+    "torchvision:regnet_y_128gf",
+    "torchvision:vgg19",
+    "torchvision:convnext_large",
+    "mobilenet_v2",
+)
+
 HOSTILE: tuple[Any, ...] = (
     None,
     True,

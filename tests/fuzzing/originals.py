@@ -4,12 +4,12 @@ from functools import cache
 
 import torch
 
-from lib.compaction.compact import Mode, compact
+from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint
 from lib.masks.kept import Kept, apply_
 from lib.masks.weights import strongest, weights
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture, Mode
 from lib.networks.network import Network
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
@@ -35,7 +35,8 @@ def masked() -> tuple[Checkpoint, ...]:
 
 @torch.no_grad()
 def _network(hidden: tuple[int, ...]) -> Network:
-    network = build(Architecture("resnet8", 4, 3, hidden), stream(0, "initialisation")).eval()
+    architecture = Architecture("resnet8", 4, 3, (8, 8)).with_arguments({"hidden": hidden} if hidden else {})
+    network = build(architecture, stream(0, "initialisation")).eval()
     for buffer in network.buffers():
         if buffer.is_floating_point():
             buffer.add_(0.25)

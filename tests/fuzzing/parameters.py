@@ -36,7 +36,8 @@ def wrong_files(text: str, seed: int, count: int) -> Iterator[tuple[str, str]]:
         elif kind == "more" and isinstance(parent[key], dict) and not place.endswith(".keep_ratios"):
             place, parent[key]["surplus"] = f"{place}.surplus", draw.choice(ANYTHING)
         else:
-            parent[key] = draw.choice(TEXTS[:5] if place == "data.source" else WRONG.get(type(parent[key]), ANYTHING))
+            like = float if place.endswith("schedule.warmup_epochs") else type(parent[key])  # a part of an epoch will do
+            parent[key] = draw.choice(TEXTS[:5] if place == "data.source" else WRONG.get(like, ANYTHING))
         yield json.dumps(document).replace("NaN", ".nan").replace("Infinity", ".inf"), place  # JSON is YAML
 
 

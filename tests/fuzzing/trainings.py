@@ -10,7 +10,7 @@ from typing import Any
 from lib.params.section import parse
 from stages.command import run
 
-DATA = {"name": "digits", "source": "scikit-learn", "sha256": None, "validation_fraction": 0.1, "split_seed": 0}
+DATA = {"name": "digits", "source": "scikit-learn", "sha256": None, "validation_fraction": 0.1, "split_seed": 0, "size": None}
 DATA["watch"] = "requirements.lock"
 
 

@@ -90,8 +90,8 @@ def _changed_by(project: Path, name: str, edit: Callable[[str], str]) -> set[str
         ("lib/distillation/terms/lsp.py", {*CHECKS}),  # no distiller and no guide has it; its settings are checked
         ("lib/networks/resnet.py", {*CELLS, *CHECKS}),
         ("lib/networks/vgg.py", set()),
-        ("lib/networks/imagenet_resnet.py", set()),
-        ("lib/images/fetching.py", {"download", *CHECKS}),
+        ("lib/networks/densenet.py", set()),
+        ("lib/images/fetching.py", {"download", *TEACHERS, *CHECKS}),
         ("lib/images/sources.py", {"download", *CHECKS}),
         ("lib/images/dataset.py", {*CELLS - {"latency"}, "download", *CHECKS}),
         ("lib/plots/sizes.py", {"tabulate"}),

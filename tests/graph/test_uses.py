@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lib.graph.uses import uses
-from lib.networks import NETWORKS
+from lib.params.named import FAMILIES
 from tests import tiny
 
 MODULES = {f"lib.distillation.terms.{name}" for name in tiny.document()["distill"]["terms"]} | {"lib.pruning.methods.l1"}
@@ -13,7 +13,7 @@ MODULES = {f"lib.distillation.terms.{name}" for name in tiny.document()["distill
 
 def test_a_teacher_from_elsewhere_may_be_of_any_family() -> None:
     document = tiny.document(distill__teachers=[{"file": "a", "sha256": 64 * "0"}, "resnet20"])
-    families = {f"lib.networks.{family}" for family in NETWORKS.values()}
+    families = {f"lib.networks.{family}" for family in FAMILIES.values()}
     found = uses(document, MODULES)
     assert found["guide"].plugins == families
     assert found["distill/kd"].plugins == {*families, "lib.distillation.terms.kd"}
@@ -52,3 +52,17 @@ def test_who_shares_a_classifier_has_a_teacher_without_any_term() -> None:
 def test_what_is_not_there_is_named_with_who_asks_for_it(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         uses(tiny.document(**changes), MODULES)
+
+
+def test_a_network_of_the_users_own_brings_its_code_and_its_settings() -> None:
+    own = {"builder": "my_network:make", "arguments": {"width": 8}, "weights": None}
+    others = {"builder": "torchvision:mobilenet_v2", "arguments": {}, "weights": None}
+    document = tiny.document(networks={"mine": own, "theirs": others}, benchmark__network="mine")
+    document["benchmark"]["trained"] = ["mine", "theirs", "resnet20"]
+    found = uses(document, MODULES)
+    assert found["train_teacher/mine"].plugins == {"my_network"}
+    assert found["train_teacher/mine"].networks == {"mine"}
+    assert found["train_teacher/theirs"].plugins == frozenset()
+    assert found["train_teacher/theirs"].networks == {"theirs"}
+    assert found["train_teacher/resnet20"].networks == frozenset()
+    assert found["prune/l1"].plugins == {"my_network", "lib.pruning.methods.l1"}

@@ -108,11 +108,12 @@ def test_applied_masks_zero_weights_bias_and_batch_norm_and_nothing_else(name: s
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     masks = random_masks(network)
     apply_(network, Kept(masks))
-    for wire in network.wires:
-        zeroed = {f"{wire.conv}.weight", f"{wire.conv}.bias", f"{wire.batch_norm}.weight", f"{wire.batch_norm}.bias"}
+    for layer in network.layers:
+        names = (layer.name, layer.batch_norm)
+        zeroed = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
         for key in zeroed & before.keys():
             expected = before.pop(key)
-            expected[~masks[wire.conv]] = 0.0
+            expected[~masks[layer.name]] = 0.0
             assert torch.equal(network.state_dict()[key], expected)
     assert all(torch.equal(network.state_dict()[key], tensor) for key, tensor in before.items())
 
@@ -123,8 +124,9 @@ def test_masked_channels_put_out_exactly_zero(name: str) -> None:
     masks = random_masks(network)
     apply_(network, Kept(masks))
     seen: dict[str, torch.Tensor] = {}
-    for wire in network.wires:
-        network.batch_norm(wire).register_forward_hook(lambda _, __, out, key=wire.conv: seen.update({key: out}))
+    for layer in network.layers:
+        end = network.get_submodule(layer.batch_norm or layer.name)
+        end.register_forward_hook(lambda _, __, out, key=layer.name: seen.update({key: out}))
     network(images(network, 2))
     assert all(not seen[key][:, ~mask].any() for key, mask in masks.items())
     assert all(seen[key][:, mask].any() for key, mask in masks.items())
@@ -168,9 +170,9 @@ def test_held_filters_stay_zero_through_steps_with_momentum_from_before(name: st
     some = next(key for key, mask in masks.items() if not mask.all())
     assert optimizer.state[network.filters()[some]]["momentum_buffer"][~masks[some]].any()
     _train(network, optimizer, masks, clear=True)
-    for wire in network.wires:
-        conv, norm, dropped = network.conv(wire), network.batch_norm(wire), ~masks[wire.conv]
-        for parameter in (conv.weight, conv.bias, norm.weight, norm.bias):
+    for layer in network.layers:
+        own, norm, dropped = network.get_submodule(layer.name), network.batch_norm(layer), ~masks[layer.name]
+        for parameter in (own.weight, own.bias, *((norm.weight, norm.bias) if norm is not None else ())):
             if parameter is not None:
                 assert not parameter[dropped].any()
                 assert not optimizer.state[parameter]["momentum_buffer"][dropped].any()
@@ -192,8 +194,9 @@ def test_momentum_is_left_alone_where_no_optimizer_is_given() -> None:
 def test_scale_can_be_left_to_the_training() -> None:
     network = lived_in("vgg11")
     masks = random_masks(network)
-    before = {wire.conv: network.batch_norm(wire).weight.detach().clone() for wire in network.wires}
+    normed = [layer for layer in network.layers if layer.batch_norm is not None]
+    before = {layer.name: network.batch_norm(layer).weight.detach().clone() for layer in normed}
     Holder(network, scale=False).hold_(masks)
-    for wire in network.wires:
-        assert torch.equal(network.batch_norm(wire).weight, before[wire.conv])
-        assert not network.batch_norm(wire).bias[~masks[wire.conv]].any()
+    for layer in normed:
+        assert torch.equal(network.batch_norm(layer).weight, before[layer.name])
+        assert not network.batch_norm(layer).bias[~masks[layer.name]].any()

@@ -16,7 +16,7 @@ from lib.masks.filters import full
 from lib.masks.kept import Kept, apply_
 from lib.masks.weights import Sparsity, Zeros, check, strongest, weights, zero_share
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.pruning.held import held
 from lib.pruning.layers import EVERYWHERE
@@ -59,7 +59,7 @@ def _sparse(data: Dataset, path: Path, keep_ratio: float = 0.3) -> Sparsity:
 
 def test_convolutions_and_linear_layers_are_pruned_and_nothing_else() -> None:
     network = lived_in("vgg11")
-    assert set(weights(network)) == {wire.conv for wire in network.wires} | {f"classifier.{index}" for index in (0, 3, 6)}
+    assert set(weights(network)) == {layer.name for layer in network.layers} | {f"classifier.{index}" for index in (0, 3, 6)}
 
 
 @pytest.mark.parametrize("keep_ratio", RATIOS)

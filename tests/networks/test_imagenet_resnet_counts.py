@@ -1,18 +1,18 @@
-"""ResNets for ImageNet: torchvision's layout to the parameter, and published counts."""
+"""ResNets for ImageNet: published counts."""
 
 from functools import cache
 
 import pytest
-import torch
 from torch import nn
 
 from lib.cost.macs import Cost, count, fractional_macs
-from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks import outline
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
-from tests.networks_for_tests import IMAGENET
+from tests.networks_for_tests import IMAGENET as ALL_IMAGENET
 
 IMAGE = (3, 224, 224)
+IMAGENET = tuple(name for name in ALL_IMAGENET if name.startswith("resnet"))
 PARAMETERS = {  # with 1000 classes
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
@@ -50,8 +50,7 @@ INDICES: dict[str, tuple[int, int, list[int]]] = {  # of the last convolution, t
 @cache
 def _shapes(name: str) -> Network:
     """A dense network for 1000 classes without values: large ones take no memory and no time."""
-    with torch.device("meta"):
-        return build(Architecture(name, 1000, 3))
+    return outline(Architecture(name, 1000, 3, IMAGE[1:] if name in IMAGENET else (32, 32)))
 
 
 @cache
@@ -60,7 +59,7 @@ def _cost(name: str) -> Cost:
 
 
 def _conv_macs(name: str) -> int:
-    return sum(macs for layer, macs in _cost(name).macs.items() if layer != "classifier")
+    return sum(macs for layer, macs in _cost(name).macs.items() if layer not in ("fc", "classifier"))
 
 
 @pytest.mark.parametrize("name", IMAGENET)
@@ -72,7 +71,7 @@ def test_parameters_are_those_of_torchvision(name: str) -> None:
 def test_macs_are_those_of_the_literature(name: str) -> None:
     digits = len(GIGA_MACS[name].partition(".")[2])
     assert f"{_conv_macs(name) / 1e9:.{digits}f}" == GIGA_MACS[name]
-    assert _cost(name).macs["classifier"] == _shapes(name).widths["layer4"] * 1000
+    assert _cost(name).macs["fc"] == _shapes(name).weight("fc").shape[1] * 1000
 
 
 @pytest.mark.parametrize("name", IMAGENET)
@@ -84,7 +83,7 @@ def test_reductions_are_those_of_real_valued_widths_with_whole_projections(name:
 
 def test_without_a_part_left_out_projections_shrink_as_well() -> None:
     whole, shrunk = (fractional_macs(_shapes("resnet18"), IMAGE, 0.7, left_out=parts) for parts in (("projection",), ()))
-    projections = [wire.conv for wire in _shapes("resnet18").wires if wire.part == "projection"]
+    projections = [layer.name for layer in _shapes("resnet18").layers if layer.part == "projection"]
     assert whole - shrunk == pytest.approx((1 - 0.7) * sum(_cost("resnet18").macs[name] for name in projections))
 
 
@@ -94,7 +93,7 @@ def test_only_what_a_pruned_convolution_made_is_read_in_part() -> None:
     expected = sum(
         macs * (share[name.rpartition(".")[2]] if name.startswith("layer") and "downsample" not in name else 1)
         for name, macs in _cost("resnet50").macs.items()
-        if name != "classifier"
+        if name != "fc"
     )
     assert left == pytest.approx(expected)
 
@@ -103,34 +102,26 @@ def test_only_what_a_pruned_convolution_made_is_read_in_part() -> None:
 def test_parameters_stand_in_the_order_of_the_references(name: str) -> None:
     network = _shapes(name)
     order = [key for key, _ in network.named_parameters()]
-    index = {wire.conv: order.index(f"{wire.conv}.weight") for wire in network.wires}
+    index = {layer.name: order.index(f"{layer.name}.weight") for layer in network.layers}
     last, classifier, projections = INDICES[name]
-    assert [index[wire.conv] for wire in network.wires if wire.part == "last"][-1] == last == max(index.values())
-    assert order.index("classifier.weight") == classifier
-    assert [index[wire.conv] for wire in network.wires if wire.part == "projection"] == projections
+    assert [index[layer.name] for layer in network.layers if layer.part == "last"][-1] == last == max(index.values())
+    assert order.index("fc.weight" if name in IMAGENET else "classifier.weight") == classifier
+    assert [index[layer.name] for layer in network.layers if layer.part == "projection"] == projections
 
 
 @pytest.mark.parametrize("name", IMAGENET)
-def test_wires_name_every_convolution_in_order_with_its_own_batch_norm(name: str) -> None:
+def test_layers_are_every_convolution_in_order_with_its_own_batch_norm(name: str) -> None:
     network = _shapes(name)
     convolutions = [key for key, module in network.named_modules() if isinstance(module, nn.Conv2d)]
-    assert [wire.conv for wire in network.wires] == convolutions
-    for wire in network.wires:
-        assert network.conv(wire).out_channels == network.batch_norm(wire).num_features == network.widths[wire.writes]
-        assert network.conv(wire).in_channels == network.widths[wire.reads]
+    assert [layer.name for layer in network.layers] == convolutions
+    for layer in network.layers:
+        batch_norm = network.batch_norm(layer)
+        assert batch_norm is not None
+        assert layer.batch_norm == layer.name.replace("conv", "bn").replace("downsample.0", "downsample.1")
+        assert len(network.weight(layer.name)) == batch_norm.num_features == layer.width
 
 
 @pytest.mark.parametrize("name", IMAGENET)
 def test_a_network_is_as_deep_as_its_name_says(name: str) -> None:
-    layers = [wire for wire in _shapes(name).wires if wire.part != "projection"]
+    layers = [layer for layer in _shapes(name).layers if layer.part != "projection"]
     assert len(layers) + 1 == int(name.removeprefix("resnet"))  # the classifier is a layer as well
-
-
-@pytest.mark.parametrize("name", IMAGENET)
-def test_names_and_shapes_are_those_of_torchvision(name: str) -> None:
-    from torchvision import models
-
-    with torch.device("meta"):
-        theirs = models.get_model(name)
-    expected = [(key.replace("fc.", "classifier."), tensor.shape) for key, tensor in theirs.state_dict().items()]
-    assert [(key, tensor.shape) for key, tensor in _shapes(name).state_dict().items()] == expected

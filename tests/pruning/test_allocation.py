@@ -1,6 +1,7 @@
 """How a ratio is shared among layers: the same in each, or the best filters wherever they are."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -9,12 +10,13 @@ import torch
 from torch import Tensor
 
 from lib.masks.filters import Masks, check
-from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks import outline
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
-from lib.pruning.layers import Layers
+from lib.pruning.layers import EVERYWHERE
 from lib.pruning.selection import Selection
 from lib.randomness import stream
+from tests.networks_for_tests import writers
 
 Allocation = Literal["uniform", "global", "global_normalised"]
 ALLOCATIONS: tuple[Allocation, ...] = ("uniform", "global", "global_normalised")
@@ -25,14 +27,13 @@ SPACES = ("layer1", "layer2", "layer3")
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    with torch.device("meta"):
-        return build(Architecture("resnet20", 10, 3))
+    return outline(Architecture("resnet20", 10, 3))
 
 
 def _scores(network: Network, seed: int = 0) -> dict[str, Tensor]:
     """Layers differ in scale, so that a ranking of all is not the same as one in each."""
     generator = stream(seed, "scores")
-    scales = torch.rand(len(network.wires), generator=generator) + 0.5
+    scales = torch.rand(len(network.layers), generator=generator) + 0.5
     return {
         name: scale * torch.rand(len(weight), generator=generator)
         for (name, weight), scale in zip(network.filters().items(), scales, strict=True)
@@ -40,19 +41,19 @@ def _scores(network: Network, seed: int = 0) -> dict[str, Tensor]:
 
 
 def _selection(network: Network, keep_ratio: float, allocation: Allocation, *, coupled: bool, **changes: Any) -> Selection:
-    given = {"convention": "every", "leave_out": (), "keep_ratios": {}, "rounding": "kept", "allocation": allocation}
-    return Selection(network, keep_ratio, coupled=coupled, layers=Layers(**{**given, **changes}))
+    layers = replace(EVERYWHERE, allocation=allocation, **changes)
+    return Selection(network, keep_ratio, coupled=coupled, layers=layers)
 
 
 def _writers(network: Network, space: str) -> list[str]:
-    return [wire.conv for wire in network.wires if wire.writes == space]
+    return writers(network, f"{space}.0.conv2")
 
 
 def _channels(network: Network, masks: Masks, *, coupled: bool) -> dict[str, Tensor]:
     """One mask a group of layers that choose together."""
     if not coupled:
         return masks
-    return {wire.writes: masks[wire.conv] for wire in network.wires}
+    return {writers(network, layer.name)[0]: masks[layer.name] for layer in network.layers}
 
 
 @pytest.mark.parametrize("coupled", [False, True])

@@ -13,14 +13,16 @@ from torch import Tensor, nn
 from lib import plugins
 from lib.compaction.compact import Mode, compact
 from lib.masks.filters import check, kept_count
-from lib.masks.kept import Kept, apply_
+from lib.masks.kept import Kept, apply_, leftovers
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.pruning import methods
 from lib.pruning.layers import EVERYWHERE, Layers
 from lib.pruning.method import Common, Method, Request
 from lib.training.hooks import Moment
 from lib.training.sgd import Sgd
-from tests.networks_for_tests import images, lived_in, side
+from tests.networks_for_tests import alive, images, lived_in
+from tests.small_networks import NAMES as BUILDERS
 
 SETTINGS = Sgd(lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
 EPOCHS = 3
@@ -69,6 +71,7 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {
     "weight": {**GRADUAL, "scope": "layer", "update": "hard"},
 }
 NAMES = plugins.names(methods)
+ALL_LAYERS = replace(EVERYWHERE, linear=True)
 SOFT = ("ahsg_ht", "asfp", "hsg_ht", "sfp")  # what is dropped may come back
 NO_COUNT = ("kdfs", "weight")  # a budget of MACs, and single weights, decide: no count of filters a layer
 HARD = [name for name in NAMES if name not in (*SOFT, "dense", "weight")]
@@ -86,14 +89,13 @@ def request(network: Network, ratio: float, *, coupled: bool = False, seed: int 
         batch, labels = images(network, count, seed=1, dtype=dtype), torch.arange(count) % 10
         return zip(batch.split(size), labels.split(size), strict=True)
 
-    length = side(network.architecture.name)
     return Request(
         keep_ratio=ratio,
         coupled=coupled,
         epochs=epochs,
         generator=torch.Generator().manual_seed(seed),
         layers=EVERYWHERE,
-        shape=(network.architecture.in_channels, length, length),
+        shape=network.architecture.shape,
         sample=sample,
     )
 
@@ -184,8 +186,10 @@ def test_masks_keep_the_count_asked_for(name: str, network: str, ratio: float, c
     train(made, method, steps=1)
     masks = method.masks()
     check(made, masks)
-    for layer, mask in masks.items():
-        assert int(mask.sum()) == kept_count(len(mask), ratio_for(name, ratio)), layer
+    for layer in made.layers:
+        mask = masks[layer.name]
+        wanted = kept_count(layer.width, ratio_for(name, ratio)) if layer.kind == "conv" else layer.width
+        assert int(mask.sum()) == wanted, layer.name
 
 
 @pytest.mark.parametrize("ratio", [1.0, 0.5, 0.001])
@@ -231,6 +235,40 @@ def test_compact_equals_masked_after_training(name: str, network: str, mode: Mod
     batch = images(made, 2, dtype=torch.float64)
     with torch.no_grad():
         assert (made(batch) - small(batch)).abs().max() < 1e-9
+
+
+def with_batch_norms(network: Network) -> Layers:
+    """All layers but those without a batch norm of their own."""
+    return replace(EVERYWHERE, leave_out=tuple(layer.name for layer in network.layers if layer.batch_norm is None))
+
+
+# Each has channels that hang together in another way. Nothing couples in a chain, but its hidden linear layer is pruned too.
+SMALL = [(name, mode) for name in BUILDERS if name != "one_convolution" for mode in ("scatter", "coupled")]
+
+
+@pytest.mark.parametrize(("network", "mode"), [case for case in SMALL if case != ("plain", "scatter")])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_is_pruned_trained_and_made_compact(name: str, network: str, mode: Mode) -> None:
+    made = alive(Architecture(BUILDERS[network], 10, 3, (32, 32))).double()
+    asked = replace(request(made, ratio_for(name, 0.5), coupled=mode == "coupled", epochs=2), layers=ALL_LAYERS)
+    prune = plugins.find(methods, name).method
+    if name == "bn_scale" and (bare := with_batch_norms(made)).leave_out:
+        with pytest.raises(
+            ValueError, match=f"none behind {re.escape(bare.leave_out[0])}.*; name them in prune.layers.leave_out"
+        ):
+            prune(made, params(name), asked)
+        asked = replace(asked, layers=bare)
+    method = prune(made, params(name), asked)
+    train(made, method, steps=1, epochs=range(2))
+    finish(made, method)
+    kept, batch = method.kept(), images(made, 2, dtype=torch.float64)
+    assert (kept.share < 1.0) == (name != "dense" and bool(asked.selection(made).pruned))
+    assert leftovers(made, kept) == []
+    small = compact(made, Kept(kept.filters), mode)
+    with torch.no_grad():
+        expected, got = made(batch), small(batch)
+    apart = (expected[0] - expected[1]).abs().max()  # an answer that is the same to everything would prove nothing
+    assert (expected - got).abs().max() < min(1e-9, 1e-3 * float(apart))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -291,9 +329,9 @@ def test_hard_masks_hold_every_dropped_filter_at_zero_through_every_step(name: s
         masks = (
             method.masks() if name == "kdfs" else {key: method.state.get(key, mask) for key, mask in method.masks().items()}
         )
-        for wire in made.wires:
-            dropped = ~masks[wire.conv]
-            conv, norm = made.conv(wire).weight, made.batch_norm(wire)
+        for layer in made.layers:
+            dropped = ~masks[layer.name]
+            conv, norm = made.weight(layer.name), made.batch_norm(layer)
             assert conv[dropped].eq(0).all()
             assert norm.weight[dropped].eq(0).all()
             assert norm.bias[dropped].eq(0).all()
@@ -366,7 +404,7 @@ def test_settings_that_choose_filters_do_change_the_choice(name: str, changes: d
 
 def test_weight_obeys_the_layers_of_the_suite() -> None:
     made = lived_in("resnet8")
-    layers = Layers("inner", ("layer3.*",), {"layer2.0.conv1": 0.25}, "kept", "uniform")
+    layers = Layers("inner", ("layer3.*",), {"layer2.0.conv1": 0.25}, "kept", "uniform", linear=False)
     method = plugins.find(methods, "weight").method(made, params("weight"), replace(request(made, 0.5), layers=layers))
     shares = {layer: float(mask.float().mean()) for layer, mask in method.kept().weights.items()}
     whole = {layer for layer, share in shares.items() if share == 1.0}

@@ -40,12 +40,14 @@ def outputs(network: Network, batch: Tensor) -> dict[str, Tensor]:
     """What leaves every batch norm, masks included, by convolution."""
     seen: dict[str, Tensor] = {}
     handles = []
-    for wire in network.wires:
+    for layer in network.layers:
 
-        def note(_: nn.Module, __: Any, output: Tensor, name: str = wire.conv) -> None:
+        def note(_: nn.Module, __: Any, output: Tensor, name: str = layer.name) -> None:
             seen[name] = output.detach()
 
-        handles.append(network.batch_norm(wire).register_forward_hook(note))
+        norm = network.batch_norm(layer)
+        assert norm is not None
+        handles.append(norm.register_forward_hook(note))
     network(batch)
     for handle in handles:
         handle.remove()
@@ -177,8 +179,9 @@ def test_statistics_are_those_of_the_fixed_masks_over_the_sample() -> None:
     method.after_epoch(Moment(0, 0, optimizer))
     method.after_epoch(Moment(1, 1, optimizer))  # the search ends here
     ((batch, _),) = request(network, 0.5).sample(8, 128)
-    first = network.conv(network.wires[0])(batch)
-    norm = network.batch_norm(network.wires[0])
+    first = network.get_submodule("conv1")(batch)
+    norm = network.batch_norm(network.layers[0])
+    assert norm is not None
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert torch.allclose(norm.running_mean, first.mean((0, 2, 3)), atol=1e-6)
@@ -188,7 +191,7 @@ def test_statistics_are_those_of_the_fixed_masks_over_the_sample() -> None:
 
 def test_layers_left_out_are_whole_and_count_in_the_budget() -> None:
     network = lived_in("resnet8")
-    given = replace(request(network, 0.5), layers=Layers("blocks", (), {}, "kept", "uniform"))
+    given = replace(request(network, 0.5), layers=Layers("blocks", (), {}, "kept", "uniform", linear=False))
     made = Search(network, params("kdfs"), given)
     masks = made.final()
     assert masks["conv1"].all()

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lib.cost.differentiable import Macs
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.pruning.kdfs_sampler import Sampler, at_least_one, gumbel, straight_through, temperature_at
 from tests.goldens import read, relative_error
 
@@ -38,13 +38,13 @@ def test_masks_flops_penalty_and_gradient_of_a_network() -> None:
     network = build(Architecture("resnet20", 10, 3))
     masks: dict[str, Tensor] = {"conv1": torch.ones(16, dtype=torch.float64)}
     keep_logits = [double(row).requires_grad_() for row in inputs["keep_logit"]]
-    wires = [wire for wire in network.wires if wire.part != "stem"]
-    for wire, keep, noise in zip(wires, keep_logits, inputs["keep_gumbel"], strict=True):
+    layers = [layer for layer in network.layers if layer.part != "stem"]
+    for layer, keep, noise in zip(layers, keep_logits, inputs["keep_gumbel"], strict=True):
         both = torch.stack([torch.zeros_like(keep), keep], dim=1)
-        masks[wire.conv] = through(both, torch.stack([torch.zeros(len(keep)), double(noise)], dim=1), params["tau"])
-    drawn = ["".join(str(int(bit)) for bit in masks[wire.conv].detach()) for wire in wires]
+        masks[layer.name] = through(both, torch.stack([torch.zeros(len(keep)), double(noise)], dim=1), params["tau"])
+    drawn = ["".join(str(int(bit)) for bit in masks[layer.name].detach()) for layer in layers]
     assert drawn == expected["masks"]
-    total = Macs(network, (3, 32, 32), coupled=False, norms=True, head=False)(masks)
+    total = Macs(network, (3, 32, 32), coupled=False, batch_norms=True, head=False)(masks)
     assert int(total.detach()) == expected["flops"]
     penalty = (total / params["flops_base"] - params["r"]).square()
     penalty.backward()

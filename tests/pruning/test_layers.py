@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,10 +14,10 @@ from lib.compaction.compact import compact
 from lib.cost.macs import count, fractional_macs
 from lib.masks.filters import Masks, Rounding, kept_count
 from lib.masks.kept import Kept
-from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks import build, outline
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
-from lib.pruning.layers import Layers
+from lib.pruning.layers import EVERYWHERE, Layers
 from lib.pruning.selection import Selection
 from lib.randomness import stream
 
@@ -35,6 +36,7 @@ WHOLE: dict[tuple[str, str], tuple[str, ...]] = {  # the layers that keep every 
     ("resnet18", "inner"): ("conv1", "layer?.?.conv2", "layer?.?.downsample.0"),
     ("resnet50", "inner"): ("conv1", *BOTTLENECKS),
 }
+LINEAR = ("classifier.?",)  # hidden layers of a vgg: whole unless they are asked for
 WHOLE_COUPLED = WHOLE | {  # a stream with one whole writer is whole
     ("resnet18", "no_projections"): ("layer[234].?.conv2", "layer[234].0.downsample.0"),
     ("resnet50", "no_projections"): BOTTLENECKS,
@@ -47,13 +49,11 @@ WHOLE_COUPLED = WHOLE | {  # a stream with one whole writer is whole
 @cache
 def _network(name: str) -> Network:
     """Shapes without values."""
-    with torch.device("meta"):
-        return build(Architecture(name, 10, 3))
+    return outline(Architecture(name, 10, 3))
 
 
 def _layers(**changes: Any) -> Layers:
-    neutral = {"convention": "every", "leave_out": (), "keep_ratios": {}, "rounding": "kept", "allocation": "uniform"}
-    return Layers(**{**neutral, **changes})
+    return replace(EVERYWHERE, **changes)
 
 
 def _scores(network: Network, seed: int = 0) -> dict[str, Tensor]:
@@ -70,20 +70,23 @@ def _fits(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
+@pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("convention", ["every", "no_projections", "blocks", "inner"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_convention_keeps_its_parts_whole_and_prunes_the_others(name: str, convention: str, coupled: bool) -> None:
-    whole = (WHOLE_COUPLED if coupled else WHOLE).get((name, convention), ())
-    for layer, mask in _choose(name, 0.7, coupled=coupled, convention=convention).items():
+def test_a_convention_keeps_its_parts_whole_and_prunes_the_others(
+    name: str, convention: str, coupled: bool, linear: bool
+) -> None:
+    whole = (WHOLE_COUPLED if coupled else WHOLE).get((name, convention), ()) + (() if linear else LINEAR)
+    for layer, mask in _choose(name, 0.7, coupled=coupled, convention=convention, linear=linear).items():
         assert int(mask.sum()) == (len(mask) if _fits(layer, whole) else kept_count(len(mask), 0.7)), layer
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_may_be_pruned_is_told_in_order_of_computation(name: str) -> None:
     pruned = Selection(_network(name), 0.5, coupled=False, layers=_layers(convention="inner")).pruned
-    names = [wire.conv for wire in _network(name).wires if not _fits(wire.conv, WHOLE[name, "inner"])]
-    assert [group.convs for group in pruned] == [(conv,) for conv in names]
+    names = [layer.name for layer in _network(name).layers if not _fits(layer.name, WHOLE[name, "inner"] + LINEAR)]
+    assert [group.layers for group in pruned] == [(conv,) for conv in names]
 
 
 def test_left_out_patterns_add_to_the_convention() -> None:
@@ -148,13 +151,13 @@ def test_the_goal_moves_every_ratio_but_those_of_whole_layers() -> None:
 
 def _conv_macs(network: Network) -> int:
     macs = count(network, CIFAR).macs
-    return sum(macs[wire.conv] for wire in network.wires)
+    return sum(macs[layer.name] for layer in network.layers if layer.kind == "conv")
 
 
 def test_pfec_prunes_a_vgg16_to_its_published_widths_and_macs() -> None:
     """Li et al., ICLR 2017, table 2: the first layer to 32 filters, the last six to 256: 34.2 %."""
     network = build(Architecture("vgg16", 10, 3))
-    names = [wire.conv for wire in network.wires]
+    names = [layer.name for layer in network.layers if layer.kind == "conv"]
     own = {names[0]: 32} | dict.fromkeys(names[-6:], 256)
     masks = Selection(network, 1.0, coupled=False, layers=_layers(keep_ratios=own)).choose(_scores(network))
     assert [int(masks[name].sum()) for name in names] == [32, 64, 128, 128, 256, 256, 256, *[256] * 6]

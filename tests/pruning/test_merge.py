@@ -16,8 +16,9 @@ INNER = "layer2.0.conv1"
 @torch.no_grad()
 def copied(network: Network, times: float) -> None:
     """Make filters 1, 3, 5, ... of an inner layer positive multiples of 0, 2, 4, ..., batch norm included."""
-    (wire,) = (wire for wire in network.wires if wire.conv == INNER)
-    weight, norm = network.conv(wire).weight, network.batch_norm(wire)
+    layer = network.description.layers[INNER]
+    weight, norm = network.weight(INNER), network.batch_norm(layer)
+    assert norm is not None
     assert norm.running_mean is not None
     assert norm.running_var is not None
     norm.weight.abs_()
@@ -102,10 +103,9 @@ def test_residual_streams_are_not_compensated() -> None:
     network, plain = lived_in("resnet8"), lived_in("resnet8")
     make("merge", network, 0.5, fuse=1.0)
     make("merge", plain, 0.5, fuse=1.0, compensate=False)
-    readers = {wire.conv for wire in network.wires if wire.reads in network.streams}
     for name, weight in network.filters().items():
         same = torch.equal(weight, plain.filters()[name])
-        assert same == (name in readers or name == "conv1"), name
+        assert same == name.endswith("conv1"), name  # they read the image or a stream
 
 
 def test_similarity_is_the_mean_over_pairs_of_different_kept_filters() -> None:

@@ -2,38 +2,30 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lib.networks.description import Wire
+from lib.networks.architecture import Architecture
+from lib.networks.builders import allow
 from lib.networks.network import Network
 from lib.pruning.revival import Damping
 from lib.training.hooks import Moment
 from tests.networks_for_tests import lived_in
 from tests.pruning.test_every_method import SETTINGS, go_on, make
+from tests.small_networks import one_convolution
 
 EPS = 1e-5
 COUNT = 6
 DROPPED = torch.tensor([True, True, False, False, False, False])
 
 
-class _Small(Network):
+BUILDER = "tests.small_networks:one_convolution"
+allow((BUILDER,))
+
+
+def _small() -> Network:
     """One convolution and its batch norm, whose running statistics are those of the last batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, COUNT, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(COUNT, eps=EPS, momentum=1.0)
-        self.wires, self.carries = (Wire("conv1", "bn1", "input", "conv1", "stem"),), ()
-        self.widths = {"input": 3, "conv1": COUNT}
-
-    def forward(self, images: Tensor) -> Tensor:
-        out: Tensor = self.bn1(self.conv1(images))
-        return out
-
-
-def _small() -> _Small:
     torch.manual_seed(0)
-    network = _Small().double().train()
+    network = Network(one_convolution(COUNT, 3, eps=EPS), Architecture(BUILDER, COUNT, 3, (8, 8))).double().train()
     with torch.no_grad():
         network.conv1.weight *= torch.linspace(0.5, 3.0, COUNT, dtype=torch.float64).view(-1, 1, 1, 1)
     network(_images())
@@ -44,7 +36,7 @@ def _images() -> Tensor:
     return torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
-def _gradient(network: _Small) -> Tensor:
+def _gradient(network: Network) -> Tensor:
     """Of a loss that is linear in the output, so that what reaches the batch norm is the same for every weight."""
     readout = torch.randn(64, COUNT, 8, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     network.zero_grad()
@@ -57,7 +49,7 @@ def _sizes(gradient: Tensor) -> Tensor:
     return gradient.flatten(1).norm(dim=1)
 
 
-def _zero(network: _Small, dropped: Tensor = DROPPED) -> None:
+def _zero(network: Network, dropped: Tensor = DROPPED) -> None:
     with torch.no_grad():
         network.conv1.weight[dropped] = 0.0
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lib.masks.filters import top_k
-from lib.pruning.layers import Layers
+from lib.pruning.layers import EVERYWHERE
 from lib.pruning.methods import fpgm
 from lib.pruning.scores import distance_sums, first_order, gradient_median, min_max, norm
 from tests.goldens import read, relative_error
@@ -63,7 +63,7 @@ def test_fpgm_both_stages_keep_what_the_reference_keeps(case: int) -> None:
     before = copy.deepcopy(network.state_dict())
     ratio, first = pair["rate_norm_keep"] - pair["rate_dist_prune"], round(1.0 - pair["rate_norm_keep"], 9)
     for ratios in ({}, {"conv1": len(expected["kept"])}):  # as the reference is told, and by number
-        asked = replace(request(network, ratio), layers=Layers("every", (), ratios, "pruned", "uniform"))
+        asked = replace(request(network, ratio), layers=replace(EVERYWHERE, keep_ratios=ratios, rounding="pruned"))
         masks = fpgm.method(network, params("fpgm", norm_remove=first, update="soft", start="dense"), asked).masks()
         assert masks["conv1"].nonzero().flatten().tolist() == expected["kept"]
         network.load_state_dict(before)
@@ -73,7 +73,7 @@ def test_fpgm_truncates_what_each_stage_drops() -> None:
     """16 filters at 0.6: 4 by norm and 1 by distance; in one go it would be 6."""
     network = lived_in("resnet8")
     for first, dropped in ((0.0, {16: 6, 32: 12, 64: 25}), (0.3, {16: 5, 32: 12, 64: 25}), (0.25, {16: 6, 32: 12, 64: 25})):
-        asked = replace(request(network, 0.6), layers=Layers("every", (), {}, "pruned", "uniform"))
+        asked = replace(request(network, 0.6), layers=replace(EVERYWHERE, rounding="pruned"))
         masks = fpgm.method(network, params("fpgm", norm_remove=first, update="hard"), asked).masks()
         assert {len(mask): int((~mask).sum()) for mask in masks.values()} == dropped
 

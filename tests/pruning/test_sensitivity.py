@@ -15,7 +15,7 @@ from lib.images.batches import STILL, Batches
 from lib.images.dataset import Dataset, Split
 from lib.images.dataset import load as load_data
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.pruning import sensitivity
 from lib.pruning.sensitivity import UNPRUNED, scan
@@ -100,10 +100,11 @@ def _equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def _by_hand(network: Network, batches: Batches, layer: int, kept: int, order: int) -> float:
     """Top-1 of a copy whose filters of smallest norm are silenced one by one."""
     victim = copy.deepcopy(network)
-    conv, norm = victim.conv(victim.wires[layer]), victim.batch_norm(victim.wires[layer])
-    sizes = [float((filters.abs() ** order).sum()) for filters in conv.weight]
+    weight, norm = victim.weight(victim.layers[layer].name), victim.batch_norm(victim.layers[layer])
+    assert norm is not None
+    sizes = [float((filters.abs() ** order).sum()) for filters in weight]
     for index in np.argsort(sizes)[: len(sizes) - kept]:
-        for tensor in (conv.weight, norm.weight, norm.bias):
+        for tensor in (weight, norm.weight, norm.bias):
             tensor[index] = 0.0
     right = sum(int((victim(images).argmax(1) == labels).sum()) for images, labels in batches.plain(64))
     return 100.0 * right / len(batches)
@@ -115,12 +116,12 @@ def test_every_row_is_what_a_brute_force_finds(network: Network, batches: Batche
     whole = evaluate(network, batches).top1
     counts = {16: (14, 8, 1), 32: (28, 16, 3), 64: (57, 32, 6)}
     expected = [(UNPRUNED, 1.0, whole)]
-    for layer, wire in enumerate(network.wires):
-        width = network.conv(wire).out_channels
-        tops = [_by_hand(network, batches, layer, kept, order) for kept in counts[width]]
-        expected += [(wire.conv, ratio, top1) for ratio, top1 in zip(RATIOS, tops, strict=True)]
-        assert tuple(rows.loc[rows["layer"] == wire.conv, "kept"]) == counts[width]
-        assert set(rows.loc[rows["layer"] == wire.conv, "part"]) == {wire.part}
+    for index, layer in enumerate(network.layers):
+        width = layer.width
+        tops = [_by_hand(network, batches, index, kept, order) for kept in counts[width]]
+        expected += [(layer.name, ratio, top1) for ratio, top1 in zip(RATIOS, tops, strict=True)]
+        assert tuple(rows.loc[rows["layer"] == layer.name, "kept"]) == counts[width]
+        assert set(rows.loc[rows["layer"] == layer.name, "part"]) == {layer.part}
     assert list(rows[["layer", "keep_ratio", "top1"]].itertuples(index=False, name=None)) == expected
     assert rows["drop"].tolist() == [whole - top1 for _, _, top1 in expected]
     assert whole > 70.0  # or the comparison would mean little
@@ -134,8 +135,8 @@ def test_only_the_scanned_layer_changes_and_its_dropped_filters_are_zero(
     seen = _watch(monkeypatch)
     rows = scan(network, batches, (0.5,), 1, Count)
     assert _equal(seen[0], before)
-    for state, wire, kept in zip(seen[1:], network.wires, rows["kept"][1:], strict=True):
-        own = {f"{wire.conv}.weight", f"{wire.batch_norm}.weight", f"{wire.batch_norm}.bias"}
+    for state, layer, kept in zip(seen[1:], network.layers, rows["kept"][1:], strict=True):
+        own = {f"{layer.name}.weight", f"{layer.batch_norm}.weight", f"{layer.batch_norm}.bias"}
         assert {name for name in before if not torch.equal(state[name], before[name])} == own
         for name in own:
             alive = state[name].flatten(1).any(1) if state[name].dim() > 1 else state[name] != 0
@@ -169,7 +170,7 @@ def test_an_interrupted_scan_leaves_the_network_as_it_was(
 
 def test_keeping_every_filter_loses_nothing(network: Network, batches: Batches) -> None:
     rows = scan(network, batches, (1.0,), 1, Count)
-    assert len(rows) == 1 + len(network.wires)
+    assert len(rows) == 1 + len(network.layers)
     assert (rows["kept"] == rows["width"]).all()
     assert (rows["drop"] == 0.0).all()
 
@@ -178,7 +179,7 @@ def test_keeping_every_filter_loses_nothing(network: Network, batches: Batches) 
 def test_the_order_chooses_the_norm(
     network: Network, batches: Batches, monkeypatch: pytest.MonkeyPatch, order: Any, stays: bool
 ) -> None:
-    weight = network.conv(network.wires[0]).weight.detach()
+    weight = network.weight(network.layers[0].name).detach()
     weight[:] = 0.2
     weight[0] = 0.0
     weight[0, 0, 1, 1] = 1.0  # L1: 1 below 9 x 0.2; L2: 1 above 3 x 0.2

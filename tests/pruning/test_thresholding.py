@@ -19,11 +19,11 @@ def ahsg(network: Network, **changes: Any) -> Method:
 def test_one_ahsg_ht_step_zeroes_5_10_20_filters_and_their_shifts_but_no_scale() -> None:
     made = lived_in("resnet20")
     train(made, ahsg(made), steps=1, epochs=range(1))
-    for wire in made.wires:
-        dropped = made.conv(wire).weight.flatten(1).eq(0).all(1)
+    for layer in made.layers:
+        dropped = made.weight(layer.name).flatten(1).eq(0).all(1)
         assert int(dropped.sum()) == {16: 5, 32: 10, 64: 20}[len(dropped)]
-        assert made.batch_norm(wire).bias[dropped].eq(0).all()
-        assert made.batch_norm(wire).weight[dropped].ne(0).all()
+        assert made.batch_norm(layer).bias[dropped].eq(0).all()
+        assert made.batch_norm(layer).weight[dropped].ne(0).all()
 
 
 def test_ahsg_ht_keeps_the_filters_of_largest_euclidean_norm() -> None:

@@ -122,6 +122,6 @@ def test_steps_with_momentum_and_decay_keep_clusters_together_bit_for_bit(nester
 
 def test_nan_weights_are_refused_by_layer() -> None:
     network = lived_in("resnet8")
-    network.conv(network.wires[0]).weight.data[0] = float("nan")
+    network.weight("conv1").data[0] = float("nan")
     with pytest.raises(ValueError, match="has weights that are no finite numbers in conv1; train it again"):
         share_(network, {"*": 4})

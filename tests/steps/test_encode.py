@@ -155,13 +155,13 @@ def test_an_interrupted_run_ends_in_the_same_bytes(folder: Path, tmp_path: Path,
 
 def _nudged(path: Path) -> Checkpoint:
     found = opened(path)
-    found.network.batch_norm(found.network.wires[0]).bias.data[0] += 1e-6
+    found.network.get_parameter("bn1.bias").data[0] += 1e-6
     return found
 
 
 def _negative_zero(path: Path) -> Checkpoint:
     found = opened(path)
-    found.network.batch_norm(found.network.wires[0]).bias.data[0] = -0.0
+    found.network.get_parameter("bn1.bias").data[0] = -0.0
     return found
 
 
@@ -181,7 +181,7 @@ WRONG: dict[str, tuple[Callable[[Path], Checkpoint], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_read_back_wrongly_stops_the_stage_and_leaves_no_file(folder: Path, tmp_path: Path, name: str) -> None:
     checkpoint = load(folder / "compact.safetensors")
-    checkpoint.network.batch_norm(checkpoint.network.wires[0]).bias.data[0] = 0.0
+    checkpoint.network.get_parameter("bn1.bias").data[0] = 0.0
     save(tmp_path / "compact.safetensors", checkpoint)
     given, (wrong, said) = document(training=None), WRONG[name]
     with pytest.raises(ValueError, match=said):

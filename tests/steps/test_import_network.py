@@ -49,13 +49,13 @@ def test_accuracy_is_told_and_must_be_met_within_five_hundredths(data: Dataset, 
     out = tmp_path / "out.safetensors"
     told = bring(source, SMALL, data, out)
     assert told == f"top-1 {_top1(told):.2f} % on the test split of digits"
-    assert load(out).network.architecture.shortcut == "both"
+    assert load(out).network.architecture.told == {"shortcut": "both"}
     out.unlink()
     right = replace(SMALL, expected=Expected(top1=_top1(told) + 0.04, split="test"))
     assert bring(source, right, data, out).endswith("of digits, as expected")
     out.unlink()
     wrong = replace(SMALL, expected=Expected(top1=_top1(told) + 0.06, split="test"))
-    figures = rf"a\.th has {_top1(told):.2f} % top-1 on the test split of .* expects {_top1(told) + 0.06:.2f} %: .*`shortcut`"
+    figures = rf"a\.th has {_top1(told):.2f} % top-1 on the test split of .* expects {_top1(told) + 0.06:.2f} %: .*`arguments`"
     with pytest.raises(ValueError, match=figures):
         bring(source, wrong, data, out)
     assert not out.exists()
@@ -70,7 +70,7 @@ def test_zeros_at_the_end_compute_something_else(data: Dataset, source: Path, tm
     described = replace(SMALL, expected=Expected(top1=100.0, split="test"))
     assert bring(source, described, named, tmp_path / "out.safetensors").startswith("top-1 100.00 %")
     with pytest.raises(ValueError, match=r"expects 100\.00 %: names and shapes fit, but it computes something else"):
-        bring(source, replace(described, shortcut="end"), named, tmp_path / "out.safetensors")
+        bring(source, replace(described, arguments={"shortcut": "end"}), named, tmp_path / "out.safetensors")
 
 
 def test_another_split_is_scored_where_it_is_named(data: Dataset, source: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_real_network_keeps_its_accuracy_and_its_compact_form_equals_the_mas
     data, out = load_data(Path(str(CIFAR10))), tmp_path / "out.safetensors"
     assert bring(Path(str(AKAMASTER)), DESCRIBED, data, out) == "top-1 91.73 % on the test split of cifar10, as expected"
     with pytest.raises(ValueError, match=r"has 22\.46 % top-1 .* expects 91\.73 %"):
-        bring(Path(str(AKAMASTER)), replace(DESCRIBED, shortcut="end"), data, tmp_path / "other.safetensors")
+        bring(Path(str(AKAMASTER)), replace(DESCRIBED, arguments={"shortcut": "end"}), data, tmp_path / "other.safetensors")
     checkpoint = load(out)
     masks = Selection(checkpoint.network, 0.7, coupled=True).choose(norms(checkpoint.network.filters(), 1))
     apply_(checkpoint.network, Kept(masks))

@@ -14,7 +14,7 @@ from lib.images.dataset import load as load_data
 from lib.masks.filters import Masks
 from lib.masks.kept import Kept, apply_
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.pruning.layers import EVERYWHERE
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection

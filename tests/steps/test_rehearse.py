@@ -89,9 +89,8 @@ def test_a_batch_of_one_in_the_third_epoch_is_found() -> None:
 def test_a_network_that_cannot_take_the_images_is_named() -> None:
     found = document(benchmark__trained=["resnet8", "vgg11"], distill__teachers=["vgg11"])
     (line,) = refusals(found, DIGITS)
-    assert line.startswith(
-        "benchmark.trained: vgg11: vgg needs images of at least 32x32, got (8, 8); use a resnet for small images"
-    )
+    said = "(ValueError: vgg needs images of at least 32x32, got (8, 8); use a resnet for small images)"
+    assert line.startswith(f"benchmark.trained: vgg11: VGG cannot be traced on images of 1x8x8 {said}")
     assert refusals(found, View((3, 32, 32), 10, 45_000)) == []
 
 

@@ -14,13 +14,12 @@ from tools.import_network import main
 DESCRIPTION = """
 network: resnet8
 num_classes: 10
-hidden: []
 shape: [1, 8, 8]
 mean: [0.3]
 std: [0.4]
 state: null
 rename: []
-shortcut: both
+arguments: {shortcut: both}
 """
 
 
@@ -38,7 +37,7 @@ def test_a_network_is_imported_and_its_accuracy_told(
 ) -> None:
     command(tmp_path, monkeypatch, DESCRIPTION, "--data", str(tiny.digits(tmp_path)))
     assert capsys.readouterr().err.startswith(f"{tmp_path}/out.safetensors: top-1 ")
-    assert load(tmp_path / "out.safetensors").network.architecture.shortcut == "both"
+    assert load(tmp_path / "out.safetensors").network.architecture.told == {"shortcut": "both"}
 
 
 @pytest.mark.parametrize(
@@ -50,8 +49,8 @@ def test_a_network_is_imported_and_its_accuracy_told(
         ),
         (DESCRIPTION.replace("rename: []", "rename: [['^conv(', '']]"), r"error: \S+a\.yaml: description\.rename\.0: "),
         (
-            DESCRIPTION.replace("hidden: []", "hidden: [1000000000]"),
-            r"error: \S+a\.yaml: description\.hidden\.0: is 1000000000",
+            DESCRIPTION.replace("shortcut: both", "hidden: [1000000000]"),
+            r"error: resnet8 cannot be built with \{\"hidden\": \[1000000000\]\} \(TooLargeError: it has more than ",
         ),
         ("- 1", r"error: \S+a\.yaml: "),
     ],

@@ -19,7 +19,7 @@ from lib.images.dataset import load as load_data
 from lib.masks.filters import full
 from lib.masks.kept import Kept
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.plots import drawing
 from lib.plots.sensitivity import picture
 from lib.progress import steps
@@ -156,9 +156,9 @@ def _rows(name: str) -> pd.DataFrame:
     """Made-up rows of a network: the later a layer, the less it loses."""
     network = build(Architecture(name, 10, 3))
     rows: list[tuple[Any, ...]] = [(UNPRUNED, "", 9, 9, 1.0, 90.0, 0.0)]
-    for depth, wire in enumerate(network.wires):
+    for depth, layer in enumerate(network.layers):
         lost = 40.0 / (1 + depth)
-        rows += [(wire.conv, wire.part, 10, kept, kept / 10, 90.0 - lost / kept, lost / kept) for kept in (9, 5, 1)]
+        rows += [(layer.name, layer.part, 10, kept, kept / 10, 90.0 - lost / kept, lost / kept) for kept in (9, 5, 1)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

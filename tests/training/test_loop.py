@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lib.formats.checkpoint import load
 from lib.images.batches import STILL, Augmentation, Batches
 from lib.networks import build
-from lib.networks.description import Architecture
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.params.section import read
 from lib.randomness import stream
@@ -84,7 +84,8 @@ def _fit(task: Fit, folder: Path) -> list[LogRow]:
 
 def _taught(folder: Path, out: str, seed: int = 0, **changes: Any) -> Path:
     document = tiny.document(**changes)
-    teach(document, "resnet8", tiny.here(document, folder, seed), folder / out, (folder / out).with_suffix(".csv"))
+    log = (folder / out).with_suffix(".csv")
+    assert teach(document, "resnet8", tiny.here(document, folder, seed), folder / "cache", folder / out, log) == ""
     return folder / out
 
 

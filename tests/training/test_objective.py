@@ -12,7 +12,7 @@ from torch.nn import functional
 from lib.distillation.building import distilled
 from lib.distillation.terms.kd import divergence
 from lib.networks import build
-from lib.networks.description import Architecture, Plan
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.params.section import ParamsError
 from lib.randomness import stream
@@ -23,8 +23,8 @@ SETTINGS: Mapping[str, Any] = {"kd": {"temperature": 4.0}, "feature": {"where": 
 WEIGHTS = {"kd": 0.5, "feature": 3.0}
 
 
-def _network(seed: int, name: str = "resnet8", classes: int = 10, plan: Plan | None = None) -> Network:
-    return build(Architecture(name, classes, 3, plan=plan), stream(seed, "initialisation"))
+def _network(seed: int, name: str = "resnet8", classes: int = 10) -> Network:
+    return build(Architecture(name, classes, 3), stream(seed, "initialisation"))
 
 
 def _batch(name: str = "resnet8") -> tuple[Tensor, Tensor]:
@@ -41,11 +41,8 @@ def _distilled(
 
 def _narrower() -> Network:
     """A resnet8 whose last stage, and so what feeds its classifier, has 48 channels."""
-    dense = _network(0)
-    filters = {wire.conv: tuple(range(dense.widths[wire.writes])) for wire in dense.wires}
-    spaces = {space: tuple(range(width)) for space, width in dense.widths.items()}
-    kept = tuple(range(48))
-    return _network(0, plan=Plan(filters | {"layer3.0.conv2": kept}, spaces | {"layer3": kept}))
+    narrow = Architecture("resnet8", 10, 3).with_kept({"layer3.0.conv2": tuple(range(48))}, "coupled")
+    return build(narrow, stream(0, "initialisation"))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -152,5 +149,6 @@ def test_teacher_of_other_classes_is_refused_for_kd() -> None:
 
 
 def test_tap_that_a_network_lacks_is_refused_with_those_it_has() -> None:
-    with pytest.raises(ValueError, match=r"resnet8 has no tap \['stage4'\]; it has: stage1, stage2, stage3, penultimate"):
+    there = "stage1, stage2, stage3, block1, block2, block3, penultimate"
+    with pytest.raises(ValueError, match=rf"resnet8 has no tap \['stage4'\]; it has: {there}, or a module's name$"):
         Tapped(_network(0), ("stage1", "stage4"))

@@ -84,7 +84,7 @@ def test_the_resumed_kinds_hold_what_makes_them_hard(folder: Path) -> None:
     teach, prune, distill = (seen[first :: interrupted.EPOCHS][0] for first in (0, 3, 6))
     assert (teach["extra"], dict(teach["hooks"])) == ([], {})
     assert [tensor.shape for tensor in prune["extra"]] == [(512, 64)]
-    assert {wire.conv for wire in load(folder / "pruned.safetensors").network.wires} < set(prune["hooks"])  # masks and more
+    assert {layer.name for layer in load(folder / "pruned.safetensors").network.layers} < set(prune["hooks"])  # masks and more
     assert prune["rows"][0]["mask_changes"] > 0
     assert [tensor.shape for tensor in distill["extra"]] == [(512, 64)]
     start = torch.nn.init.eye_(torch.empty(512, 64))
