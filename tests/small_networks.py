@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import DenseNet, GoogLeNet, MobileNetV2, RegNet, ShuffleNetV2
+from torchvision.models import DenseNet, GoogLeNet, MobileNetV2, RegNet, ShuffleNetV2, resnet50
 from torchvision.models.googlenet import BasicConv2d, Inception, InceptionAux
 from torchvision.models.regnet import BlockParams
 from torchvision.ops import Conv2dNormActivation
@@ -107,6 +107,15 @@ def regnet(num_classes: int, in_channels: int) -> nn.Module:
     return made
 
 
+def stride_first(num_classes: int, in_channels: int) -> nn.Module:
+    """torchvision's ResNet-50 with the strides where the paper has them, in the first 1x1 convolution."""
+    assert in_channels == 3
+    made: nn.Module = resnet50(num_classes=num_classes)
+    for block in (made.layer2[0], made.layer3[0], made.layer4[0]):
+        block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+    return made
+
+
 def _narrow(in_channels: int, out_channels: int, **given: int) -> nn.Module:
     before = in_channels if in_channels == 3 else in_channels // NARROWER
     return BasicConv2d(before, out_channels // NARROWER, **given)
@@ -116,4 +125,5 @@ BUILDERS: tuple[Callable[..., nn.Module], ...] = (
     one_convolution, plain, halves, densenet, mobilenet, shufflenet, googlenet, regnet
 )  # fmt: skip
 NAMES = {builder.__name__: f"{__name__}:{builder.__name__}" for builder in BUILDERS}
-allow(NAMES.values())
+STRIDE_FIRST = f"{__name__}:stride_first"
+allow([*NAMES.values(), STRIDE_FIRST])

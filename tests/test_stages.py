@@ -18,6 +18,7 @@ import yaml
 from lib.formats import checkpoint
 from lib.images.dataset import load as load_data
 from stages.command import run as run_stage
+from stages.command.kinds import is_bare
 from tests import tiny
 
 SCRIPTS = sorted(f"{folder}.{path.stem}" for folder in ("stages", "tools") for path in (tiny.ROOT / folder).glob("[a-z]*.py"))
@@ -264,9 +265,12 @@ def test_help_describes_the_command_and_every_option(
     assert said.startswith(f"usage: python -m {name} ")
     assert module.__doc__.strip() in said
     told = said.split("show this help message and exit")[1]
+    parameters = inspect.signature(module.main).parameters.values()
     assert re.findall(r"^  --([\w-]+)(?: \S+)?\s{2,}\w", told, re.MULTILINE) == [
-        parameter.strip("_").replace("_", "-") for parameter in inspect.signature(module.main).parameters
+        parameter.name.strip("_").replace("_", "-") for parameter in parameters if not is_bare(parameter)
     ]
+    for parameter in parameters:
+        assert not is_bare(parameter) or re.search(rf"^  {parameter.name.rstrip('s').upper()}\s{{2,}}\w", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -87,8 +87,8 @@ def _timm(name: str) -> "Callable[..., nn.Module]":
 
 def _own(name: str, source: str, function: str) -> "Callable[..., nn.Module]":
     if name not in _allowed:
-        msg = f"a file asks for the builder {name}, which is code of somebody; nothing of it was run. If it is yours, name it "
-        msg += "under `networks` in params.yaml, or with --builder"
+        msg = f"a file asks for the builder {name}, which is code of somebody; nothing of it was run. "
+        msg += "If it is yours, name it under `networks` in params.yaml"
         raise ValueError(msg)
     try:
         found: Any = importlib.import_module(source)

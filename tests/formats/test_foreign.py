@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from lib.compaction.compact import compact
-from lib.compaction.proof import check_zeros
+from lib.compaction.proof import FLOAT64_LIMIT, check_zeros, gap
 from lib.cost.macs import count
 from lib.formats.foreign import describe, read
 from lib.images.fetching import sha256_of
@@ -18,7 +18,9 @@ from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.architecture import Architecture
 from lib.params.section import parse
-from tests.networks_for_tests import lived_in, random_masks
+from lib.steps.specimen import level_
+from tests.networks_for_tests import alive, coupled_masks, images, lived_in, random_masks
+from tests.small_networks import STRIDE_FIRST
 from tests.tiny import ROOT
 
 TEXT = (ROOT / "suites/foreign-ahsg-ht-resnet20.yaml").read_text()
@@ -210,6 +212,35 @@ def test_akamaster_names_fit_and_only_the_placement_of_zeros_tells_the_two_netwo
     assert not torch.allclose(
         read(tmp_path / "a.th", replace(described, arguments={"shortcut": "end"})).network(batch), theirs(batch)
     )
+
+
+def test_a_resnet50_of_the_users_own_with_its_strides_elsewhere_is_imported_and_made_small(tmp_path: Path) -> None:
+    size = (64, 64)
+    theirs = alive(Architecture(STRIDE_FIRST, 10, 3, size))
+    torch.save(theirs.state_dict(), tmp_path / "r50.pth")
+    described = replace(
+        describe(ROOT / "suites/foreign-akamaster-resnet20.yaml"),
+        **{
+            "network": theirs.architecture.name,
+            "arguments": {},
+            "shape": (3, *size),
+            "sha256": None,
+            "state": None,
+            "rename": (),
+        },
+        expected=None,
+    )
+    network = read(tmp_path / "r50.pth", described).network.double()
+    batch = images(network, 2, dtype=torch.float64)
+    elsewhere = read(tmp_path / "r50.pth", replace(described, network="resnet50")).network.double()
+    with torch.no_grad():
+        assert torch.equal(network(batch), theirs.double()(batch))
+        assert not torch.allclose(elsewhere(batch), network(batch))
+        masks = coupled_masks(network, 0.5)
+        apply_(network, Kept(masks))
+        expected = level_(network, batch)
+        assert gap(expected, compact(network, Kept(masks), "coupled")(batch)).relative < FLOAT64_LIMIT
+    assert float(expected.std(0).max()) > 1e-3
 
 
 @pytest.mark.skipif(CHECKPOINT is None, reason="FOREIGN_CHECKPOINT does not name ahsg_ht_resnet20_cifar10.pth.tar")
