@@ -15,10 +15,13 @@ from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint
 from lib.formats.onnx import Agreement, Session, agreement, evenly, export, top1, uneven, verify
 from lib.masks.kept import Kept, apply_
+from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.quantization.integers import to_int8
+from lib.steps.specimen import level_
 from tests import tiny
-from tests.networks_for_tests import coupled_masks, images, lived_in, random_masks, side
+from tests.networks_for_tests import alive, coupled_masks, images, lived_in, random_masks, side
+from tests.small_networks import NAMES
 
 
 def small(name: str, mode: Any) -> Network:
@@ -49,6 +52,33 @@ def test_the_file_computes_the_same_for_any_batch_size(tmp_path: Path, name: str
     known = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert known == {"shape": list(checkpoint(network).shape), "mean": [0.1, 0.2, 0.3], "std": [0.25] * 3}
     assert str(tiny.ROOT).encode() not in (tmp_path / "a.onnx").read_bytes()
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("plain", "scatter"),
+        ("densenet", "coupled"),
+        ("mobilenet", "coupled"),
+        ("shufflenet", "scatter"),
+        ("regnet", "coupled"),
+    ],
+)
+def test_any_compact_network_exports_and_learns(tmp_path: Path, name: str, mode: Any) -> None:
+    network = alive(Architecture(NAMES[name], 10, 3))
+    masks = random_masks(network) if mode == "scatter" else coupled_masks(network, 0.5)
+    apply_(network, Kept(masks))
+    batch = images(network, 9)
+    level_(network, batch)
+    made = compact(network, Kept(masks), mode)
+    found = export(Checkpoint(made, None, (3, 32, 32), (0.1, 0.2, 0.3), (0.25,) * 3), batch, tmp_path / "a.onnx")
+    assert found.max_abs < 1e-4
+    program = torch.export.export(made.module, (batch,))
+    assert torch.allclose(program.module()(batch), made(batch), atol=1e-5)
+    loss = torch.nn.functional.cross_entropy(made.train()(batch), torch.arange(9))
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in made.parameters())
 
 
 @pytest.mark.filterwarnings("default")
