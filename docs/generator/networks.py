@@ -22,7 +22,8 @@ COLUMNS = """- **traced**: its channels were found. **reason** says why not, and
 - **MACs**, **params**: what an even keep ratio of {keep_ratio} leaves of them{mode}.
 - **seconds**: to trace the network and to make it small once, on the CPU ({machine})."""
 THEIRS = """- **torch-pruning**: whether its dependency graph makes the network small with the same keep ratio, equal to the
-  same network with these very channels at zero. Its seconds are without that check. It was told to leave the output alone."""
+  same network with these very channels at zero. Its seconds are without that check. It was told to leave the output alone.
+  It takes channels away that a layer norm averages over, which changes the function: such networks are not equal."""
 
 
 def page(records: Sequence[Record], run: Run) -> str:
