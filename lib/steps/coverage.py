@@ -30,7 +30,7 @@ TIMM = (
     *("hrnet_w18", "ese_vovnet19b_dw", "selecsls42b", "inception_v4", "xception41", "convnext_tiny"),
     *("edgenext_small", "efficientvit_b0", "nfnet_f0"),
 )
-LIMIT = 3600.0  # seconds that one network may take
+LIMIT, PEER_LIMIT = 3600.0, 300.0  # seconds that one network may take us, and torch-pruning
 LIBRARIES = ("torch", "torchvision", "timm", "torch-pruning")
 R = TypeVar("R", Record, Peer)
 
@@ -87,19 +87,19 @@ def _apart(name: str, wanted: Wanted, *, with_peer: bool) -> tuple[Record, Peer 
     with ProcessPoolExecutor(
         1, multiprocessing.get_context("spawn"), initializer=warnings.simplefilter, initargs=("ignore",)
     ) as own:
-        record = _answer(own.submit(_examined, name, wanted), Record(name, False))
-        other = _answer(own.submit(_peer_on, name, wanted), Peer(name)) if with_peer and record.traced else None
+        record = _answer(own.submit(_examined, name, wanted), Record(name, False), LIMIT)
+        other = _answer(own.submit(_peer_on, name, wanted), Peer(name), PEER_LIMIT) if with_peer and record.traced else None
     return record, other
 
 
-def _answer(future: "Future[R]", otherwise: R) -> R:
+def _answer(future: "Future[R]", otherwise: R, limit: float) -> R:
     """What the process finds; `otherwise`, with the reason, where it finds nothing."""
     try:
-        error = future.exception(LIMIT)
+        error = future.exception(limit)
     except TimeoutError:
         for process in multiprocessing.active_children():
             process.kill()
-        return replace(otherwise, reason=f"no answer in {LIMIT:.0f} s")
+        return replace(otherwise, reason=f"no answer in {limit:.0f} s")
     if error is None:
         return future.result()
     if isinstance(error, BrokenProcessPool):

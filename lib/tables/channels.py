@@ -35,7 +35,7 @@ def _cells(chart: Chart, place: int) -> list[str]:
         _numbers(row.writes),
         f"{sharers + 1} layers" if sharers > 0 and row.part else "-",
         row.batch_norm or "-",
-        f"{row.segments} x {row.filters // row.segments}" if row.segments > 1 else "-",
+        str(row.segments) if row.segments > 1 else "-",
         may,
     ]
 
