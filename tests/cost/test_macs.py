@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lib.compaction.compact import compact
 from lib.cost.macs import Cost, count, fractional_macs
 from lib.masks.filters import full, kept_count
 from lib.masks.kept import Kept
-from lib.networks import build
+from lib.networks import build, outline
 from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.params.section import parse
@@ -124,3 +125,26 @@ def test_counting_that_fails_leaves_no_trace_either() -> None:
 
 def test_networks_in_double_precision_are_counted_too() -> None:
     assert count(_network("resnet8").double(), (3, 8, 8)) == count(_network("resnet8"), (3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alexnet",
+        "densenet121",
+        "googlenet",
+        "mobilenet_v2",
+        "regnet_x_400mf",
+        "resnext50_32x4d",
+        "shufflenet_v2_x0_5",
+        "vgg11",
+    ],
+)
+def test_networks_of_torchvision_cost_what_torch_counts(name: str) -> None:
+    """torch counts a multiplication and an addition as two."""
+    network = outline(Architecture(f"torchvision:{name}", 1000, 3, (224, 224)))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.module(torch.zeros(1, 3, 224, 224, device="meta"))
+    cost = count(network, (3, 224, 224))
+    assert 2 * cost.total_macs == counter.get_total_flops()
+    assert cost.params == sum(parameter.numel() for parameter in network.parameters())
