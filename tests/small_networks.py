@@ -116,6 +116,22 @@ def stride_first(num_classes: int, in_channels: int) -> nn.Module:
     return made
 
 
+class Standardised(nn.Conv2d):
+    """A convolution that computes with its weight in standard units."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C_out, H, W)."""
+        weight = (self.weight - self.weight.mean((1, 2, 3), keepdim=True)) / self.weight.std((1, 2, 3), keepdim=True)
+        return nn.functional.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+
+def standardised(num_classes: int, in_channels: int) -> nn.Module:
+    """A convolution that must stay whole, between two that need not."""
+    first, last = nn.Conv2d(in_channels, 8, 3, padding=1), nn.Conv2d(12, 16, 3, padding=1)
+    middle = [Standardised(8, 12, 3, padding=1), nn.ReLU(), last, nn.ReLU()]
+    return nn.Sequential(first, nn.ReLU(), *middle, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes))
+
+
 def _narrow(in_channels: int, out_channels: int, **given: int) -> nn.Module:
     before = in_channels if in_channels == 3 else in_channels // NARROWER
     return BasicConv2d(before, out_channels // NARROWER, **given)
@@ -125,5 +141,5 @@ BUILDERS: tuple[Callable[..., nn.Module], ...] = (
     one_convolution, plain, halves, densenet, mobilenet, shufflenet, googlenet, regnet
 )  # fmt: skip
 NAMES = {builder.__name__: f"{__name__}:{builder.__name__}" for builder in BUILDERS}
-STRIDE_FIRST = f"{__name__}:stride_first"
-allow([*NAMES.values(), STRIDE_FIRST])
+STRIDE_FIRST, STANDARDISED = f"{__name__}:stride_first", f"{__name__}:standardised"
+allow([*NAMES.values(), STRIDE_FIRST, STANDARDISED])

@@ -36,7 +36,7 @@ class Macs:
                 self.per_pair[step.name] = macs[step.name] / (shape_of[0] * shape_of[1])
         products = any(isinstance(step, Join) and step.product for step in self.steps)
         self.all_read = not products and not any(isinstance(step, Depthwise) for step in self.steps)
-        self.rest = sum(macs[name] for name in macs if f"{name}.weight" in shapes and name not in self._followed())
+        self.rest = sum(macs[name] for name in macs.keys() - self._followed())
 
     def __call__(self, masks: Mapping[str, Tensor]) -> Tensor:
         """Masks (C_out,) of numbers in [0, 1] for every prunable layer -> a scalar, in float64: counts exceed float32."""

@@ -4,14 +4,16 @@ MACs are those of convolutions and linear layers, one per multiply-add; batch no
 are not counted. Papers call the same number FLOPs.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from lib.channels.parts import Part, written_by
-from lib.channels.steps import Depthwise, Layer
+from lib.channels.steps import Layer
 from lib.channels.tracing import outlined
 from lib.networks.network import Network
 
@@ -31,30 +33,32 @@ class Cost:
 
 def count(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
     """The cost of one image of `shape` (C, H, W), observed in a forward pass of shapes alone."""
-    macs: dict[str, int] = {}
     outline = outlined(network)
-    for name, module in outline.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(_observer(name, macs))
-    with torch.no_grad():
+    names = {id(parameter): name.removesuffix(".weight") for name, parameter in outline.named_parameters()}
+    with torch.no_grad(), _Counter(names) as counter:
         outline(torch.zeros(1, *shape, device="meta"))
-    if isinstance(network, Network):
-        for step in network.description.steps:  # layers that the network calls as functions on their parameters
-            if isinstance(step, Layer | Depthwise) and step.functional:
-                macs[step.name] = network.weight(step.name)[0].numel() * step.output.shape[1:].numel()
-    return Cost(sum(parameter.numel() for parameter in network.parameters()), macs)
+    return Cost(sum(parameter.numel() for parameter in network.parameters()), counter.macs)
 
 
-def _observer(name: str, macs: dict[str, int]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def observe(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
-            per_output = module.weight[0].numel()
-        else:
-            assert isinstance(module, nn.Linear)
-            per_output = module.in_features
-        macs[name] = per_output * output[0].numel()
+class _Counter(TorchFunctionMode):
+    """Inside, all convolutions and linear layers are counted, by the name of their weight; also those that are functions.
 
-    return observe
+    names: of layers, by the id of their weight. One whose weight is computed from others has the name of its operation.
+    """
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        super().__init__()
+        self.names = names
+        self.macs: dict[str, int] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        gave = func(*args, **given)
+        if func in (nn.functional.conv2d, nn.functional.linear):
+            weight = args[1] if len(args) > 1 else given["weight"]
+            name = self.names.get(id(weight), f"{func.__name__}_{len(self.macs)}")
+            self.macs[name] = self.macs.get(name, 0) + weight[0].numel() * gave[0].numel()
+        return gave
 
 
 def fractional_macs(

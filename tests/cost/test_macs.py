@@ -11,11 +11,12 @@ from lib.compaction.compact import compact
 from lib.cost.macs import Cost, count, fractional_macs
 from lib.masks.filters import full, kept_count
 from lib.masks.kept import Kept
-from lib.networks import build, outline
+from lib.networks import build, cut, outline
 from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.params.section import parse
 from tests import goldens, tiny
+from tests.small_networks import STANDARDISED
 
 CIFAR = (3, 32, 32)
 DENSE = goldens.read("macs_dense")["outputs"]["nets"]
@@ -148,3 +149,14 @@ def test_networks_of_torchvision_cost_what_torch_counts(name: str) -> None:
     cost = count(network, (3, 224, 224))
     assert 2 * cost.total_macs == counter.get_total_flops()
     assert cost.params == sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_a_convolution_whose_weight_is_computed_is_counted_in_the_compact_network_too() -> None:
+    network = outline(Architecture(STANDARDISED, 10, 3, (8, 8)))
+    cost = count(network, (3, 8, 8))
+    parts = [64 * 9 * 3 * 8, 64 * 9 * 8 * 12, 64 * 9 * 12 * 16, 16 * 10]
+    assert cost.total_macs == sum(parts)
+    masks = {layer.name: torch.arange(layer.width) < layer.width // 2 for layer in network.layers}
+    assert list(masks) == ["4"]  # the first one is read by what must stay whole
+    small = cut(network, network.architecture.with_kept({"4": tuple(range(8))}, "coupled"))
+    assert count(small, (3, 8, 8)).total_macs == parts[0] + parts[1] + parts[2] // 2 + parts[3] // 2
