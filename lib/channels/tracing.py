@@ -8,6 +8,7 @@ https://arxiv.org/abs/2112.08429), whose own proxies refuse such code.
 
 import copy
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -24,8 +25,13 @@ BATCH_NORM = nn.modules.batchnorm._BatchNorm  # takes torch 10 ms on device meta
 
 
 def outlined(module: nn.Module) -> nn.Module:
-    """A copy in eval mode whose parameters and buffers have shapes and no memory (device meta)."""
+    """A copy in eval mode whose parameters and buffers have shapes and no memory (device meta).
+
+    Hooks are not copied: whoever watches a network, or masks it, may need numbers.
+    """
     memo: dict[int, Any] = {}
+    for part in module.modules():
+        memo |= {id(hooks): OrderedDict() for hooks in (part._forward_hooks, part._forward_pre_hooks)}
     for parameter in module.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
     for buffer in module.buffers():

@@ -34,8 +34,6 @@ class Cost:
 def count(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
     """The cost of one image of `shape` (C, H, W), observed in a forward pass of shapes alone."""
     outline = outlined(network)
-    for module in outline.modules():
-        module._forward_hooks.clear()  # whoever watches the network, or masks it, may need numbers
     names = {id(parameter): name.removesuffix(".weight") for name, parameter in outline.named_parameters()}
     with torch.no_grad(), _Counter(names) as counter:
         outline(torch.zeros(1, *shape, device="meta"))
