@@ -2,9 +2,7 @@
 
 import json
 import multiprocessing
-import os
 import platform
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
+
+import torch
 
 from lib.atomic import write_text
 from lib.networks.builders import allow
@@ -84,9 +84,7 @@ def cover(
 
 def _apart(name: str, wanted: Wanted, *, with_peer: bool) -> tuple[Record, Peer | None]:
     """One network in a process of its own, which may run out of memory or time."""
-    with ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), initializer=warnings.simplefilter, initargs=("ignore",)
-    ) as own:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin) as own:
         record = _answer(own.submit(_examined, name, wanted), Record(name, False), LIMIT)
         other = _answer(own.submit(_peer_on, name, wanted), Peer(name), PEER_LIMIT) if with_peer and record.traced else None
     return record, other
@@ -105,6 +103,12 @@ def _answer(future: "Future[R]", otherwise: R, limit: float) -> R:
     if isinstance(error, BrokenProcessPool):
         return replace(otherwise, reason="its process was killed, probably for memory")
     return replace(otherwise, reason=str(error) if isinstance(error, ValueError) else probe.told(error))
+
+
+def _begin() -> None:
+    """In the other process: one thread, so that seconds compare."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
 
 
 def _examined(name: str, wanted: Wanted) -> Record:
@@ -133,8 +137,7 @@ def here() -> Mapping[str, str]:
 
 def machine() -> str:
     """In words."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    return f"{platform.machine()}, {cores} cores"
+    return f"{platform.machine()}, one thread"
 
 
 def beside(path: Path) -> Path:
@@ -156,12 +159,12 @@ def loaded(path: Path) -> tuple[list[Record], Run]:
     """Records with their run. Raises ValueError for files that are no such records."""
     try:
         records = [Record(**one) for one in json.loads(path.read_text())]
-        run = Run(**json.loads(beside(path).read_text()))
-        run.peers = {name: Peer(**one) for name, one in run.peers.items()}  # type: ignore[arg-type]
+        about = json.loads(beside(path).read_text())
+        run = Run(**{**about, "peers": {name: Peer(**one) for name, one in about["peers"].items()}})
     except FileNotFoundError as error:
         msg = f"{error.filename} is not there; make it with --json {path}"
         raise ValueError(msg) from error
-    except (TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (TypeError, AttributeError, KeyError, json.JSONDecodeError) as error:
         msg = f"{path} and {beside(path).name} do not hold records of this tool ({error}); remove them and run it again"
         raise ValueError(msg) from error
     return records, run
