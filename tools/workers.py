@@ -17,19 +17,17 @@ LOGS = Path(".scratch/workers")
 
 def main(jobs: Annotated[int, "how many at once"]) -> None:
     """All stages that are not up to date."""
-    from lib.graph import orphans, report
+    from lib.graph import report
     from lib.graph.pipeline import Pipeline, locked
     from lib.graph.workers import Running
     from lib.progress import cells
 
-    orphans.end_at_interrupt()  # nothing is running yet, and DVC's imports and reading take seconds
     with locked(Path()) as repo:
         pipeline = Pipeline(repo, Path("dvc.lock"))
         if not pipeline.stale:
             sys.stderr.write("everything is up to date\n")
             return
         todo = Running(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
-        orphans.raise_at_interrupt()
         with cells(len(todo.waiting)) as tell:
             todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), report.state(todo)))
     if todo.failed:

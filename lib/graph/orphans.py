@@ -8,9 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 POLL_SECONDS = 1.0
+IMPORTING = "<frozen importlib._bootstrap>"  # the code of every import is a frame of this file
+INTERRUPTED = 130  # exit status of what Ctrl-C ended
 SHELLS = ("sh", "dash", "bash", "zsh", "ksh", "fish")
 
 
@@ -40,10 +43,19 @@ def end_at_interrupt() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def raise_at_interrupt() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt again."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def raise_at_interrupt(last_words: str) -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again; within an import it ends this process at once, with its last words."""
+
+    def interrupted(_: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename == IMPORTING:
+                os.write(sys.stderr.fileno(), last_words.encode())
+                os._exit(INTERRUPTED)
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.default_int_handler):  # else a parent wants it ignored
+        signal.signal(signal.SIGINT, interrupted)
 
 
 def _adopted() -> bool:

@@ -5,10 +5,11 @@ import re
 import sys
 from collections.abc import Callable
 
-from lib.graph.orphans import raise_at_interrupt
+from lib.graph.orphans import INTERRUPTED, raise_at_interrupt
 from stages.command.device import explained
 from stages.command.options import arguments
 
+LAST_WORDS = "interrupted; the same command continues from the last finished epoch\n"
 LENGTH = 2000  # of a message, in characters
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -19,7 +20,7 @@ def run(main: Callable[..., None]) -> None:
     What the input, the disk or the device is to blame for is one message and exit status 1; an interrupt is one line and 130.
     Call it before anything that takes long is imported: a command imports the library in its `main`.
     """
-    raise_at_interrupt()
+    raise_at_interrupt(LAST_WORDS)
     logging.basicConfig(format="note: %(message)s")
     try:
         main(**arguments(main))
@@ -30,8 +31,8 @@ def run(main: Callable[..., None]) -> None:
             raise
         sys.exit(f"error: {told(text)}")
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command continues from the last finished epoch\n")
-        sys.exit(130)
+        sys.stderr.write(LAST_WORDS)
+        sys.exit(INTERRUPTED)
 
 
 def told(text: str) -> str:
