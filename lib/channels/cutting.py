@@ -33,7 +33,7 @@ def cut(module: nn.Module, step: Layer | Depthwise, flow: Flow) -> Cut:
         writes = kept
     elif step.groups == 1:
         value = step.inputs[0]
-        inputs = flow.kept(value).nonzero().flatten()
+        inputs = flow.stays(value)
         columns = inputs if len(inputs) else torch.zeros(1, dtype=torch.int64)  # a layer that reads nothing reads one zero
         reads = torch.where(flow.present[value][columns] > 0, columns, ABSENT)
         weight, groups, writes = rows(rows(module.weight, kept, 0), columns, 1), 1, kept

@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from lib.channels.aligning import Gather, Mode, Zeros
 from lib.channels.description import Description
-from lib.channels.flow import Flow, flow
+from lib.channels.flow import Flow
 from lib.channels.observing import POINT, points
 from lib.channels.reading import arguments
 from lib.channels.steps import ABSENT, Value
@@ -24,13 +24,14 @@ MODE = "mode"
 
 
 class Draft:
-    """The graph so far. new: the nodes of values, have: the positions of the dense value that each holds."""
+    """The graph so far. new: the nodes of values, have: the positions of the dense value that each holds.
 
-    def __init__(self, module: nn.Module, description: Description, masks: Mapping[str, Tensor], *, whole_sums: bool) -> None:
-        self.module, self.description = module, description
+    ships: for inference alone, so nothing can be seen on the way.
+    """
+
+    def __init__(self, module: nn.Module, description: Description, kept: Flow, *, ships: bool) -> None:
+        self.module, self.description, self.flow, self.ships = module, description, kept, ships
         self.tensors: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        cpu = {name: mask.detach().cpu() for name, mask in masks.items()}
-        self.flow: Flow = flow(description.steps, cpu, whole_sums=whole_sums)
         self.graph = fx.Graph()
         self.parts: dict[str, Any] = {}
         self.new: dict[Value, fx.Node] = {}
@@ -38,7 +39,7 @@ class Draft:
         self.by_node: dict[fx.Node, fx.Node] = {}
         self.aligners = 0
         self.seen: dict[Value, list[str]] = {}  # the taps that show a value
-        for name, (value, _) in points(description).items():
+        for name, (value, _) in points(description).items() if not ships else ():
             self.seen.setdefault(value, []).append(f"{POINT}{name}")
 
     def note(self, value: Value, node: fx.Node, have: Tensor | None = None) -> None:
@@ -72,9 +73,15 @@ class Draft:
         index = place[want]  # ABSENT is the last place
         if torch.equal(index, torch.arange(len(have))):
             return self.new[value]
-        first, count = int(index[0]) if len(index) else 0, len(index)
-        if torch.equal(index, torch.arange(first, first + count)) and first + count <= len(have):
-            return self.graph.call_method("narrow", (self.new[value], value.axis, first, count))
+        there = (index < len(have)).nonzero().flatten()
+        before, count = (int(there[0]), len(there)) if len(there) else (0, 0)
+        first = int(index[before]) if count else 0
+        if count and torch.equal(index[before : before + count], torch.arange(first, first + count)):
+            node = self.new[value]
+            if count < len(have):
+                node = self.graph.call_method("narrow", (node, value.axis, first, count))
+            pads = [0, 0] * (len(value.shape) - 1 - value.axis) + [before, len(index) - before - count]
+            return self.graph.call_function(nn.functional.pad, (node, pads)) if any(pads) else node
         return self.call(Gather(value.axis, index, len(have)), self.new[value])
 
     def call(self, module: nn.Module, *inputs: fx.Node) -> fx.Node:

@@ -14,6 +14,7 @@ from lib.channels import cutting
 from lib.channels.aligning import Place
 from lib.channels.description import Description
 from lib.channels.draft import Draft
+from lib.channels.flow import Flow
 from lib.channels.steps import (
     ABSENT,
     Barrier,
@@ -34,16 +35,15 @@ from lib.channels.tracing import seen
 RESHAPES = ("view", "reshape", "expand", "unflatten")
 
 
-def emit(
-    module: nn.Module, description: Description, masks: Mapping[str, Tensor], *, whole_sums: bool = False
-) -> fx.GraphModule:
-    """The compact form of a network whose layers keep what `masks` say, bool (C_out,) by layer; layers without one are whole.
+def emit(module: nn.Module, description: Description, kept: Flow, *, ships: bool = False) -> fx.GraphModule:
+    """The compact form of a network of which `kept` stays.
 
-    whole_sums: residual streams keep all channels. Weights are copied from `module`, which may be on device meta: then only
-    shapes are made. Raises ValueError for a view that mixes channels with pixels in a way that cannot be cut.
+    ships: for inference alone, without places to look at it and without sums at given channels. Weights are copied from
+    `module`, which may be on device meta: then only shapes are made. Raises ValueError for a view that mixes channels with
+    pixels in a way that cannot be cut.
     """
     with torch.no_grad():
-        draft = Draft(module, description, masks, whole_sums=whole_sums)
+        draft = Draft(module, description, kept, ships=ships)
         for step in description.steps:
             _emit_step(draft, step)
         draft.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
@@ -116,7 +116,7 @@ def _elementwise(draft: Draft, step: Elementwise) -> None:
 def _join(draft: Draft, step: Join) -> None:
     kept, (one, other) = draft.stays(step.output), step.inputs
     full = [value for value in step.inputs if value.width == step.output.width]
-    if len(full) == 2 and _is_sum(step):
+    if len(full) == 2 and _is_sum(step) and not draft.ships:
         for stream, added in ((one, other), (other, one)):
             if _covers(draft, stream, kept) and not _covers(draft, added, kept) and added in draft.new:
                 place = torch.full((step.output.width,), ABSENT)
@@ -136,14 +136,16 @@ def _covers(draft: Draft, value: Value, kept: Tensor) -> bool:
 
 
 def _concat(draft: Draft, step: Concat) -> None:
-    kept, start, nodes = draft.stays(step.output), 0, []
+    kept, start, nodes, have = draft.stays(step.output), 0, [], []
     for value in step.inputs:
-        part = kept[(kept >= start) & (kept < start + value.width)] - start
-        start += value.width
+        part = kept[(kept >= start) & (kept < start + value.width)]
         if len(part):
-            nodes.append(draft.align(value, draft.there(value, part)))
+            nodes.append(draft.align(value, draft.there(value, part - start)))
+            have.append(part)
+        start += value.width
     axis = step.output.axis
-    draft.note(step.output, draft.graph.call_function(torch.cat, (nodes, axis)) if len(nodes) > 1 else nodes[0])
+    node = draft.graph.call_function(torch.cat, (nodes, axis)) if len(nodes) > 1 else nodes[0]
+    draft.note(step.output, node, torch.cat(have))
 
 
 def _move(draft: Draft, step: Move) -> None:

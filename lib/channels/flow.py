@@ -1,7 +1,7 @@
 """Which channels of every value are there when masks say what the layers write: present forwards, needed backwards."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,10 +11,14 @@ from lib.channels.steps import Depthwise, Elementwise, Join, Layer, Move, Scale,
 
 @dataclass(frozen=True)
 class Flow:
-    """present: numbers of presence (n,) of every value with channels. needed: how far any reader wants them."""
+    """present: numbers of presence (n,) of every value with channels. needed: how far any reader wants them.
+
+    order: by value, the key (n,) that its kept channels are sorted by, where they do not stay in the network's own order.
+    """
 
     present: Mapping[Value, Tensor]
     needed: Mapping[Value, Tensor]
+    order: Mapping[Value, Tensor] = field(default_factory=dict)
 
     def kept(self, value: Value) -> Tensor:
         """Channels that are there and that something reads."""
@@ -22,7 +26,8 @@ class Flow:
 
     def stays(self, value: Value) -> Tensor:
         """The positions of the kept channels."""
-        return self.kept(value).nonzero().flatten()
+        found = self.kept(value).nonzero().flatten()
+        return found[self.order[value][found].argsort(stable=True)] if value in self.order else found
 
 
 def presence(

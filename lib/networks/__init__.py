@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from lib.channels.emission import emit
+from lib.channels.flow import flow
 from lib.networks.architecture import Architecture
 from lib.networks.initialising import initialise_
 from lib.networks.network import Network, described, seeded
@@ -49,8 +50,8 @@ def fill_(network: Network, state: Mapping[str, torch.Tensor]) -> None:
 
 def cut(network: Network, architecture: Architecture) -> Network:
     """The compact network that keeps what `architecture` says, with the weights of a dense one. Raises ValueError."""
-    whole = architecture.mode == "scatter"
-    small = emit(network.module, described(architecture.dense), masks(architecture), whole_sums=whole)
+    description, whole = described(architecture.dense), architecture.mode == "scatter"
+    small = emit(network.module, description, flow(description.steps, masks(architecture), whole_sums=whole))
     return Network(small, architecture)
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from lib.channels.description import Description, describe
 from lib.channels.emission import emit
+from lib.channels.flow import flow
 from lib.channels.steps import Layer, Scale
 from lib.channels.tracing import outlined, seen, trace
 from lib.randomness import stream
@@ -165,11 +166,15 @@ def images(count: int = 2, shape: tuple[int, int, int] = SHAPE) -> Tensor:
     return torch.randn(count, *shape, generator=stream(0, "images"))
 
 
+def emitted(module: nn.Module, description: Description, masks: dict[str, Tensor]) -> nn.Module:
+    return emit(module, description, flow(description.steps, masks))
+
+
 @torch.no_grad()
 def compact_gap(kind: type[Small], masks: dict[str, Tensor]) -> float:
     """How far the compact network is from the masked one."""
     masked = network(kind)
-    small = emit(masked, described(kind), masks)
+    small = emitted(masked, described(kind), masks)
     for name, mask in masks.items():
         layer = masked.get_submodule(name)
         layer.weight[~mask], layer.bias[~mask] = 0.0, 0.0  # type: ignore[operator]
@@ -228,7 +233,7 @@ def test_functions_on_the_parameters_of_layers_are_those_layers() -> None:
 
 def test_a_functional_batch_norm_still_learns_its_statistics_in_the_compact_network() -> None:
     """`training` is no constant of the pass that was traced."""
-    small = emit(network(Functional), described(Functional), {"conv1": torch.arange(8) < 5})
+    small = emitted(network(Functional), described(Functional), {"conv1": torch.arange(8) < 5})
     before = small.state_dict()["bn1.running_mean"].clone()
     small.eval()(images())
     assert torch.equal(small.state_dict()["bn1.running_mean"], before)
