@@ -16,7 +16,7 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """One suite."""
-    from lib.cost.latency import LatencySettings
+    from lib.runtimes.timing import LatencySettings
     from lib.params.section import read
     from lib.params.suite import read as read_suite
     from lib.steps.latency import clock

@@ -11,7 +11,7 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from lib import plugins
-from lib.cost.latency import LatencySettings
+from lib.runtimes.timing import LatencySettings
 from lib.distillation import terms
 from lib.images.batches import Augmentation
 from lib.images.sources import DataSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.atomic import write_text
-from lib.cost.latency import LatencySettings, machine, time_in_turns
+from lib.runtimes.timing import LatencySettings, machine, time_in_turns
 from lib.formats.checkpoint import load
 from lib.masks.kept import apply_
 from lib.params.suite import Suite

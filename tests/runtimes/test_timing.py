@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from lib.compaction.compact import compact
-from lib.cost import latency
-from lib.cost.latency import LatencySettings, folded, machine, time_in_turns
+from lib.runtimes import timing
+from lib.runtimes.timing import LatencySettings, folded, machine, time_in_turns
 from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.architecture import Architecture
