@@ -4,15 +4,17 @@ Format: https://onnx.ai. Exporter: torch.onnx; runtime: onnxruntime, on the CPU.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib.atomic import replacing
 from lib.compaction.proof import FLOAT32_LIMIT, Gap, gap
+from lib.compaction.shipping import ship
 from lib.formats.checkpoint import Checkpoint
 from lib.formats.fitting import refuse_misfit
 from lib.images.batches import STILL, Batches
@@ -54,25 +56,28 @@ class Agreement:
 
 
 def export(checkpoint: Checkpoint, images: Tensor, out: Path) -> Agreement:
-    """Write a network as ONNX in one file, after comparing the two on normalised images (B, C, H, W) in uneven batches.
+    """Write a network as ONNX in the form that ships (`lib.compaction.shipping`), after comparing the file with the network
+    as it was given, on normalised images (B, C, H, W) in uneven batches.
 
     shape, mean and std of its images go into the file's metadata, as JSON. Raises ValueError, and writes nothing, unless
     they agree as a compact network and its masked one must.
     """
     network = checkpoint.network.cpu().eval()
     with replacing(out) as temporary:
-        temporary.write_bytes(_onnx(checkpoint))
+        known = {"shape": checkpoint.shape, "mean": checkpoint.mean, "std": checkpoint.std}
+        temporary.write_bytes(exported(ship(network), checkpoint.shape, known))
         found = agreement(network, Session(temporary), uneven(images))
         verify(found)
     return found
 
 
-def _onnx(checkpoint: Checkpoint) -> bytes:
+def exported(module: nn.Module, shape: tuple[int, ...], known: Mapping[str, Any]) -> bytes:
+    """A module, images (B, *shape) -> logits, as ONNX for any number of images; known: for the metadata, as JSON."""
     import onnx
 
     program = torch.onnx.export(
-        checkpoint.network,
-        (torch.zeros(2, *checkpoint.shape),),
+        module.cpu().eval(),
+        (torch.zeros(2, *shape),),
         input_names=[INPUT],
         output_names=[OUTPUT],
         dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -84,7 +89,6 @@ def _onnx(checkpoint: Checkpoint) -> bytes:
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
         part.ClearField("metadata_props")  # where in the code it came from: paths of this machine, half of a small file
         part.ClearField("doc_string")
-    known = {"shape": checkpoint.shape, "mean": checkpoint.mean, "std": checkpoint.std}
     onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in known.items()})
     content: bytes = model.SerializeToString(deterministic=True)
     return content
