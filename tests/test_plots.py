@@ -33,17 +33,18 @@ def _published(method: str, macs_ratio: float) -> pd.DataFrame:
     return pd.DataFrame({"method": [method], "macs_ratio": [macs_ratio], "top1": [70.0], "std": [0.5]})
 
 
-def _timings(*batches: int) -> pd.DataFrame:
-    figures = {"median_ms": 2.0, "q25_ms": 1.5, "q75_ms": 3.0}
-    sizes = [("dense", 1.0), ("fpgm", 0.7), ("fpgm", 0.5)]
+def _timed(*batches: int) -> pd.DataFrame:
+    """Timings beside MACs, of two runtimes on one and on two threads."""
     rows = [
-        {"method": method, "keep_ratio": keep, "seed": 0, "variant": variant, "batch": batch} | figures
-        for method, keep in sizes
-        for variant in ("masked", "compact")
+        {"method": method, "keep_ratio": keep, "macs_ratio": keep, "runtime": runtime, "threads": threads, "batch": batch}
+        | {"speedup": 1 / keep, "speedup_low": 0.9 / keep, "speedup_high": 1.2 / keep}
+        for method, keep in (("dense", 1.0), ("fpgm", 0.7), ("fpgm", 0.5))
+        for threads in (1, 2)
         for batch in batches
+        for runtime in ("pytorch", "openvino")
     ]
-    columns = ["method", "keep_ratio", "seed", "variant", "batch", *figures]
-    return pd.DataFrame(rows, columns=columns)
+    names = ["method", "keep_ratio", "macs_ratio", "runtime", "threads", "batch", "speedup", "speedup_low", "speedup_high"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def _logs(*stages: str) -> pd.DataFrame:
@@ -70,7 +71,7 @@ def _draw_all(published: pd.DataFrame) -> list[bytes]:
     cells = _cells(SUITE)
     return [
         accuracy.picture(SUITE, summaries.summarise(cells), published),
-        latency.picture(SUITE, _timings(1, 128), cells),
+        latency.picture(SUITE, _timed(1, 128)),
         training.picture(SUITE, _logs("trained", "pruned", "distilled")),
         losses.picture(SUITE, _logs("trained", "pruned", "distilled")),
         sizes.picture(SUITE, summaries.summarise(cells)),
@@ -124,7 +125,23 @@ def test_one_cell_is_enough_for_a_picture() -> None:
 
 @pytest.mark.parametrize("batches", [(), (1,), (1, 32, 128)])
 def test_any_number_of_timed_batch_sizes_is_drawn(batches: tuple[int, ...]) -> None:
-    assert _pixels(latency.picture(SUITE, _timings(*batches), _cells(SUITE))).std() > 0.01
+    assert _pixels(latency.picture(SUITE, _timed(*batches))).std() > 0.01
+
+
+def test_speed_is_drawn_on_the_fewest_threads_with_its_interval() -> None:
+    timed = _timed(1, 128)
+    drawn = latency.picture(SUITE, timed)
+    assert latency.picture(SUITE, timed[timed["threads"] == 1]) == drawn
+    assert latency.picture(SUITE, timed[timed["threads"] == 2]) != drawn
+    assert latency.picture(SUITE, timed.assign(speedup_high=2 * timed["speedup"])) != drawn
+    assert latency.picture(SUITE, timed.assign(runtime="pytorch")) != drawn
+
+
+@pytest.mark.parametrize("wide", [0.9, 0.2, 0.01])
+def test_any_range_of_speed_has_ticks(wide: float) -> None:
+    timed = _timed(1)
+    far = timed.assign(macs_ratio=timed["macs_ratio"].where(timed["method"] == "dense", wide), speedup=1 / timed["keep_ratio"])
+    assert _pixels(latency.picture(SUITE, far)).std() > 0.01
 
 
 @pytest.mark.parametrize("stages", [(), ("distilled",), ("trained", "pruned")])

@@ -82,3 +82,11 @@ def image_folder(root: Path, test: str = "test") -> Path:
                 image(root / (test if split == "test" else split) / kind / f"{index}.png", number)
                 number += 1
     return root
+
+
+def timing(runtime: str = "pytorch", threads: int = 1, batch: Any = 1, **changes: Any) -> dict[str, Any]:
+    """One entry of a file of latencies, made up."""
+    times = {"median_ms": 2.0, "q25_ms": 1.5, "q75_ms": 3.0}
+    speed = {"speedup": 1.0, "speedup_low": 0.9, "speedup_high": 1.1}
+    sizes = {"file_bytes": 123456, "peak_mib": 34.5}
+    return {"runtime": runtime, "threads": threads, "batch": batch} | times | speed | sizes | changes

@@ -3,12 +3,17 @@
 import json
 from pathlib import Path
 
-from docs.generator import openings
+from docs.generator import openings, speed
 from docs.generator.markdown import NOTE, rows, table
 
 HEAD = 12  # rows of a table
-PICTURES = {"accuracy_macs.png": "accuracy against MACs", "accuracy_bytes.png": "accuracy against the bytes that ship",
-            "training.png": "training curves", "losses.png": "the terms of the distillation"}  # fmt: skip
+PICTURES = {
+    "accuracy_macs.png": "accuracy against MACs",
+    "accuracy_bytes.png": "accuracy against the bytes that ship",
+    "latency_macs.png": "speed against MACs",
+    "training.png": "training curves",
+    "losses.png": "the terms of the distillation",
+}
 TEXTS = {"table.md": "whole table and published numbers", "latency.md": "latency"}
 
 
@@ -19,12 +24,21 @@ def page(root: Path) -> str:
 
 
 def suite(folder: Path) -> str:
-    """One suite: title, facts of its run, the head of its table, its picture, and where the rest stands."""
+    """One suite: title, facts of its run, the heads of its table and of its speed-ups, its picture, where the rest stands."""
     text = (folder / "table.md").read_text()
-    title, (header, *body) = text.splitlines()[0].removeprefix("# "), rows(text)
-    more = [f"{len(body) - HEAD} more rows stand in the whole table."] if len(body) > HEAD else []
+    title = text.splitlines()[0].removeprefix("# ")
     picture = f"![Methods side by side](../metrics/{folder.name}/methods.png)"
-    return "\n\n".join([f"## {title}", facts(folder, text), table(header, body[:HEAD]), *more, picture, links(folder)])
+    tables = [*head(rows(text)), picture, *head(speed.rows(folder))]
+    return "\n\n".join([f"## {title}", facts(folder, text), *tables, links(folder)])
+
+
+def head(found: list[list[str]]) -> list[str]:
+    """The first rows of a table, and how many more there are; nothing of no table."""
+    if not found:
+        return []
+    header, *body = found
+    more = [f"{len(body) - HEAD} more rows stand in the whole table."] if len(body) > HEAD else []
+    return [table(header, body[:HEAD]), *more]
 
 
 def facts(folder: Path, text: str) -> str:

@@ -1,58 +1,87 @@
-"""Latency against cost: what the compact networks take by the clock, beside what their MACs promise."""
+"""Speed-up against cost: how many times as fast the networks are by the clock, beside what their MACs promise."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter
 
 from lib.params.suite import DENSE, Suite
 from lib.plots import drawing
-from lib.plots.drawing import MACS_LABEL, MILLION
-from lib.tables import summaries
+from lib.tables.latencies import fewest_threads, in_threads
 
-VARIANT = "compact"
+PANEL = 3.4  # inches, the height of one
+WIDER = 1.6  # than other pictures set series at equal x apart: here each has a marker a runtime
+IN_STEP: dict[str, Any] = {"color": drawing.REFERENCE, "linestyle": "--", "linewidth": 1}
+AS_DENSE: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.2}
+NARROW, WIDE = 3, 30  # how many times the low end of an axis its high end is
 
 
-def picture(suite: Suite, timings: pd.DataFrame, cells: pd.DataFrame) -> bytes:
-    """Median latency of a batch in ms against MACs in millions, a panel a batch size, quartiles as bars."""
-    identity = ["method", "keep_ratio", "seed"]
-    sizes = cells[[*identity, "macs"]].drop_duplicates(identity)
-    rows = timings[timings["variant"] == VARIANT].merge(sizes, on=identity)
+def picture(suite: Suite, timed: pd.DataFrame) -> bytes:
+    """Measured speed-up against the dense network's MACs over a network's own, both logarithmic, a panel a batch size.
+
+    timed: as timings.beside_macs gives it; only the fewest threads are drawn. Bars are 95 % intervals.
+    """
+    rows = fewest_threads(timed.dropna(subset=["macs_ratio"]))
     if rows.empty:
-        return drawing.message(f"No latency of a {VARIANT} network with a measured cell is there yet: run dvc repro")
-    colours = drawing.colours(summaries.ordered(rows.assign(distiller=""))["method"])
+        return drawing.message("No latency of a network with a measured cell is there yet: run dvc repro")
+    colours, shapes = drawing.colours(rows["method"]), drawing.markers(rows["runtime"])
     panels = dict(iter(rows.groupby("batch")))
     with drawing.look():
-        figure = Figure(figsize=(8, 4), layout="constrained")
-        for axes, (batch, timed) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-            _draw_ideal(axes, timed)
-            _draw_measured(axes, timed, colours)
-            axes.set(title=f"batch {batch}", xlabel=MACS_LABEL)
-            axes.set_ylim(bottom=0)
-        figure.axes[0].set_ylabel("ms a batch, median and quartiles")
-        figure.suptitle(f"{suite.name}: latency of compact {suite.benchmark.network}", x=0.02, ha="left", fontsize=11)
-        ideal = drawing.entry("in step with MACs", color=drawing.REFERENCE, linestyle="--", linewidth=1)
-        drawing.legend(figure, [*drawing.colour_entries("Method", colours), drawing.heading("Ideal"), ideal])
+        figure = Figure(figsize=(8, 0.6 + PANEL * len(panels)), layout="constrained")
+        for axes, (batch, drawn) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True):
+            _draw(axes, drawn, colours, shapes)
+            axes.set(title=f"batch {batch}", ylabel="measured speed-up")
+        figure.axes[-1].set_xlabel("speed-up in step with MACs (dense over own); equal ones stand side by side")
+        title = f"{suite.name}: speed of {suite.benchmark.network}, {in_threads(rows['threads'].iloc[0])}"
+        figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+        lines = [drawing.entry("in step with MACs", **IN_STEP), drawing.entry("as fast as dense", **AS_DENSE)]
+        ours = [*drawing.colour_entries("Method", colours), *drawing.shape_entries("Runtime", shapes)]
+        drawing.legend(figure, [*ours, drawing.heading("Reference"), *lines])
         return drawing.png(figure)
 
 
-def _draw_measured(axes: Axes, timed: pd.DataFrame, colours: Mapping[str, str]) -> None:
-    aside = drawing.offsets([method for method in colours if method != DENSE], timed["macs"] / MILLION)
-    for method, rows in timed.sort_values("macs").groupby("method", sort=False):
+def _draw(axes: Axes, rows: pd.DataFrame, colours: Mapping[str, str], shapes: Mapping[str, str]) -> None:
+    """Networks of equal MACs stand side by side, in the order of the legend."""
+    promised = 1 / rows["macs_ratio"]
+    aside = drawing.offsets([method for method in colours if method != DENSE], np.log(promised))
+    for (method, runtime), drawn in rows.groupby(["method", "runtime"], sort=False):
         axes.errorbar(
-            rows["macs"] / MILLION + aside.get(method, 0),
-            rows["median_ms"],
-            yerr=(rows["median_ms"] - rows["q25_ms"], rows["q75_ms"] - rows["median_ms"]),
+            promised[drawn.index] * np.exp(WIDER * aside.get(method, 0)),
+            drawn["speedup"],
+            yerr=[(drawn["speedup"] - drawn["speedup_low"]).clip(0), (drawn["speedup_high"] - drawn["speedup"]).clip(0)],
             color=colours[method],
-            marker="o",
+            marker=shapes[runtime],
+            markersize=5,
             markeredgecolor="white",
-            markeredgewidth=0.6,
-            linewidth=1,
+            markeredgewidth=0.5,
+            linestyle="none",
+            elinewidth=0.8,
+            capsize=0,
         )
+    _scale(axes)
+    _draw_references(axes)
 
 
-def _draw_ideal(axes: Axes, timed: pd.DataFrame) -> None:
-    """From the dense network's point straight to the origin: latency in proportion to MACs; no dense point, no line."""
-    for macs, median in timed.loc[timed["method"] == DENSE, ["macs", "median_ms"]].itertuples(index=False):
-        axes.plot((0, macs / MILLION), (0, median), color=drawing.REFERENCE, linestyle="--", linewidth=1, zorder=1)
+def _draw_references(axes: Axes) -> None:
+    axes.axline((1, 1), (1.01, 1.01), **IN_STEP, zorder=1)
+    axes.axhline(1, **AS_DENSE, zorder=1)
+
+
+def _scale(axes: Axes) -> None:
+    """Both axes logarithmic, with ticks as plain numbers."""
+    axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(_ticks(*axis.get_view_interval()))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))  # noqa: RUF001
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _ticks(low: float, high: float) -> Locator:
+    """Evenly spaced on a narrow axis; else so many a decade that their labels fit."""
+    if high < NARROW * low:
+        return MaxNLocator(6, steps=(1, 2, 2.5, 5, 10))
+    return LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < WIDE * low else (1, 2, 5))

@@ -12,12 +12,15 @@ from lib import atomic
 from lib.params import suite
 from lib.params.suite import Suite
 from lib.plots import accuracy, latency, losses, ranking, sizes, training
-from lib.tables import logs, published, reports, results, summaries, timings, writing
+from lib.tables import latencies, logs, published, reports, results, summaries, timings, writing
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """All that is there of one suite. missing: kind of file -> names of those wanted and not there."""
+    """All that is there of one suite. timings: beside the MACs of their networks.
+
+    missing: kind of file -> names of those wanted and not there.
+    """
 
     suite: Suite
     cells: pd.DataFrame
@@ -50,7 +53,7 @@ def gather(
     return Gathered(
         suite=wanted,
         cells=found.rows,
-        timings=timed.rows,
+        timings=timings.beside_macs(timed.rows, found.rows),
         machine=timings.read_machine(latencies / "machine.json"),
         logs=logged.rows,
         published=published.rows(published_document, wanted.dataset, wanted.benchmark.network),
@@ -61,7 +64,6 @@ def gather(
 def texts(gathered: Gathered) -> dict[str, str]:
     """The tables by their file names. Only those called latency* depend on what a clock said."""
     wanted, summary = gathered.suite, summaries.summarise(gathered.cells)
-    wide = writing.wide_latency(gathered.timings, gathered.cells)
     reproducible = {kind: names for kind, names in gathered.missing.items() if kind != "latencies"}
     headline = summaries.headline(summary, wanted)
     return {
@@ -70,8 +72,8 @@ def texts(gathered: Gathered) -> dict[str, str]:
         "summary.json": json.dumps(headline, indent=2, sort_keys=True) + "\n",
         "table.md": reports.table(wanted, summary, gathered.published, reproducible),
         "training.csv": writing.csv(gathered.logs),
-        "latency.csv": writing.csv(wide),
-        "latency.md": reports.latency(wanted, wide, gathered.machine, gathered.missing["latencies"]),
+        "latency.csv": writing.csv(gathered.timings),
+        "latency.md": latencies.report(wanted, gathered.timings, gathered.machine, gathered.missing["latencies"]),
     }
 
 
@@ -82,7 +84,7 @@ def pictures(gathered: Gathered) -> dict[str, bytes]:
         "accuracy_macs.png": accuracy.picture(wanted, summary, gathered.published),
         "accuracy_bytes.png": sizes.picture(wanted, summary),
         "methods.png": ranking.picture(wanted, summary),
-        "latency_macs.png": latency.picture(wanted, gathered.timings, gathered.cells),
+        "latency_macs.png": latency.picture(wanted, gathered.timings),
         "training.png": training.picture(wanted, gathered.logs),
         "losses.png": losses.picture(wanted, gathered.logs),
     }

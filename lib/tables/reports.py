@@ -1,4 +1,4 @@
-"""What people read: the table of a suite and its latencies in Markdown, with what was counted and what is missing."""
+"""What people read: the table of a suite in Markdown, with what was counted and what is missing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -33,6 +33,11 @@ PUBLISHED_NOTES = (
     "Copied from the sources, not run by us: other splits, teachers and budgets, often selected on the test set.",
     "Ours is the row above of the same method, keep ratio and distiller. Blank: not given.",
 )
+NAMES: tuple[Column, ...] = (
+    ("Method", lambda row: row["method"]),
+    ("Keep ratio", lambda row: _number(row["keep_ratio"], "")),
+    ("Distiller", lambda row: row["distiller"]),
+)
 
 
 def table(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame, missing: Mapping[str, Sequence[str]]) -> str:
@@ -41,41 +46,28 @@ def table(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame, missing:
     setting = f"Teacher: {suite.teacher}. Compaction: {axes.compaction}. Seeds: {', '.join(map(str, axes.seeds))}."
     parts = [
         f"# {suite.name}: {axes.network} on {suite.dataset}",
-        _table(_columns(), summary),
+        shown(_columns(), summary.to_dict("records")),
         "\n".join(f"- {note}" for note in (setting, *NOTES)),
         *([_published(summary, published)] if len(published) else []),
-        *_absent(missing),
+        *absent(missing),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def latency(suite: Suite, wide: pd.DataFrame, machine: Mapping[str, str], missing: Sequence[str]) -> str:
-    """The latencies as measured, beside what the MACs promise. wide: as text.wide_latency gives it."""
-    timed = [name.removesuffix("_ms") for name in wide.columns if name.endswith("_ms") and "_q" not in name]
-    columns = [*_NAMES[:2], ("Seed", lambda row: f"{row['seed']}"), ("FLOPs (MACs)", _macs)]
-    columns += [(_timed_head(name), _timing(name, wide)) for name in timed]
-    device = "; ".join(f"{name}: {text}" for name, text in machine.items()) or "not recorded"
-    notes = (
-        "- Median (first to third quartile) in ms a batch; in square brackets how many times faster than dense.",
-        "- Networks of equal widths share one timing: which filters were kept makes no difference to the clock.",
-        "- Clocks do not repeat: these figures are no part of what `dvc repro` reproduces.",
-        f"- Measured on: {device}.",
-    )
-    body = _table(columns, wide) if len(wide) else "No latency has been measured yet; measure it with: `dvc repro`"
-    parts = [f"# {suite.name}: latency", body, "\n".join(notes), *_absent({"latencies": missing})]
-    return "\n\n".join(parts) + "\n"
-
-
-def _table(columns: Sequence[Column], rows: pd.DataFrame) -> str:
+def shown(columns: Sequence[Column], rows: Sequence[TableRow]) -> str:
     """A Markdown table of the columns that say something in at least one row."""
-    records = rows.to_dict("records")
-    shown = [(head, show) for head, show in columns if any(show(row) for row in records)]
-    return markdown([head for head, _ in shown], [[show(row) for _, show in shown] for row in records])
+    telling = [(head, show) for head, show in columns if any(show(row) for row in rows)]
+    return markdown([head for head, _ in telling], [[show(row) for _, show in telling] for row in rows])
+
+
+def absent(missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for each kind of file of which some are missing: their names."""
+    return [f"Missing {kind} ({len(names)}): {', '.join(names)}" for kind, names in missing.items() if names]
 
 
 def _columns() -> list[Column]:
     return [
-        *_NAMES,
+        *NAMES,
         ("Achieved", lambda row: _number(row["keep_ratio_achieved"], ".3f")),
         ("Top-1 %", lambda row: _spread(row["top1_mean"], row["top1_std"], row["n"])),
         ("Top-5 %", lambda row: _number(row["top5"], ".2f")),
@@ -83,7 +75,7 @@ def _columns() -> list[Column]:
         ("Δ none", lambda row: "" if row["distiller"] == "none" else _number(row["delta_to_none"], "+z.2f")),
         ("Δ kd", lambda row: "" if row["distiller"] in REFERENCES else _number(row["delta_to_kd"], "+z.2f")),
         ("Params", lambda row: _fewer(row["params"], row["params_ratio"])),
-        ("FLOPs (MACs)", _macs),
+        ("FLOPs (MACs)", macs),
         ("Zeros", lambda row: "" if _number(row["sparsity"], ".3f") in ("", "0.000") else f"{row['sparsity']:.1%}"),
         ("File", lambda row: _number(row["bytes"], "") and f"{scaled(row['bytes'])}B"),
         ("Encoded", lambda row: "" if pd.isna(row["encoded_bytes"]) else _encoded(row)),
@@ -98,7 +90,7 @@ def _published(summary: pd.DataFrame, published: pd.DataFrame) -> str:
     numbers = {name: f"[{number}]" for number, name in enumerate(sources["source"], start=1)}
     ours = {_match(row): _spread(row["top1_mean"], row["top1_std"], row["n"]) for row in summary.to_dict("records")}
     columns: list[Column] = [
-        *_NAMES,
+        *NAMES,
         ("Start", lambda row: row["start"]),
         ("Top-1 %", lambda row: _spread(row["top1"], row["std"], row["n"])),
         ("Baseline %", lambda row: _number(row["baseline_top1"], ".2f")),
@@ -110,11 +102,7 @@ def _published(summary: pd.DataFrame, published: pd.DataFrame) -> str:
     notes = [f"- {note}" for note in PUBLISHED_NOTES]
     for row in sources.to_dict("records"):
         notes.append(f"- {numbers[row['source']]} {row['title']}, <{row['url']}>; FLOPs counted: {row['counting']}.")
-    return "\n\n".join(("## Published", _table(columns, published), "\n".join(notes)))
-
-
-def _absent(missing: Mapping[str, Sequence[str]]) -> list[str]:
-    return [f"Missing {kind} ({len(names)}): {', '.join(names)}" for kind, names in missing.items() if names]
+    return "\n\n".join(("## Published", shown(columns, published.to_dict("records")), "\n".join(notes)))
 
 
 def _match(row: TableRow) -> tuple[str, float, str]:
@@ -150,35 +138,6 @@ def _encoded(row: TableRow) -> str:
     return f"{scaled(row['encoded_bytes'])}B ({row['encoded_ratio']:.1f}×)"  # noqa: RUF001
 
 
-def _macs(row: TableRow) -> str:
+def macs(row: TableRow) -> str:
+    """Multiply-accumulates, and how many times fewer than the dense network has."""
     return _fewer(row["macs"], row["macs_ratio"])
-
-
-def _three(value: float) -> str:
-    """Three significant digits, trailing zeros kept."""
-    return f"{value:#.3g}".removesuffix(".")
-
-
-def _timed_head(name: str) -> str:
-    variant, batch = name.rsplit("_b", 1)
-    return f"{variant}, batch {batch}"
-
-
-def _timing(name: str, wide: pd.DataFrame) -> Callable[[TableRow], str]:
-    dense = wide.loc[wide["method"] == DENSE, f"{name}_ms"]
-
-    def show(row: TableRow) -> str:
-        median, low, high = (row[f"{name}{part}_ms"] for part in ("", "_q25", "_q75"))
-        if pd.isna(median):
-            return ""
-        speedup = f" [{dense.iloc[0] / median:.2f}×]" if len(dense) else ""  # noqa: RUF001
-        return f"{_three(median)} ({_three(low)} to {_three(high)}){speedup}"
-
-    return show
-
-
-_NAMES: tuple[Column, ...] = (
-    ("Method", lambda row: row["method"]),
-    ("Keep ratio", lambda row: _number(row["keep_ratio"], "")),
-    ("Distiller", lambda row: row["distiller"]),
-)

@@ -1,21 +1,32 @@
 """The measured latencies of a suite; apart from all other results, as no clock gives the same figure twice."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lib.params.suite import Suite
-from lib.tables import results
+from lib.tables import results, summaries
 from lib.tables.results import Found
 
-FIGURES = ("median_ms", "q25_ms", "q75_ms")
-TYPES = {"method": str, "keep_ratio": float, "seed": int, "variant": str, "batch": int} | dict.fromkeys(FIGURES, float)
+NETWORK = ["method", "keep_ratio", "seed"]
+SETTING = ["runtime", "threads", "batch"]
+FIGURES = ("median_ms", "q25_ms", "q75_ms", "speedup", "speedup_low", "speedup_high", "file_bytes")
+TYPES = (
+    {"method": str, "keep_ratio": float, "seed": int, "runtime": str, "threads": int, "batch": int}
+    | dict.fromkeys((*FIGURES, "peak_mib", "asked_share"), float)
+    | {"layout": str}
+)
 
 
 def read(folder: Path, suite: Suite) -> Found:
-    """One row a (network, variant, batch size), in ms. Raises ValueError for a file that does not hold timings."""
+    """One row a (network, runtime, threads, batch size). Raises ValueError for a file that does not hold timings.
+
+    speedup: how many times as fast as the dense network in the same setting, with its interval. asked_share: of the dense
+    network's time, where the pruning was asked for one in that very setting; blank elsewhere.
+    """
     there = [cell for cell in suite.timed if (folder / f"{cell.pruned_key}.json").is_file()]
     rows = [
         {"method": cell.method, "keep_ratio": cell.keep_ratio, "seed": cell.seed} | timing
@@ -31,18 +42,45 @@ def read_machine(path: Path) -> dict[str, str]:
     return _flat(results.load(path)) if path.is_file() else {}
 
 
-def _timings(path: Path) -> Iterable[dict[str, Any]]:
-    """The medians and quartiles in a file; its entries that are no objects are notes, not timings."""
-    for variant, batches in results.load(path).items():
-        for batch, timing in batches.items() if isinstance(batches, dict) else ():
-            try:
-                figures = {name: float(timing[name]) for name in FIGURES}
-                size = int(batch)
-            except (KeyError, TypeError, ValueError) as error:
-                msg = f"{path}: {variant}.{batch} should be a batch size with median_ms, q25_ms, q75_ms; got {timing!r}"
-                msg += "; remove the file and make it again with: dvc repro"
-                raise ValueError(msg) from error
-            yield {"variant": variant, "batch": size, **figures}
+def beside_macs(timings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The timings in reading order, each with its network's MACs, which are blank for one whose cell is missing."""
+    sizes = cells[[*NETWORK, "macs", "macs_ratio"]].drop_duplicates(NETWORK)
+    rows = timings.sort_values(["threads", "batch"], kind="stable").merge(sizes, on=NETWORK, how="left")
+    rows = summaries.ordered(rows.assign(distiller=""))
+    return rows[[*NETWORK, "macs", "macs_ratio", *(name for name in TYPES if name not in NETWORK)]]
+
+
+def _timings(path: Path) -> list[dict[str, Any]]:
+    document = results.load(path)
+    try:
+        asked = _asked(document)
+        timings = [_timing(entry) for entry in document["timings"]]
+        return [timing | {"asked_share": asked.get(_setting(timing), math.nan)} for timing in timings]
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{path} should hold `timings`, a list of objects with {', '.join((*SETTING, *FIGURES))}, peak_mib; "
+        msg += f"got {error!r}; remove the file and make it again with: dvc repro"
+        raise ValueError(msg) from error
+
+
+def _asked(document: Mapping[str, Any]) -> dict[tuple[Any, ...], float]:
+    """The share of the dense network's time that was asked for, by the setting it was asked in; mostly none was."""
+    return {_setting(document["asked_in"]): float(document["asked_share"])} if "asked_share" in document else {}
+
+
+def _setting(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(entry[name] for name in SETTING)
+
+
+def _timing(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """One checked entry. Raises KeyError, TypeError or ValueError for one that is no timing."""
+    figures = {name: float(entry[name]) for name in FIGURES}
+    wrong = [f"{name}={value}" for name, value in figures.items() if not 0 < value < math.inf]
+    if wrong:
+        msg = f"{', '.join(wrong)}, not positive"
+        raise ValueError(msg)
+    peak = math.nan if entry["peak_mib"] is None else float(entry["peak_mib"])
+    setting = {"runtime": str(entry["runtime"]), "threads": int(entry["threads"]), "batch": int(entry["batch"])}
+    return setting | figures | {"peak_mib": peak, "layout": entry.get("layout", "")}
 
 
 def _flat(document: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,10 @@ DETAILS = ("keep_ratio_achieved", "params_ratio", "macs_fractional", "masked_top
 PUBLISHED = ("start", "top1_std", "n", "baseline_top1", "counting", "source", "url")
 TEXT_COLUMNS = 3
 
-_COUNTS = ("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n", "batch")
+_COUNTS = (
+    *("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n"),
+    *("threads", "batch", "file_bytes"),
+)
 _PERCENTS = ("top1", "top5", "masked_top1", "validation_top1", "baseline_top1", "top1_mean", "top1_std", "encoded_top1")
 _DELTAS = ("delta_to_dense", *(f"delta_to_{name}" for name in summaries.REFERENCES))
 _FORMATS: Mapping[str, str] = {
@@ -44,23 +47,6 @@ def long_form(cells: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     extra = sorted(set(ours.columns) - set(known))
     rows = pd.DataFrame([*ours.to_dict("records"), *theirs.to_dict("records")])
     return rows.reindex(columns=[*known, *extra, *PUBLISHED])
-
-
-def wide_latency(timings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """One row a network: its MACs, then <variant>_b<batch>_ms and the quartiles; blank where not measured.
-
-    MACs are blank for a network whose cell is missing.
-    """
-    identity = ["method", "keep_ratio", "seed"]
-    sizes = cells[[*identity, "macs", "macs_ratio"]].drop_duplicates(identity)
-    rows = summaries.ordered(timings[identity].drop_duplicates().assign(distiller="")).drop(columns="distiller")
-    rows = rows.merge(sizes, on=identity, how="left")
-    batches = timings[["variant", "batch"]].drop_duplicates().assign(later=timings["variant"] != "masked")
-    for variant, batch in batches.sort_values(["batch", "later", "variant"])[["variant", "batch"]].itertuples(index=False):
-        chosen = timings[(timings["variant"] == variant) & (timings["batch"] == batch)]
-        figures = {name: f"{variant}_b{batch}_{name.removeprefix('median_')}" for name in ("median_ms", "q25_ms", "q75_ms")}
-        rows = rows.merge(chosen[[*identity, *figures]].rename(columns=figures), on=identity, how="left")
-    return rows
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -39,6 +39,21 @@ TABLE = """# tiny: resnet8 on digits
 | ------ |
 | [1]    |
 """
+LATENCY = """# tiny: latency
+
+## In the fastest runtime, 1 thread
+
+| Method | Keep ratio | FLOPs (MACs) | Speed-up, batch 1 (openvino) |
+| ------ | ---------- | ------------ | ---------------------------: |
+| dense  | 1.0        | 9 (1.00×)    |                      1.00 ms |
+| l1     | 0.25       | 3 (3.00×)    |             1.50 (1.40-1.60) |
+
+## 1 thread, batch 1
+
+| Other |
+| ----- |
+| table |
+"""  # noqa: RUF001
 
 
 @section
@@ -68,6 +83,7 @@ def suite(folder: Path) -> Path:
     made = folder / "metrics" / "tiny"
     (made / "latency").mkdir(parents=True)
     (made / "table.md").write_text(TABLE)
+    (made / "latency.md").write_text(LATENCY)
     (made / "summary.json").write_text('{"cells": {"found": 2, "expected": 3}}')
     (made / "latency" / "machine.json").write_text('{"device": "abacus", "threads": 1, "versions": {"torch": "2.14.0"}}')
     return made
@@ -179,10 +195,29 @@ def test_results_show_the_head_of_a_long_table(tmp_path: Path) -> None:
 
 def test_the_readme_shows_dense_and_the_smallest(tmp_path: Path) -> None:
     found = readme.table(suite(tmp_path))
-    assert rows(found) == [["Method", "Keep ratio", "Top-1 %"], ["dense", "1.0", "99.72"], ["l1", "0.25", "98.61"]]
+    assert rows(found) == [
+        ["Method", "Keep ratio", "Top-1 %", "Speed-up, batch 1 (openvino)"],
+        ["dense", "1.0", "99.72", "1.00 ms"],
+        ["l1", "0.25", "98.61", "1.50 (1.40-1.60)"],
+    ]
     text = readme.filled(f"a\n{readme.BEGIN}\nold\n{readme.END}\nb\n", found)
     assert text == f"a\n{readme.BEGIN}\n{found}\n{readme.END}\nb\n"
     assert readme.filled(text, found) == text
+
+
+def test_pages_show_speed_once_it_is_measured(tmp_path: Path) -> None:
+    folder = suite(tmp_path)
+    assert "| l1 | 0.25 | 3 (3.00×) | 1.50 (1.40-1.60) |" in results.suite(folder)  # noqa: RUF001
+    assert "Other" not in results.suite(folder)
+    (folder / "latency.md").write_text("# tiny: latency\n\nNo latency has been measured yet\n")
+    assert "Speed-up" not in results.suite(folder)
+    assert rows(readme.table(folder))[0] == ["Method", "Keep ratio", "Top-1 %"]
+
+
+def test_a_network_that_was_not_timed_has_a_blank_speed(tmp_path: Path) -> None:
+    folder = suite(tmp_path)
+    (folder / "latency.md").write_text(LATENCY.replace("| l1     | 0.25 ", "| l2     | 0.25 "))
+    assert rows(readme.table(folder))[2] == ["l1", "0.25", "98.61", ""]
 
 
 def test_a_readme_without_a_place_for_the_table_is_refused() -> None:

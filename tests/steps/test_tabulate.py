@@ -10,6 +10,7 @@ from lib.steps import tabulate
 from lib.steps.tabulate import Gathered
 from stages.command.options import arguments
 from stages.tabulate import main
+from tests.tiny import timing
 
 DOCUMENT = {
     "suite": "made-up",
@@ -26,7 +27,6 @@ DOCUMENT = {
     },
 }
 PUBLISHED: dict[str, Any] = {"sources": {}, "rows": []}
-TIMING = {"median_ms": 2.0, "q25_ms": 1.5, "q75_ms": 3.0}
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def folder(tmp_path: Path) -> Path:
         for seed in (0, 1):
             _log(tmp_path / f"logs/trained/{seed}/{network}.csv")
     for method, keep in (("dense", 1.0), ("scratch", 0.7), ("scratch", 0.5), ("fpgm", 0.7), ("fpgm", 0.5)):
-        timings = {"masked": {"1": TIMING}, "compact": {"1": TIMING, "128": TIMING}, "repeats": 9}
-        (tmp_path / f"latency/{method}-{keep}-0.json").write_text(json.dumps(timings))
+        timings = [timing("pytorch", layout="contiguous"), timing("openvino"), timing("openvino", threads=2, batch=128)]
+        (tmp_path / f"latency/{method}-{keep}-0.json").write_text(json.dumps({"timings": timings}))
         for seed in (0, 1):
             _log(tmp_path / f"logs/pruned/{method}-{keep}-{seed}.csv")
             for distiller in ("none", "kd"):
@@ -162,11 +162,15 @@ def test_headline_is_nested_by_method_size_and_distiller(folder: Path) -> None:
     assert headline["macs_ratio"]["dense"] == {"keep_100": 1.0}
 
 
-def test_latency_table_has_a_column_for_each_variant_and_batch(folder: Path) -> None:
+def test_latency_csv_has_a_row_for_each_network_and_setting(folder: Path) -> None:
     lines = _texts(folder)["latency.csv"].splitlines()
-    figures = [name for name in lines[0].split(",") if name.endswith("_ms") and "_q" not in name]
-    assert figures == ["masked_b1_ms", "compact_b1_ms", "compact_b128_ms"]
-    assert lines[1].startswith("dense,1.0,0,10000,1.000000,2,1.5,3,")
+    assert lines[0] == (
+        "method,keep_ratio,seed,macs,macs_ratio,runtime,threads,batch,median_ms,q25_ms,q75_ms,"
+        "speedup,speedup_low,speedup_high,file_bytes,peak_mib,asked_share,layout"
+    )
+    assert lines[1] == "dense,1.0,0,10000,1.000000,pytorch,1,1,2,1.5,3,1,0.9,1.1,123456,34.5,,contiguous"
+    assert lines[3] == "dense,1.0,0,10000,1.000000,openvino,2,128,2,1.5,3,1,0.9,1.1,123456,34.5,,"
+    assert len(lines) == 1 + 5 * 3
 
 
 def test_stage_writes_every_output_and_says_what_is_missing(

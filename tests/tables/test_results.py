@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lib.params.suite import Benchmark, Suite
-from lib.tables import logs, results, timings
+from lib.tables import logs, results
 
 AXES = Benchmark("resnet8", ("resnet8",), ("fpgm",), (0.7,), ("none", "kd"), (0, 1), "scatter")
 SUITE = Suite("made-up", "digits", "resnet8", AXES)
@@ -29,12 +29,6 @@ def test_broken_cell_is_refused_by_name(tmp_path: Path, text: str, complaint: st
     (tmp_path / "fpgm-0.7-kd-0.json").write_text(text)
     with pytest.raises(ValueError, match=rf"fpgm-0\.7-kd-0\.json.*{complaint}.*dvc repro"):
         results.read(tmp_path, SUITE)
-
-
-def test_broken_latency_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "fpgm-0.7-0.json").write_text('{"compact": {"1": {"median_ms": 2.0}}}')
-    with pytest.raises(ValueError, match=r"fpgm-0\.7-0\.json: compact\.1 should be a batch size with median_ms"):
-        timings.read(tmp_path, SUITE)
 
 
 @pytest.mark.parametrize(

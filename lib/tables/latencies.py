@@ -1,0 +1,121 @@
+"""The latencies of a suite for people: speed-ups beside what the MACs promise, then files and memory, in Markdown."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from lib.params.suite import DENSE, Suite
+from lib.tables.reports import NAMES, Column, TableRow, absent, macs, shown
+from lib.tables.timings import NETWORK
+from lib.tables.writing import scaled
+
+NOTHING = "No latency has been measured yet; measure it with: `dvc repro`"
+NOTES = (
+    "Speed-up is how many times as fast as the dense network in the same runtime, with the same threads and batch size: its "
+    "median time over that of the row, in brackets the 95 % bootstrap interval. The row of dense gives its median in ms.",
+    "FLOPs (MACs): in brackets how many times fewer than the dense network has, which is the speed-up in step with the MACs.",
+    "Fastest is the runtime in which the dense network takes the least time.",
+    "What is timed is the form that ships: compact, batch norms folded into the convolutions, without a scatter. The first "
+    "seed of each method and keep ratio is timed. `latency.csv` has all figures.",
+    "Peak is by how much the process that runs the network grows at most, where the system tells it.",
+    "Clocks do not repeat: these figures are no part of what `dvc repro` reproduces.",
+)
+ASKED = (
+    "Asked is the share of the dense network's time that pruning was to reach (`prune.layers.allocation`), achieved the share "
+    "measured: 1 over the speed-up."
+)
+FASTEST = "## In the fastest runtime"  # how the heading of the table in short begins
+FIRST: tuple[Column, ...] = (*NAMES[:2], ("FLOPs (MACs)", macs))
+
+
+def report(suite: Suite, timed: pd.DataFrame, machine: Mapping[str, str], missing: Sequence[str]) -> str:
+    """All tables of speed-ups, each for a thread count and batch size. timed: as timings.beside_macs gives it."""
+    device = "; ".join(f"{name}: {text}" for name, text in machine.items()) or "not recorded"
+    notes = [*NOTES, *([ASKED] if timed["asked_share"].notna().any() else []), f"Measured on: {device}."]
+    tables = _tables(timed) if len(timed) else [NOTHING]
+    listed = "\n".join(f"- {note}" for note in notes)
+    return "\n\n".join([f"# {suite.name}: latency", *tables, listed, *absent({"latencies": missing})]) + "\n"
+
+
+def fewest_threads(timed: pd.DataFrame) -> pd.DataFrame:
+    """The timings with the fewest threads, which is one unless that was not timed."""
+    return timed[timed["threads"] == timed["threads"].min()]
+
+
+def in_threads(count: int) -> str:
+    """A thread count in words."""
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _tables(timed: pd.DataFrame) -> list[str]:
+    alone = fewest_threads(timed)
+    threads = in_threads(alone["threads"].iloc[0])
+    parts = [f"{FASTEST}, {threads}", _in_the_fastest(alone)]
+    for (count, batch), rows in timed.groupby(["threads", "batch"]):
+        parts += [f"## {in_threads(count)}, batch {batch}", _speedups(rows)]
+    largest = alone[alone["batch"] == alone["batch"].max()]
+    return [*parts, f"## Files, and peak memory with {threads}, batch {largest['batch'].iloc[0]}", _sizes(largest)]
+
+
+def _in_the_fastest(timed: pd.DataFrame) -> str:
+    """A column a batch size: the speed-up in the runtime in which dense is fastest."""
+    chosen = {batch: _fastest(rows) for batch, rows in timed.groupby("batch")}
+    rows = timed[timed["runtime"] == timed["batch"].map(chosen)]
+    columns = [_column(f"Speed-up, batch {batch} ({runtime})", batch, _speedup) for batch, runtime in chosen.items()]
+    return shown([*FIRST, *columns], _networks(rows, "batch"))
+
+
+def _speedups(timed: pd.DataFrame) -> str:
+    """A column a runtime, for one thread count and batch size; where a share of the time was asked for, two more."""
+    names, fastest = list(timed["runtime"].unique()), _fastest(timed)
+    columns = [_column(f"{name} (fastest)" if name == fastest else name, name, _speedup) for name in names]
+    for name in names:
+        columns += [_column(f"Asked, {name}", name, _asked), _column(f"Achieved, {name}", name, _achieved)]
+    return shown([*FIRST, *columns], _networks(timed, "runtime"))
+
+
+def _sizes(timed: pd.DataFrame) -> str:
+    names = timed["runtime"].unique()
+    files = [_column(f"File, {name}", name, lambda timing: f"{scaled(timing['file_bytes'])}B") for name in names]
+    return shown([*NAMES[:2], *files, *(_column(f"Peak, {name}", name, _peak) for name in names)], _networks(timed, "runtime"))
+
+
+def _fastest(timed: pd.DataFrame) -> str:
+    """The runtime in which dense takes the least time, which every row implies by its own time and its speed-up."""
+    return str((timed["median_ms"] * timed["speedup"]).groupby(timed["runtime"]).median().idxmin())
+
+
+def _networks(timed: pd.DataFrame, by: str) -> list[dict[str, Any]]:
+    """One record a network, in the order of the rows: its names and MACs, and `timings`, its rows by the values of `by`."""
+    groups = [rows.to_dict("records") for _, rows in timed.groupby(NETWORK, sort=False)]
+    return [rows[0] | {"timings": {row[by]: row for row in rows}} for rows in groups]
+
+
+def _column(head: str, key: object, show: Callable[[TableRow], str]) -> Column:
+    """What `show` says of the timing of that key; blank for a network that has none."""
+    return head, lambda row: show(row["timings"][key]) if key in row["timings"] else ""
+
+
+def _speedup(timing: TableRow) -> str:
+    if timing["method"] == DENSE:
+        return f"{_three(timing['median_ms'])} ms"
+    return f"{timing['speedup']:.2f} ({timing['speedup_low']:.2f}-{timing['speedup_high']:.2f})"
+
+
+def _asked(timing: TableRow) -> str:
+    return "" if pd.isna(timing["asked_share"]) else f"{timing['asked_share']:.1%}"
+
+
+def _achieved(timing: TableRow) -> str:
+    return "" if pd.isna(timing["asked_share"]) else f"{1 / timing['speedup']:.1%}"
+
+
+def _peak(timing: TableRow) -> str:
+    return "" if pd.isna(timing["peak_mib"]) else f"{timing['peak_mib']:.1f} MiB"
+
+
+def _three(value: float) -> str:
+    """Three significant digits, and all of those before the point."""
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
