@@ -48,6 +48,28 @@ class Zeros(nn.Module):
         return images.new_zeros((images.shape[0], *self.shape))
 
 
+class Point(nn.Module):
+    """Where a network can be seen: passes on what it is given, and knows where that stands in the dense network."""
+
+    index: Tensor
+
+    def __init__(self, axis: int | None, index: Tensor, width: int) -> None:
+        super().__init__()
+        self.axis, self.width = axis, width
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., c, ...) -> the same."""
+        return x
+
+    def whole(self, x: Tensor) -> Tensor:
+        """(..., c, ...) -> (..., C, ...) as the dense network has it, zeros where it has nothing here."""
+        if self.axis is None or len(self.index) == self.width:
+            return x
+        sizes = (*x.shape[: self.axis], self.width, *x.shape[self.axis + 1 :])
+        return x.new_zeros(sizes).index_copy(self.axis, self.index, x)
+
+
 class Mode(nn.Module):
     """Whether the network is in training mode, for functions that must be told."""
 

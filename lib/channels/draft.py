@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from lib.channels.aligning import Gather, Mode, Zeros
+from lib.channels.aligning import Gather, Mode, Point, Zeros
 from lib.channels.description import Description
 from lib.channels.flow import Flow
 from lib.channels.observing import POINT, points
@@ -44,12 +44,12 @@ class Draft:
 
     def note(self, value: Value, node: fx.Node, have: Tensor | None = None) -> None:
         """Remember where a value is; taps see it there, before anything is aligned to a reader."""
-        for name in self.seen.get(value, ()):
-            self.parts[name] = nn.Identity()
-            node = self.graph.call_module(name, (node,))
-        self.new[value] = node
         if value.axis is not None:
             self.have[value] = self.flow.stays(value) if have is None else have
+        for name in self.seen.get(value, ()):
+            self.parts[name] = Point(value.axis, self.have.get(value, torch.empty(0, dtype=torch.int64)), value.width)
+            node = self.graph.call_module(name, (node,))
+        self.new[value] = node
 
     def stays(self, value: Value) -> Tensor:
         """The kept positions of a value."""

@@ -16,12 +16,14 @@ class Compute:
     """Where and how precisely to train; all of it decides the bits of the result.
 
     device: auto takes a GPU where there is one. threads: of each training; workers run several trainings at once.
-    precision: of the forward passes in training.
+    precision: of the forward passes in training. train_remaining: once it is settled what stays, train that alone, at its
+    widths: the same steps but for rounding, and faster.
     """
 
     device: Literal["cpu", "cuda", "auto"]
     threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["bfloat16", "float32"]
+    train_remaining: bool
 
 
 def prepare(compute: Compute) -> torch.device:

@@ -18,6 +18,7 @@ from lib.training.epochs import count_steps, epoch_sizes, problems_of_sizes
 from lib.training.evaluation import evaluate
 from lib.training.hooks import Hooks, Moment
 from lib.training.objective import Objective
+from lib.training.remaining import Remaining, remaining
 from lib.training.resume import Unfinished
 from lib.training.schedules import BatchSize, LearningRate, factor, largest
 from lib.training.sgd import Sgd
@@ -97,33 +98,64 @@ def fit(task: Fit, unfinished: Unfinished, progress: Callable[[int, int], Bar]) 
     when the loss is not finite.
     """
     _refuse(task)
-    parameters = [*task.network.parameters(), *task.objective.parameters, *task.hooks.parameters]
-    optimizer = task.hooks.optimizer(parameters, task.settings)
-    rows = _restore(task, optimizer, unfinished.load())
+    rows, now = _restored(task, unfinished.load())
     step = task.steps(len(rows))
     bar = progress(task.steps(task.epochs), step)
     for epoch in range(len(rows), task.epochs):
         sizes = epoch_sizes(task.batches, len(task.train), step)
         with torch.random.fork_rng():  # dropout draws from the global stream
             torch.manual_seed(number(task.seed, "dropout", epoch))
-            row = _epoch(task, optimizer, epoch, step, sizes, bar)
+            row = _epoch(task, now, epoch, step, sizes, bar)
         step += len(sizes)
-        rows.append(row | dict(task.hooks.after_epoch(Moment(epoch, step - 1, optimizer))) | _validation(task, epoch))
+        if now.remaining is not None:
+            now.remaining.put_back_(task.network)
+        told = task.hooks.after_epoch(now.moment(epoch, step - 1))
+        if now.remaining is None and (small := _remaining(task)) is not None:
+            now = _begun(task, small)
+        rows.append(row | dict(told) | _validation(task, now, epoch))
         bar.set_postfix_str(_summary(rows[-1]))
-        unfinished.save(_state(task, optimizer, rows))
+        unfinished.save(_state(task, now, rows))
     return rows
 
 
-def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, step: int, sizes: list[int], bar: Bar) -> LogRow:
+@dataclass(frozen=True)
+class Now:
+    """What is trained at the moment: the network itself or what remains of it, by which objective and optimizer."""
+
+    network: Network
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    remaining: Remaining | None
+
+    def moment(self, epoch: int, step: int) -> Moment:
+        """Where it stands."""
+        return Moment(epoch, step, self.optimizer, whole=self.remaining is None)
+
+
+def _remaining(task: Fit) -> Remaining | None:
+    """What remains of the network, where that is settled and may be trained alone."""
+    kept = task.hooks.held() if task.compute.train_remaining else None
+    return None if kept is None else remaining(task.network, kept, task.objective)
+
+
+def _begun(task: Fit, small: Remaining | None) -> Now:
+    """With a fresh optimizer."""
+    network, objective = (task.network, task.objective) if small is None else (small.network, small.objective)
+    parameters = [*network.parameters(), *objective.parameters, *task.hooks.parameters]
+    return Now(network, objective, task.hooks.optimizer(parameters, task.settings), small)
+
+
+def _epoch(task: Fit, now: Now, epoch: int, step: int, sizes: list[int], bar: Bar) -> LogRow:
     """One epoch, from `step` of the whole training on."""
-    task.network.train()
+    now.network.train()
+    optimizer = now.optimizer
     tally = Tally()
     for index, (indices, images, labels) in enumerate(_images(task, epoch, sizes)):
         rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes), task.epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
         with task.precision:
-            losses = task.objective(images, labels, indices)
+            losses = now.objective(images, labels, indices)
             parts, total = dict(losses.parts), losses.total
             if task.hooks.penalty is not None:
                 parts["penalty"] = task.hooks.penalty()
@@ -131,7 +163,7 @@ def _epoch(task: Fit, optimizer: torch.optim.Optimizer, epoch: int, step: int, s
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        task.hooks.after_step(Moment(epoch, step + index, optimizer))
+        task.hooks.after_step(now.moment(epoch, step + index))
         tally.add(total, parts, losses.logits, labels)
         if (index + 1) % CHECK_EVERY == 0 or index + 1 == len(sizes):
             tally.check(step + index, rate)
@@ -143,11 +175,11 @@ def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, T
     return task.train.numbered(sizes, stream(task.seed, "batches", epoch))
 
 
-def _validation(task: Fit, epoch: int) -> LogRow:
+def _validation(task: Fit, now: Now, epoch: int) -> LogRow:
     if (epoch + 1) % task.settings.validate_every and epoch + 1 < task.epochs:
         return {}
     with task.precision:
-        scores = evaluate(task.network, task.validation)
+        scores = evaluate(now.network, task.validation)
     return {"validation_top1": scores.top1, "validation_loss": scores.loss}
 
 
@@ -156,11 +188,11 @@ def _summary(row: LogRow) -> str:
     return ", ".join(text.format(row[name]) for name, text in shown.items() if name in row)
 
 
-def _state(task: Fit, optimizer: torch.optim.Optimizer, rows: list[LogRow]) -> dict[str, Any]:
+def _state(task: Fit, now: Now, rows: list[LogRow]) -> dict[str, Any]:
     extra = [*task.objective.parameters, *task.hooks.parameters]
     return {
         "network": task.network.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizer": now.optimizer.state_dict(),
         "extra": [parameter.detach() for parameter in extra],
         "hooks": dict(task.hooks.state),
         "rows": rows,
@@ -168,14 +200,16 @@ def _state(task: Fit, optimizer: torch.optim.Optimizer, rows: list[LogRow]) -> d
 
 
 @torch.no_grad()
-def _restore(task: Fit, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> list[LogRow]:
+def _restored(task: Fit, state: dict[str, Any] | None) -> tuple[list[LogRow], Now]:
+    """The rows so far, and what is trained now: the hooks' state decides whether that is the network or what remains."""
     if state is None:
-        return []
+        return [], _begun(task, _remaining(task))
     task.network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
     for parameter, value in zip([*task.objective.parameters, *task.hooks.parameters], state["extra"], strict=True):
         parameter.copy_(value)
     for name, tensor in task.hooks.state.items():
         tensor.copy_(state["hooks"][name])
+    now = _begun(task, _remaining(task))
+    now.optimizer.load_state_dict(state["optimizer"])
     rows: list[LogRow] = state["rows"]
-    return rows
+    return rows, now

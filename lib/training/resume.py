@@ -25,7 +25,7 @@ import torch
 from lib.atomic import write_bytes
 
 LIBRARY = Path(__file__).parents[1]
-AFTER = ("compaction", "graph", "plots", "tables")  # rooms that no training uses
+AFTER = ("graph", "plots", "runtimes", "tables")  # rooms that no training uses
 OUTDATED_DAYS = 30
 KEY = re.compile("[0-9a-f]{24}")
 DIGEST_BYTES = 32

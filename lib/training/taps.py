@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lib.channels.aligning import Point
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 
@@ -55,8 +56,11 @@ class Weighted:
 class Tapped:
     """A network together with forward hooks that note what passes its taps."""
 
-    def __init__(self, network: Network | Ensemble, taps: Taps = ()) -> None:
-        """Raises ValueError for a tap that is neither one of the network's nor the name of a module of it."""
+    def __init__(self, network: Network | Ensemble, taps: Taps = (), *, whole: bool = False) -> None:
+        """whole: a compact network is seen as wide as the dense one, with zeros for what it does not have.
+
+        Raises ValueError for a tap that is neither one of the network's nor the name of a module of it.
+        """
         named = {} if isinstance(network, Ensemble) else network.taps
         modules = {name for name, _ in network.named_modules() if name}
         unknown = [tap for tap in taps if tap not in named and tap not in modules]
@@ -64,15 +68,16 @@ class Tapped:
             name = network.name if isinstance(network, Ensemble) else network.architecture.name
             msg = f"{name} has no tap {unknown}; it has: {', '.join(named)}, or a module's name"
             raise ValueError(msg)
-        self.network = network
+        self.network, self.taps = network, taps
         self.seen: dict[str, Tensor] = {}
         for tap in taps:
             module, side = named.get(tap, (tap, "output"))
-            network.get_submodule(module).register_forward_hook(self._observer(tap, side))
+            network.get_submodule(module).register_forward_hook(self._observer(tap, side, whole=whole))
 
-    def _observer(self, tap: str, side: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def observe(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self.seen[tap] = inputs[0] if side == "input" else output
+    def _observer(self, tap: str, side: str, *, whole: bool) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            seen = inputs[0] if side == "input" else output
+            self.seen[tap] = module.whole(seen) if whole and isinstance(module, Point) else seen
 
         return observe
 

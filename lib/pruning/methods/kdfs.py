@@ -10,7 +10,8 @@ is exactly the searched one; MACs are those of `lib.cost.differentiable`, right 
 averaged anew when masks are fixed; a layer keeps at least one filter; masks are fixed where the MACs meet the target
 (threshold: budget) or at even odds (zero, the source); the guide goes on through the fine-tuning, where the source has the
 cross entropy alone; which layers are searched is `prune.layers` (the source: convention blocks); schedule and length are the
-suite's, and Adamax runs at `lr_factor` times its rate. The source begins from random weights: start: scratch with keep_bias 0.
+suite's, and Adamax runs at `lr_factor` times its rate; numbers of filters are rounded to `prune.layers.multiple`, and a budget of
+`prune.layers.allocation` takes the odds for scores. The source begins from random weights: start: scratch with keep_bias 0.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,6 +31,8 @@ from lib.networks.batch_norms import recalibrate_
 from lib.networks.network import Network
 from lib.params.bounds import EpochsOrNone, Factor, Images, Share, Temperature, Weight
 from lib.params.section import section
+from lib.pruning.allocation import fitted
+from lib.pruning.groups import Group
 from lib.pruning.kdfs_sampler import Sampler, nearest, temperature_at
 from lib.pruning.method import Common, Method, Request
 from lib.training.hooks import Moment
@@ -82,9 +85,7 @@ class Search:
         self.macs = Macs(network, request.shape, coupled=request.coupled)
         self.all_kept = {name: mask.to(self.device) for name, mask in full(network).items()}
         self.dense = float(self.macs(self.all_kept))
-        evenly = replace(request, layers=replace(request.layers, allocation="uniform")).selection(network)
-        uniform = evenly.choose({name: mask.float() for name, mask in self.all_kept.items()})
-        self.target = float(self.macs(uniform)) / self.dense if params.macs_ratio is None else params.macs_ratio
+        self.target = self._evenly() if params.macs_ratio is None else params.macs_ratio
         self.epoch = torch.zeros((), dtype=torch.int64)  # finished ones
         self.masks = {name: mask.clone() for name, mask in self.all_kept.items()}  # final once the search is over
         self.drawn = self.spread(self.sampler.ticket())
@@ -122,10 +123,24 @@ class Search:
             return self.sampler.logits.sum() * 0.0
         return (self.params.penalty * (self.share(self.drawn) - self.target).square()).float()
 
+    def _evenly(self) -> float:
+        """The share of the MACs to reach: what the keep ratio leaves in every layer, or means itself under a budget."""
+        if self.selection.budget is not None:
+            return self.request.keep_ratio
+        evenly = replace(self.request.layers, allocation="uniform")
+        ones = {name: mask.float() for name, mask in self.all_kept.items()}
+        uniform = replace(self.request, layers=evenly).selection(self.network).choose(ones)
+        return float(self.macs(uniform)) / self.dense
+
     def decide(self) -> Masks:
-        """The masks without noise: at even odds, or at the odds whose MACs come closest to the target."""
+        """The masks without noise: at even odds, or at the odds whose MACs come closest to the target.
+
+        Under a budget of prune.layers they are what it chooses by these odds.
+        """
+        if self.selection.budget is not None:
+            return self._spread_all(self.selection.allocated(self._preferred(), lambda keep_ratio: keep_ratio))
         if self.params.threshold == "zero":
-            return self.spread(self.sampler.ticket())
+            return self._fitted(self.sampler.ticket())
         levels = self.sampler.margins().unique()  # rising; above a higher one fewer filters stay
         best = nearest(len(levels), lambda index: float(self.share(self._above(levels, index))), self.target)
         return self._above(levels, best)
@@ -150,6 +165,8 @@ class Search:
 
     def remark(self) -> str:
         """By how much the target was missed, where that is worth a word."""
+        if self.selection.budget is not None:  # met, in its own measure
+            return ""
         got = float(self.share(self.final()))
         missed = got / self.target - 1.0
         if abs(missed) <= TOLERANCE:
@@ -161,7 +178,23 @@ class Search:
         return self.masks if self.over else self.decide()
 
     def _above(self, levels: Tensor, index: int) -> Masks:
-        return self.spread(self.sampler.ticket(float("-inf") if index < 0 else float(levels[index])))
+        return self._fitted(self.sampler.ticket(float("-inf") if index < 0 else float(levels[index])))
+
+    def _fitted(self, kept: Tensor) -> Masks:
+        """Decisions of all groups (N,) -> masks of as many filters as may stay (`prune.layers.multiple`), by preference."""
+        if self.request.layers.multiple == 1:
+            return self.spread(kept)
+        chosen = dict(zip(self.groups, kept.split(self.sampler.widths), strict=True))
+        whole = {group: torch.ones(group.width, dtype=torch.bool, device=self.device) for group in self.selection.groups}
+        return self._spread_all(fitted(self.selection.groups, self.selection.arrivals, self._preferred(), whole | chosen))
+
+    def _preferred(self) -> dict[Group, Tensor]:
+        """How much keeping is preferred, (width,) by group; groups that are not pruned keep all alike."""
+        found = dict(zip(self.groups, self.sampler.margins().split(self.sampler.widths), strict=True))
+        return {group: found.get(group, torch.ones(group.width, device=self.device)) for group in self.selection.groups}
+
+    def _spread_all(self, chosen: Mapping[Group, Tensor]) -> Masks:
+        return self.selection.spread(chosen, self.all_kept)
 
     def _draw(self, network: nn.Module, _: object) -> None:
         if self.over:
@@ -220,7 +253,7 @@ def method(network: Network, params: KdfsSettings, request: Request) -> Method:
         if group["decoupled_decay"]:
             with torch.no_grad():
                 torch._foreach_mul_(group["params"], 1.0 - group["lr"] * group["decoupled_decay"])
-        if search.over:
+        if search.over and moment.whole:
             search.holder.hold_(search.masks, moment.optimizer)
 
     return Method(
@@ -229,6 +262,7 @@ def method(network: Network, params: KdfsSettings, request: Request) -> Method:
         parameters=(search.sampler.logits,),
         after_step=after_step,
         after_epoch=search.after_epoch,
+        held=lambda: Kept(search.masks) if search.over else None,
         penalty=search.penalty,
         state={**search.masks, "kdfs.epoch": search.epoch, "kdfs.draws": search.sampler.draws},
         remark=search.remark,
