@@ -17,8 +17,8 @@ from lib.pruning.selection import Selection
 from lib.randomness import stream
 
 CIFAR = (3, 32, 32)
-NEAREST = Layers("every", (), {}, "nearest", "uniform", linear=False)
-FLOORED = Layers("every", (), {}, "pruned", "uniform", linear=False)
+NEAREST = Layers("every", (), {}, "nearest", 1, "uniform", None, linear=False)
+FLOORED = Layers("every", (), {}, "pruned", 1, "uniform", None, linear=False)
 NGGM = {  # parameters for ten classes; kept weights of convolutions at 0.6; millions of MACs where only rows are removed
     "resnet20": (269_722, 159_390, "24.53"),
     "resnet56": (853_018, 504_990, "75.85"),

@@ -1,7 +1,9 @@
 """Channels that are chosen together, and how the best of them are found."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ class Group:
     straight: the layers whose filters are just its channels, in their order. keep_ratio: None where every channel
     stays. classes: of the network's description (coupled), for what shortcuts carry. runs: of equally many channels each, as
     many of which must stay; one run where there are no such. by_number: its layers name a number of filters, not a ratio.
+    multiple: of which the number of channels that stay is one, unless all stay; 1 for any number.
     """
 
     places: Mapping[str, Tensor]
@@ -27,6 +30,7 @@ class Group:
     runs: int
     order: Tensor
     by_number: bool
+    multiple: int
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -68,3 +72,24 @@ class Group:
         means = values.mean(0).expand_as(values)
         back = torch.empty_like(values).scatter_(1, at, means).flatten()
         return torch.empty_like(rank).scatter_(0, order, back)
+
+    def levels(self, step: int = 1) -> tuple[int, ...]:
+        """The numbers of channels that may stay, rising: multiples of about `step`, of `multiple` and of the runs; or all.
+
+        All may always stay, also where they are no multiple, or fewer than one.
+        """
+        unit = math.lcm(self.multiple, self.runs)
+        unit *= -(-step // unit)
+        return (*range(unit, self.width, unit), self.width)
+
+    @cached_property
+    def _counts(self) -> tuple[int, ...]:
+        return self.levels()
+
+    def nearest(self, count: int) -> int:
+        """The number of channels that may stay which is nearest to `count`; of two the larger."""
+        return count if self.multiple == 1 else min(self._counts, key=lambda one: (abs(one - count), -one))
+
+    def at_least(self, count: int) -> int:
+        """The least number of channels that may stay which is not below `count`."""
+        return count if self.multiple == 1 else next(one for one in self._counts if one >= count)

@@ -10,10 +10,12 @@ from lib.channels.description import Prunable
 from lib.channels.parts import Part
 from lib.masks.filters import Rounding
 from lib.networks.network import Network
-from lib.params.bounds import Pattern, Share, Size
+from lib.params.bounds import Few, Pattern, Place, Sha256, Share, Size
 from lib.params.section import section
 
 Convention = Literal["every", "no_projections", "blocks", "inner"]
+Budgeted = Literal["latency", "macs", "parameters"]
+BUDGETS: tuple[Budgeted, ...] = ("latency", "macs", "parameters")
 
 
 LEFT_OUT: Mapping[Convention, tuple[Part, ...]] = {
@@ -25,15 +27,28 @@ LEFT_OUT: Mapping[Convention, tuple[Part, ...]] = {
 
 
 @section
+class Table:
+    """Measured times of a network's layers. file: path of what `tools.latency_table` wrote. sha256: of the file, so that a
+    changed one is noticed.
+    """
+
+    file: Place
+    sha256: Sha256
+
+
+@section
 class Layers:
     """Which layers are pruned and how far, the same for all methods of a suite.
 
     convention: every layer (AHSG-HT, NGGM); all but projection shortcuts (SFP, FPGM); those inside blocks, neither stem
     nor projections (KDFS); or only those that a single later one reads. leave_out: patterns of names (layer3.*) that keep
     every filter as well. keep_ratios: by pattern, instead of the cell's: a ratio (0.5) or a number of filters (32); the first
-    pattern that fits counts. rounding: of width x ratio to filters (`masks.kept_count`). allocation: the same ratio in every
-    layer (uniform), or the best filters wherever they are, so that the ratio holds for all layers together: by score
-    (global), or by score over the Euclidean norm of its layer's scores (global_normalised).
+    pattern that fits counts. rounding: of width x ratio to filters (`masks.kept_count`). multiple: numbers of filters are then
+    rounded to the nearest multiple of it, 8 or 16 for what hardware likes; a layer may also stay whole. allocation: the same
+    ratio in every layer (uniform), or the best filters wherever they are, so that the ratio holds for all layers together: by
+    score (global), or by score over the Euclidean norm of its layer's scores (global_normalised); or the best of these for
+    what they cost (`lib.pruning.budgets`), where the ratio is the share of the dense network's time (latency), MACs or
+    parameters that is left. table: the times of its layers, for latency; null for all others.
 
     linear: hidden linear layers lose filters too, not convolutions alone.
 
@@ -45,7 +60,9 @@ class Layers:
     leave_out: Annotated[tuple[Pattern, ...], Field(max_length=1000)]
     keep_ratios: Mapping[Pattern, Share | Size]
     rounding: Rounding
-    allocation: Literal["uniform", "global", "global_normalised"]
+    multiple: Few
+    allocation: Literal["uniform", "global", "global_normalised"] | Budgeted
+    table: Table | None
     linear: bool
 
     def __post_init__(self) -> None:
@@ -56,9 +73,18 @@ class Layers:
         if self.keep_ratios and self.allocation != "uniform":
             msg = f"keep_ratios of single layers need allocation: uniform, got {self.allocation}"
             raise ValueError(msg)
+        if (self.table is None) == (self.allocation == "latency"):
+            msg = f"table is for allocation: latency, which needs one (python -m tools.latency_table); got {self.allocation} "
+            msg += f"and {'no table' if self.table is None else self.table.file}"
+            raise ValueError(msg)
+
+    @property
+    def budget(self) -> Budgeted | None:
+        """What the keep ratio is a share of, where it is none of filters."""
+        return next((one for one in BUDGETS if one == self.allocation), None)
 
 
-EVERYWHERE = Layers("every", (), {}, "kept", "uniform", linear=False)
+EVERYWHERE = Layers("every", (), {}, "kept", 1, "uniform", None, linear=False)
 
 
 def left_out(layer: Prunable, layers: Layers) -> bool:

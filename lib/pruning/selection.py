@@ -2,7 +2,8 @@
 
 In scatter mode every layer chooses its own filters. In coupled mode layers whose channels are added or multiplied share a
 mask, chosen by the sum of their scores; what a shortcut carries stays where it arrives; and of the runs that a grouped
-convolution reads or writes equally many filters stay in each.
+convolution reads or writes equally many filters stay in each. Every number of filters may be asked to be a multiple of one
+number; what a shortcut carries may lift it to the next.
 """
 
 from collections import defaultdict
@@ -14,6 +15,9 @@ from torch import Tensor
 from lib.channels.description import Prunable
 from lib.masks.filters import Masks, kept_count, top_k
 from lib.networks.network import Network
+from lib.pruning.allocation import everywhere, normalised, ranked
+from lib.pruning.budgets import Budget
+from lib.pruning.carrying import arrivals, together
 from lib.pruning.groups import Group
 from lib.pruning.layers import EVERYWHERE, Layers, asked, check_patterns, left_out
 
@@ -28,7 +32,8 @@ class Selection:
     ) -> None:
         """first_share: what a first stage drops of every layer, counted by itself (`masks.filters.kept_count`).
 
-        Raises ValueError unless keep_ratio is in (0, 1], every pattern of `layers` fits a layer and there is one to prune.
+        Raises ValueError unless keep_ratio is in (0, 1] and, of a budget, not below what the smallest network needs, and every
+        pattern of `layers` fits a layer.
         """
         kept_count(1, keep_ratio)  # refuses what is no ratio
         self.keep_ratio = keep_ratio
@@ -37,7 +42,10 @@ class Selection:
         self.first_share = first_share
         check_patterns(network, layers)
         self.groups = tuple(self._coupled() if coupled else map(self._own, network.layers))
-        self.arrivals = self._arrivals() if coupled else {}
+        self.arrivals = arrivals(self.groups, network.description.carries) if coupled else {}
+        self.budget = Budget.asked(network, self.groups, self.arrivals, layers, coupled=coupled)
+        if self.budget is not None:
+            self.budget.refuse(keep_ratio)
 
     @property
     def pruned(self) -> tuple[Group, ...]:
@@ -51,7 +59,8 @@ class Selection:
         """
         whole = {name: torch.ones_like(values, dtype=torch.bool) for name, values in scores.items()}
         if self.layers.allocation != "uniform":
-            return self.spread(self._everywhere(scores, goal), whole)
+            means = {group: group.gathered(scores).mean(0) for group in self.groups}  # comparable with a single layer's
+            return self.spread(self.allocated(means, goal), whole)
         chosen: dict[Group, Tensor] = {}
         alone: dict[tuple[int, int], list[tuple[str, Group]]] = defaultdict(list)
         for group in self.groups:
@@ -59,7 +68,7 @@ class Selection:
             if (name := group.alone) is not None and group not in self.arrivals:
                 alone[group.width, count].append((name, group))
             else:
-                chosen[group] = self._together(group, count, scores, chosen)
+                chosen[group] = together(group, count, group.gathered(scores).sum(0), chosen, self.arrivals)
         for (_, count), groups in alone.items():
             kept = top_k(torch.stack([scores[name] for name, _ in groups]), count)  # (layers, width)
             chosen |= {group: row for (_, group), row in zip(groups, kept.unbind(), strict=True)}
@@ -103,20 +112,8 @@ class Selection:
         by_number = any(isinstance(asked(layer, self.layers)[1], int) for layer in layers)
         order = numbers.argsort(stable=True)
         straight = frozenset(name for name, own in places.items() if torch.equal(own, torch.arange(width)))
-        return Group(places, straight, width, self._ratio(layers), classes, runs, order, by_number)
-
-    def _arrivals(self) -> dict[Group, list[tuple[Group, Tensor, Tensor]]]:
-        """By group, what shortcuts carry into it: from which group, from which of its channels, and where they arrive."""
-        place = {channel: (group, at) for group in self.groups for at, channel in enumerate(group.classes.tolist())}
-        pairs: dict[tuple[Group, Group], list[tuple[int, int]]] = defaultdict(list)
-        for source, target in self.network.description.carries.T.tolist():
-            if source in place and target in place and source != target:
-                pairs[place[target][0], place[source][0]].append((place[source][1], place[target][1]))
-        found: dict[Group, list[tuple[Group, Tensor, Tensor]]] = defaultdict(list)
-        for (into, out_of), between in pairs.items():
-            source, target = torch.tensor(between).unbind(1)
-            found[into].append((out_of, source, target))
-        return dict(found)
+        multiple = self.layers.multiple
+        return Group(places, straight, width, self._ratio(layers), classes, runs, order, by_number, multiple)
 
     def _ratio(self, layers: list[Prunable]) -> float | None:
         ratios = {self._ratio_of(layer) for layer in layers}
@@ -140,50 +137,19 @@ class Selection:
             raise ValueError(msg)
         return ratio
 
-    def _together(self, group: Group, count: int, scores: Mapping[str, Tensor], chosen: Mapping[Group, Tensor]) -> Tensor:
-        total = group.gathered(scores).sum(0)  # (width,)
-        carried = self._arrived(group, chosen, total) > 0
-        forced = total.masked_fill(carried, torch.inf)
-        return group.best(forced, max(count, int(carried.sum()))) | carried
-
-    def _arrived(self, group: Group, values: Mapping[Group, Tensor], like: Tensor) -> Tensor:
-        """What shortcuts carry into each channel of a group, (width,): the values where they start, else -inf."""
-        found = torch.full_like(like, -torch.inf)
-        for before, source, target in self.arrivals.get(group, ()):
-            if before in values:
-                there = target.to(like.device)
-                found[there] = torch.maximum(found[there], values[before][source.to(like.device)].to(like))
-        return found
-
-    def _everywhere(self, scores: Mapping[str, Tensor], goal: Goal) -> dict[Group, Tensor]:
-        """One ranking of all channels. What a shortcut carries ranks at least as high where it arrives as where it starts."""
-        ranks: dict[Group, Tensor] = {}
-        for group in self.groups:
-            rank = group.gathered(scores).mean(0)  # comparable with that of a single layer
-            if self.layers.allocation == "global_normalised":
-                finite = torch.where(rank.isfinite(), rank, 0.0)  # filters that may not come back are at -inf
-                rank = rank / torch.linalg.vector_norm(finite).clamp_min(1e-12)
-            rank = torch.full_like(rank, torch.inf) if group.keep_ratio is None else group.evened(rank)
-            rank = rank.masked_fill(group.best(rank, group.runs), torch.inf)  # every layer, and every run, keeps its best
-            ranks[group] = torch.maximum(rank, self._arrived(group, ranks, rank))
-        pool = [group for group in reversed(self.groups) if group.keep_ratio is not None]  # of equals, the later one stays
-        kept = {group: rank.isposinf() for group, rank in ranks.items()}
-        if not pool:
-            return kept
-        flat = torch.cat([ranks[group] for group in pool])
-        weights = torch.cat([torch.full_like(ranks[group], len(group.layers)) for group in pool])
-        order = flat.argsort(descending=True, stable=True)
-        filters = int(weights.sum())  # a channel of a shared mask is one filter of each of its layers
-        fits = weights[order].long().cumsum(0) <= kept_count(filters, goal(self.keep_ratio), self.layers.rounding)
-        chosen = torch.zeros_like(fits).scatter_(0, order, fits) | flat.isposinf()
-        parts = chosen.split([group.width for group in pool])
-        return kept | {group: self._even(group, part, ranks[group]) for group, part in zip(pool, parts, strict=True)}
-
-    def _even(self, group: Group, chosen: Tensor, rank: Tensor) -> Tensor:
-        """Equally many of every run, where the ranking cut through channels of one rank."""
-        return chosen if group.runs == 1 else group.best(rank, int(chosen.sum())) | rank.isposinf()
+    def allocated(self, values: Mapping[Group, Tensor], goal: Goal) -> dict[Group, Tensor]:
+        """One ranking of all channels by their values, (width,) by group -> masks, bool (width,) by group."""
+        share = goal(self.keep_ratio)
+        if self.budget is not None:
+            return self.budget.choose(values, share)
+        if self.layers.allocation == "global_normalised":
+            values = {group: normalised(value) for group, value in values.items()}
+        filters = sum(group.width * len(group.layers) for group in self.pruned)
+        ranks = ranked(self.groups, self.arrivals, values)
+        return everywhere(self.groups, self.arrivals, ranks, kept_count(max(1, filters), share, self.layers.rounding))
 
     def _count(self, group: Group, keep_ratio: float) -> int:
         if group.runs > 1:
-            return group.runs * kept_count(group.width // group.runs, keep_ratio, self.layers.rounding)
-        return kept_count(group.width, keep_ratio, self.layers.rounding, 0.0 if group.by_number else self.first_share)
+            return group.nearest(group.runs * kept_count(group.width // group.runs, keep_ratio, self.layers.rounding))
+        first_share = 0.0 if group.by_number else self.first_share
+        return group.nearest(kept_count(group.width, keep_ratio, self.layers.rounding, first_share))

@@ -69,7 +69,8 @@ def _has_closed_form(network: Network, dense: Network, layers: Layers, keep_rati
 
     Widths that training chose (kdfs), streams that shrank (coupled) and single weights are something else.
     """
-    if layers.allocation != "uniform" or layers.leave_out or layers.keep_ratios or layers.linear:
+    uniform = layers.allocation == "uniform" and layers.multiple == 1
+    if not uniform or layers.leave_out or layers.keep_ratios or layers.linear:
         return False
     filters = dict(network.architecture.kept or ())
     for layer in dense.layers:

@@ -404,7 +404,7 @@ def test_settings_that_choose_filters_do_change_the_choice(name: str, changes: d
 
 def test_weight_obeys_the_layers_of_the_suite() -> None:
     made = lived_in("resnet8")
-    layers = Layers("inner", ("layer3.*",), {"layer2.0.conv1": 0.25}, "kept", "uniform", linear=False)
+    layers = Layers("inner", ("layer3.*",), {"layer2.0.conv1": 0.25}, "kept", 1, "uniform", None, linear=False)
     method = plugins.find(methods, "weight").method(made, params("weight"), replace(request(made, 0.5), layers=layers))
     shares = {layer: float(mask.float().mean()) for layer, mask in method.kept().weights.items()}
     whole = {layer for layer, share in shares.items() if share == 1.0}

@@ -191,7 +191,7 @@ def test_statistics_are_those_of_the_fixed_masks_over_the_sample() -> None:
 
 def test_layers_left_out_are_whole_and_count_in_the_budget() -> None:
     network = lived_in("resnet8")
-    given = replace(request(network, 0.5), layers=Layers("blocks", (), {}, "kept", "uniform", linear=False))
+    given = replace(request(network, 0.5), layers=Layers("blocks", (), {}, "kept", 1, "uniform", None, linear=False))
     made = Search(network, params("kdfs"), given)
     masks = made.final()
     assert masks["conv1"].all()

@@ -10,7 +10,7 @@ is exactly the searched one; MACs are those of `lib.cost.differentiable`, right 
 averaged anew when masks are fixed; a layer keeps at least one filter; masks are fixed where the MACs meet the target
 (threshold: budget) or at even odds (zero, the source); the guide goes on through the fine-tuning, where the source has the
 cross entropy alone; which layers are searched is `prune.layers` (the source: convention blocks); schedule and length are the
-suite's, and Adamax runs at `lr_factor` times its rate; numbers of filters are rounded to `prune.layers.multiple`, and a budget of
+suite's, and Adamax runs at `lr_factor` times its rate; numbers of filters follow `prune.layers.multiple`, and a budget of
 `prune.layers.allocation` takes the odds for scores. The source begins from random weights: start: scratch with keep_bias 0.
 """
 
