@@ -1,30 +1,26 @@
-"""Time the masked and the compact network of every pruned shape of a suite.
+"""Time every pruned shape of a suite as it ships, against the dense network, in each runtime.
 
-Reads the folders of distilled and compact checkpoints; writes one JSON a shape, and what they were timed on.
+Reads the folder of compact checkpoints and the data folder; writes one JSON a shape, and what they were timed on. Fails when a
+network as it ships is not equal to the compact one on the test images.
 """
 
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Params, read_params, run
+from stages.command import PARAMS, Data, Params, read_params, run
 
 
 def main(
-    masked: Annotated[Path, "the folder of distilled checkpoints"],
     compact: Annotated[Path, "the folder of compact checkpoints"],
+    data: Data,
     out: Annotated[Path, "the folder to write"],
     params: Params = PARAMS,
 ) -> None:
     """One suite."""
-    from lib.runtimes.timing import LatencySettings
-    from lib.params.section import read
-    from lib.params.suite import read as read_suite
+    from lib.images.dataset import load
     from lib.steps.latency import clock
-    from lib.training.device import Compute
 
-    document = read_params(params)
-    settings, compute = read(document, "latency", LatencySettings), read(document, "compute", Compute)
-    clock(read_suite(document), masked, compact, settings, compute, out)
+    clock(read_params(params), compact, load(data), out)
 
 
 if __name__ == "__main__":

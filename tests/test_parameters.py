@@ -64,7 +64,7 @@ def _document() -> dict[str, Any]:
         "distillers": ["kd_feature"],
     }
     document["benchmark"] |= axes
-    document["latency"] = {"batch_sizes": [1], "warmup": 1, "repeats": 3}
+    document["latency"] |= {"runtimes": ["pytorch"], "batch_sizes": [1], "threads": [1], "warmup": 1, "repeats": 5}
     return document
 
 

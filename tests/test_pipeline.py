@@ -117,7 +117,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         training["epochs"] = 2
     params["prune"]["scratch_epochs"] = 2
-    params["latency"] |= {"warmup": 1, "repeats": 3}
+    params["latency"] |= {"runtimes": ["pytorch"], "batch_sizes": [1], "threads": [1], "warmup": 1, "repeats": 5}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (folder.parent / "watch").mkdir()
     (folder.parent / "watch/sitecustomize.py").write_text(WATCH)  # which every Python process runs at its start

@@ -39,7 +39,13 @@ def _document() -> dict[str, Any]:
         "distillers": ["kd", "feature"],
     }
     document["benchmark"] |= {**axes, "seeds": [0]}
-    document["latency"] = {"batch_sizes": [1, 4], "warmup": 1, "repeats": 3}
+    document["latency"] |= {
+        "runtimes": ["pytorch", "onnxruntime_int8"],
+        "batch_sizes": [1, 4],
+        "threads": [1],
+        "warmup": 1,
+        "repeats": 5,
+    }
     return document
 
 
@@ -103,7 +109,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _stage("measure", folder, out=folder / f"cells/{key}.json", **given)
     source, coupled = networks / "distilled/ahsg_ht-0.5-kd-0.safetensors", networks / "coupled.safetensors"
     _stage("compact", folder, source=source, data=data, compaction="coupled", out=coupled)
-    _stage("latency", folder, masked=networks / "distilled", compact=networks / "compact", out=folder / "latency")
+    _stage("latency", folder, data=data, compact=networks / "compact", out=folder / "latency")
     published = tiny.ROOT / "suites/published.yaml"
     given = {"cells": folder / "cells", "latency": folder / "latency", "logs": logs, "published": published}
     (folder / "said").write_text(_stage("tabulate", folder, out=folder / "tables", **given))
@@ -225,7 +231,8 @@ def test_latencies_are_there_for_every_shape(folder: Path) -> None:
         "machine.json",
     ]
     timed = json.loads((folder / "latency/ahsg_ht-0.5-0.json").read_text())
-    assert {name: set(sizes) for name, sizes in timed.items()} == {"masked": {"1", "4"}, "compact": {"1", "4"}}
+    settings = {(row["runtime"], row["threads"], row["batch"]) for row in timed["timings"]}
+    assert settings == {(name, 1, batch) for name in ("pytorch", "onnxruntime_int8") for batch in (1, 4)}
 
 
 def test_the_tables_name_the_one_cell_that_was_left_out(folder: Path) -> None:
@@ -370,7 +377,7 @@ def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
         "distill": {"distiller": "kd", "pruned": pruned, "guide": teacher, **training},
         "compact": {"source": pruned, "data": folder / "data", "compaction": "scatter"},
         "encode": {"source": pruned, **{name: training[name] for name in ("seed", "data", "resume_dir")}},
-        "latency": {"masked": empty, "compact": empty},
+        "latency": {"data": folder / "data", "compact": empty},
         "tabulate": {"cells": empty, "latency": empty, "logs": empty, "published": tiny.ROOT / "suites/published.yaml"},
     }
     target = {"export": empty / "out.bin"} if stage == "encode" else {"out": empty / "out"}

@@ -35,6 +35,7 @@ FLOAT64_LIMIT = 1e-9
 FLOAT32_LIMIT = 1e-4
 FLOAT64_IMAGES = 256  # double precision is slow, and a wrong channel shows on any image
 ON_THE_CPU = "equal in float64, so what differs is rounding: run this stage with compute.device: cpu"
+DIFFERS = "the compact network is not equal to the masked one"
 NOT_EQUAL = "they compute different things: make the masked network again, and report it if that does not help"
 
 
@@ -51,20 +52,26 @@ def check_zeros(network: Network, kept: Kept, source: Path) -> None:
         raise ValueError(msg)
 
 
-def verify(masked: Network, small: Network, images: list[Tensor]) -> Difference:
-    """Compare the two on batches of real, normalised images (B, C, H, W). Raises ValueError unless they are equal."""
+def verify(
+    given: nn.Module, made: nn.Module, images: list[Tensor], *, exact: nn.Module | None = None, differs: str = DIFFERS
+) -> Difference:
+    """Compare two networks on batches of real, normalised images (B, C, H, W).
+
+    exact: the second one as it is made in float64, where its own weights were rounded. Raises ValueError, in the words of
+    `differs`, unless the two are equal.
+    """
     gaps, changed, total = [], 0, 0
     with torch.no_grad():
         for batch in images:
-            expected, got = masked.eval()(batch), small.eval()(batch)
+            expected, got = given.eval()(batch), made.eval()(batch)
             gaps.append(gap(expected, got))
             changed += int((expected.argmax(1) != got.argmax(1)).sum())
             total += len(batch)
-        exact = gap_in_double(masked, small, images[0][:FLOAT64_IMAGES])
-    found = Difference(exact.absolute, max(one.absolute for one in gaps), changed, total)
-    same_function = exact.relative < FLOAT64_LIMIT
+        doubly = gap_in_double(given, exact or made, images[0][:FLOAT64_IMAGES])
+    found = Difference(doubly.absolute, max(one.absolute for one in gaps), changed, total)
+    same_function = doubly.relative < FLOAT64_LIMIT
     if not (same_function and max(one.relative for one in gaps) < FLOAT32_LIMIT and changed == 0):
-        msg = f"the compact network is not equal to the masked one: {found}; {ON_THE_CPU if same_function else NOT_EQUAL}"
+        msg = f"{differs}: {found}; {ON_THE_CPU if same_function else NOT_EQUAL}"
         raise ValueError(msg)
     return found
 
@@ -86,10 +93,10 @@ def gap(expected: Tensor, got: Tensor) -> Gap:
 
 
 @torch.no_grad()
-def gap_in_double(one: Network, other: Network, images: Tensor) -> Gap:
+def gap_in_double(one: nn.Module, other: nn.Module, images: Tensor) -> Gap:
     """The gap of two networks' logits, both computed in float64."""
     return gap(*(_double(network)(images.double()) for network in (one, other)))
 
 
-def _double(network: Network) -> nn.Module:
+def _double(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).double().eval()

@@ -1,6 +1,6 @@
 """The form of a compact network that ships: nothing left but convolutions, additions and what the user wrote.
 
-Compaction leaves two things that a fast runtime cannot fuse: index-adds, where a block adds fewer channels than its stream has,
+Compaction leaves two things that a fast runtime cannot fuse: index-adds, where a block adds fewer channels than a stream has,
 and gathers, where a shortcut carries channels that do not lie side by side. Here the layers that add to a stream write all of
 its channels, zeros where they have none; a stream is sorted by what the shortcut into it carries, so that what is carried lies
 side by side; and batch norms are folded into the layers that they alone read.
@@ -9,6 +9,7 @@ Departs from He et al. (get_small_model.py of soft-filter-pruning, arXiv 1808.06
 block: users found them slower than the dense network.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import torch
@@ -30,24 +31,28 @@ IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # in
 
 
 @torch.no_grad()
-def ship(network: Network) -> fx.GraphModule:
-    """A dense or compact network for inference: images (B, C, H, W) -> logits (B, num_classes), on its device."""
+def ship(network: Network, multiple: int = 1) -> fx.GraphModule:
+    """A dense or compact network for inference: images (B, C, H, W) -> logits (B, num_classes), on its device.
+
+    multiple: channels are filled up with zeros to multiples of it, where the dense network has as many: kernels work in blocks
+    of 4, 8 or 16 channels, and one that is not full may cost more than a full one.
+    """
     dense = network if network.architecture.kept is None else masked(network)
     description = described(dense.architecture)
-    small = emit(dense.module, description, _widened(dense, masks(network.architecture)), ships=True).eval()
+    small = emit(dense.module, description, _widened(dense, masks(network.architecture), multiple), ships=True).eval()
     _return_logits_(small)
     _fold_(small.double())
     _clean_(small)
     return small.to(network.dtype)
 
 
-def _widened(dense: Network, kept: Mapping[str, Tensor]) -> Flow:
-    """What stays when all layers that write a stream write all of it."""
+def _widened(dense: Network, kept: Mapping[str, Tensor], multiple: int) -> Flow:
+    """What stays when all layers that write a stream write all of it, in multiples."""
     description = described(dense.architecture)
     least = flow(description.steps, kept)
     if not kept:
         return least
-    alive = _alive(description, least)
+    alive = _filled(description, _alive(description, least), multiple)
     wide = {name: alive[layer.classes] for name, layer in description.layers.items()}
     wide |= {name: kept[name] for name in _dear(dense, least, wide, kept)}
     found = flow(description.steps, wide)
@@ -63,6 +68,21 @@ def _alive(description: Description, least: Flow) -> Tensor:
     while bool((alive[source] & ~alive[target]).any()):
         alive[target] |= alive[source]
     return alive
+
+
+def _filled(description: Description, alive: Tensor, multiple: int) -> Tensor:
+    """With further classes, in order, of every set of layers that write channels together, up to a multiple or to all."""
+    if multiple == 1:
+        return alive
+    filled, together = alive.clone(), defaultdict(list)
+    for channel, names in description.writers.items():
+        together[names].append(channel)
+    source, target = description.carries
+    for channels in map(torch.tensor, together.values()):
+        filled[target] |= filled[source]  # sources come before what they are carried to
+        dropped = channels[~filled[channels]]
+        filled[dropped[: -(len(channels) - len(dropped)) % multiple]] = True
+    return filled
 
 
 def _dear(dense: Network, least: Flow, wide: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> list[str]:

@@ -22,6 +22,7 @@ from lib.images.dataset import Dataset
 from lib.networks.network import Network
 
 INPUT, OUTPUT = "images", "logits"
+BLOCK = 8  # channels: onnxruntime computes in blocks of 8 or 16, and others take a slower way (measured: docs/speed.md)
 
 
 class Session:
@@ -65,7 +66,7 @@ def export(checkpoint: Checkpoint, images: Tensor, out: Path) -> Agreement:
     network = checkpoint.network.cpu().eval()
     with replacing(out) as temporary:
         known = {"shape": checkpoint.shape, "mean": checkpoint.mean, "std": checkpoint.std}
-        temporary.write_bytes(exported(ship(network), checkpoint.shape, known))
+        temporary.write_bytes(exported(ship(network, BLOCK), checkpoint.shape, known))
         found = agreement(network, Session(temporary), uneven(images))
         verify(found)
     return found

@@ -9,6 +9,7 @@ from lib.params.section import read
 from lib.params.suite import Benchmark, Given, Teachers
 
 METHODS, TERMS, NETWORKS = "lib.pruning.methods", "lib.distillation.terms", "lib.networks"
+RUNTIMES = "lib.runtimes.engines"
 FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SHOWN = 80  # characters of a wrong value in a message
 NONE: frozenset[str] = frozenset()
@@ -33,7 +34,9 @@ def uses(document: Mapping[str, Any], modules: Set[str]) -> dict[str, Use]:
     benchmark, teachers = read(document, "benchmark", Benchmark), _teachers(document)
     dense = _families(document, "benchmark.network", [benchmark.network])
     found = {name: Use(name) for name in ("download", "tabulate")}
-    found |= {name: Use(name, dense) for name in ("compact", "encode", "measure", "latency")}
+    found |= {name: Use(name, dense) for name in ("compact", "encode", "measure")}
+    runtimes = frozenset(f"{RUNTIMES}.{name}" for name in read(document, "latency.runtimes", tuple[str, ...]))
+    found["latency"] = Use("latency", dense | runtimes)
     found["guide"] = Use("guide", teachers)
     everything = dense | teachers | _with_sections(document, modules)
     found |= {name: Use(name, everything) for name in ("check", "rehearse")}

@@ -1,130 +1,190 @@
-"""How long a network takes: the masked and the compact one, timed in turns in one process.
+"""How long networks take in the runtimes that they ship in: each against the dense one, in turns, in one process."""
 
-Batch norms are folded into the convolutions first, as anybody who ships a network does; of the contiguous and the
-channels_last layout the faster one is reported and named.
-"""
-
-import copy
+import os
 import platform
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
-from lib.channels.parts import batch_norms
-from lib.networks.network import Network
-from lib.params.bounds import Once
+from lib import plugins
+from lib.params.bounds import Name, Once, known
 from lib.params.section import section
+from lib.runtimes import engines
+from lib.runtimes.engine import Bound, Load, Loaded, Shipped
+from lib.runtimes.memory import peak_mib
 
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+FEWEST = 5  # timed calls, however long they take
+RESAMPLES, CONFIDENCE = 1000, 0.95  # of the interval of a speed-up
+PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "onnxruntime")
+EXTRAS = {"openvino": "openvino"}  # by runtime, the package that only it needs
+
+RuntimeName = Annotated[Name, known("runtime")]
+Threads = Annotated[int, Field(ge=1, le=256)] | Literal["all"]
 
 
 @section
 class LatencySettings:
-    """batch_sizes: to time. warmup: untimed calls first. repeats: timed calls; their median and quartiles are reported."""
+    """runtimes: files of lib/runtimes/engines. batch_sizes: to time. threads: of a call; all: as many as this process may use.
 
+    warmup: untimed calls first. repeats: timed calls of each network; their median and quartiles are reported. seconds: that
+    the timed calls of a pair may take in one setting; at least five are made.
+    """
+
+    runtimes: Annotated[tuple[RuntimeName, ...], Field(min_length=1, max_length=16), Once]
     batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=16), Once]
+    threads: Annotated[tuple[Threads, ...], Field(min_length=1, max_length=16), Once]
     warmup: Annotated[int, Field(ge=1, le=10_000)]
-    repeats: Annotated[int, Field(ge=3, le=10_000)]
+    repeats: Annotated[int, Field(ge=FEWEST, le=10_000)]
+    seconds: Annotated[float, Field(gt=0.0, le=86_400.0)]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Of threads, each once."""
+        return tuple(dict.fromkeys(cores() if threads == "all" else threads for threads in self.threads))
+
+
+class Setting(NamedTuple):
+    """What a network was timed in."""
+
+    runtime: str
+    threads: int
+    batch: int
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Median and quartiles of one forward pass, in milliseconds, in the faster layout."""
+    """Median and quartiles of a call in milliseconds; how many times as fast as the dense network, with its interval; bytes of
+    the file; by how many MiB the process grew at most (None where the system does not tell); layout of memory, if any.
+    """
 
     median_ms: float
     q25_ms: float
     q75_ms: float
+    speedup: float
+    speedup_low: float
+    speedup_high: float
+    file_bytes: int
+    peak_mib: float | None
     layout: str
 
 
-def folded(network: Network) -> nn.Module:
-    """A copy for inference: batch norms folded into the convolutions that they alone read (equal up to rounding)."""
-    small = copy.deepcopy(network).eval()
-    for name, batch_norm in batch_norms(network.description.steps).items():
-        conv, norm = small.get_submodule(name), small.get_submodule(batch_norm)
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            _replace(small, name, fuse_conv_bn_eval(conv, norm))
-            _replace(small, batch_norm, nn.Identity())
-    return small
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def time_in_turns(
-    networks: dict[str, Network], shape: tuple[int, int, int], params: LatencySettings, device: torch.device
-) -> dict[str, dict[str, Timing]]:
-    """Time networks on random images of shape (C, H, W): results by network name, then by batch size (as text).
+def time_pair(dense: Shipped, small: Shipped, settings: LatencySettings) -> Iterator[tuple[Setting, Timing, Timing]]:
+    """Time a network against the dense one: both in every setting, (dense's, the network's).
 
-    Within a batch size and layout the networks take turns call by call, so that a busy moment of the machine hits all.
+    The two take turns call by call, so that a busy moment of the machine hits both.
     """
-    found: dict[str, dict[str, Timing]] = {name: {} for name in networks}
-    ready = {name: folded(network).to(device) for name, network in networks.items()}
-    for size in params.batch_sizes:
-        images = torch.randn(size, *shape, generator=torch.Generator().manual_seed(0)).to(device)
-        timings = [t for layout in LAYOUTS for t in _turns(ready, images, layout, params)]
-        for name in networks:
-            own = [timing for owner, timing in timings if owner == name]
-            found[name][str(size)] = min(own, key=lambda timing: timing.median_ms)
-    return found
+    threads_before = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        for runtime in settings.runtimes:
+            load: Load = plugins.find(engines, runtime).load
+            loaded = [_load(load, network, Path(folder) / name) for name, network in (("dense", dense), ("small", small))]
+            for threads in settings.counts:
+                for batch in settings.batch_sizes:
+                    yield Setting(runtime, threads, batch), *_turns(loaded, images(dense, batch), threads, settings)
+    torch.set_num_threads(threads_before)
 
 
-@torch.inference_mode()
-def _turns(networks: dict[str, nn.Module], images: Tensor, layout: str, params: LatencySettings) -> list[tuple[str, Timing]]:
-    images = images.contiguous(memory_format=LAYOUTS[layout])
-    samples: dict[str, list[float]] = {name: [] for name in networks}
-    for network in networks.values():
-        network.to(memory_format=LAYOUTS[layout])
-    for call in range(params.warmup + params.repeats):
-        for name, network in networks.items():
-            elapsed = _milliseconds(partial(network, images), images.device)
-            if call >= params.warmup:
-                samples[name].append(elapsed)
-    return [(name, _timing(values, layout)) for name, values in samples.items()]
+def images(network: Shipped, batch: int) -> Tensor:
+    """So many random images: what is on them makes no difference to the clock."""
+    return torch.randn(batch, *network.network.architecture.shape, generator=torch.Generator().manual_seed(0))
 
 
-def _milliseconds(call: Callable[[], Any], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _load(load: Load, network: Shipped, folder: Path) -> Loaded:
+    folder.mkdir(exist_ok=True)
+    return load(network, folder)
+
+
+def _turns(loaded: Sequence[Loaded], inputs: Tensor, threads: int, settings: LatencySettings) -> tuple[Timing, Timing]:
+    bound: list[Bound] = []
+
+    def bind(one: Loaded) -> None:
+        bound.append(one.bind(inputs, threads))
+        bound[-1].call()
+
+    peaks = [peak_mib(lambda one=one: bind(one)) for one in loaded]  # type: ignore[misc]
+    samples = in_turns([one.call for one in bound], settings.warmup, settings.repeats, settings.seconds)
+    first, second = (
+        _timing(samples[0], own, one.file_bytes, peak, ready.layout)
+        for own, one, peak, ready in zip(samples, loaded, peaks, bound, strict=True)
+    )
+    return first, second
+
+
+def in_turns(calls: Sequence[Callable[[], Tensor]], warmup: int, repeats: int, seconds: float) -> np.ndarray:
+    """Milliseconds of each call in turns, (calls, turns): so many turns, or as many as fit into the time, but not too few."""
+    samples: list[list[float]] = []
+    start = time.perf_counter()
+    for turn in range(warmup + repeats):
+        took = [_milliseconds(call) for call in calls]
+        if turn == warmup - 1:
+            start = time.perf_counter()
+        if turn >= warmup:
+            samples.append(took)
+        if len(samples) >= FEWEST and time.perf_counter() - start > seconds:
+            break
+    return np.array(samples).T
+
+
+def _milliseconds(call: Callable[[], Tensor]) -> float:
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        begin.record()
+        on_gpu = call().is_cuda
+        end.record()
+        torch.cuda.synchronize()
+        return float(begin.elapsed_time(end)) if on_gpu else 1000.0 * (time.perf_counter() - start)
     start = time.perf_counter()
     call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
     return 1000.0 * (time.perf_counter() - start)
 
 
-def _timing(values: Sequence[float], layout: str) -> Timing:
-    wanted = torch.tensor([0.5, 0.25, 0.75], dtype=torch.float64)
-    median, low, high = torch.tensor(values, dtype=torch.float64).quantile(wanted).tolist()
-    return Timing(round(median, 4), round(low, 4), round(high, 4), layout)
+def _timing(dense: np.ndarray, own: np.ndarray, file_bytes: int, peak: float | None, layout: str) -> Timing:
+    times, ratios = np.quantile(own, (0.5, 0.25, 0.75)), speedup(dense, own)
+    median, low, high = (round(float(value), 4) for value in times)
+    ratio, least, most = (round(value, 4) for value in ratios)
+    return Timing(median, low, high, ratio, least, most, file_bytes, None if peak is None else round(peak, 1), layout)
 
 
-def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    network.get_submodule(parent).register_module(last, module)
+def speedup(dense: np.ndarray, own: np.ndarray) -> tuple[float, float, float]:
+    """The ratio of the medians of samples taken in turns, (turns,) each, and its 95 % interval over turns drawn anew."""
+    drawn = np.random.default_rng(0).integers(len(own), size=(RESAMPLES, len(own)))
+    ratios = np.median(dense[drawn], axis=1) / np.median(own[drawn], axis=1)
+    low, high = np.quantile(ratios, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    return float(np.median(dense) / np.median(own)), float(low), float(high)
 
 
-def machine(device: torch.device, threads: int) -> dict[str, Any]:
+def machine(device: torch.device, settings: LatencySettings) -> dict[str, Any]:
     """What the timings were taken on, without the machine's name."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    versions = {package: metadata.version(package) for package in ("torch", "torchvision", "numpy", "safetensors")}
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    packages = [*PACKAGES, *(EXTRAS[runtime] for runtime in settings.runtimes if runtime in EXTRAS)]
     return {
         "device": name,
-        "threads": threads,
+        "threads": ", ".join(map(str, settings.counts)),
         "python": platform.python_version(),
-        "versions": versions,
-        "batch_norm": "folded into the convolutions",
-        "layout": "the faster of contiguous and channels_last, named with each timing",
-        "precision": "float32",
+        "versions": {package: metadata.version(package) for package in packages},
+        "form": "as it ships: batch norms folded, no scatter",
+        "layout": "of PyTorch the faster of contiguous and channels_last, named with each timing",
+        "precision": "float32, but in int8 runtimes",
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name as Linux tells it; elsewhere what Python knows."""
     try:
         with open("/proc/cpuinfo") as file:

@@ -11,7 +11,6 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from lib import plugins
-from lib.runtimes.timing import LatencySettings
 from lib.distillation import terms
 from lib.images.batches import Augmentation
 from lib.images.sources import DataSettings
@@ -23,6 +22,8 @@ from lib.params.shown import listed
 from lib.params.suite import DENSE, Benchmark, Teachers
 from lib.pruning import methods
 from lib.pruning.layers import Layers
+from lib.runtimes import engines
+from lib.runtimes.timing import LatencySettings
 from lib.steps.distill import Distiller, Room
 from lib.steps.encode import EncodeSettings
 from lib.training.device import Compute
@@ -120,6 +121,7 @@ def check(document: Mapping[str, Any]) -> Document:
         "method": tuple(name for name in _names(document, "prune", "methods") if name in _CHOICES),
         "term": _names(document, "distill", "terms"),
         "distiller": _names(document, "distill", "distillers"),
+        "runtime": plugins.names(engines),
     }
     return validated(document, Document, known=known)
 

@@ -1,33 +1,79 @@
-"""Timing the cells of a suite, one file each, and saying on what."""
+"""Timing the networks of a suite as they ship, one file each, and saying on what."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lib.atomic import write_text
-from lib.runtimes.timing import LatencySettings, machine, time_in_turns
+from lib.compaction.proof import verify
 from lib.formats.checkpoint import load
-from lib.masks.kept import apply_
-from lib.params.suite import Suite
+from lib.formats.fitting import batches_for
+from lib.formats.onnx import evenly
+from lib.images.batches import Batches
+from lib.images.dataset import Dataset
+from lib.params.section import read
+from lib.params.suite import DENSE, Cell
+from lib.params.suite import read as read_suite
+from lib.progress import networks
+from lib.pruning.budgets import read as read_table
+from lib.pruning.layers import Layers
+from lib.runtimes.engine import Shipped
+from lib.runtimes.timing import LatencySettings, Setting, Timing, machine, time_pair
 from lib.training.device import Compute, prepare
 
+CALIBRATION, BATCH = 256, 500  # training images for the ranges of integers; test images at once
 
-def clock(suite: Suite, masked: Path, compact: Path, params: LatencySettings, compute: Compute, out: Path) -> None:
-    """Time the masked and the compact network of every cell that `suite.timed` names; writes <key>.json and machine.json.
+DIFFERS = "the network as it ships is not equal to the compact one"
 
-    masked, compact: folders of checkpoints <cell key>.safetensors. Cells of equal widths share one timing: which filters
-    were kept makes no difference to the clock.
+Shapes = tuple[tuple[int, ...], ...]
+
+
+def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Path) -> None:
+    """Time the network of every cell that the suite times against the dense one; writes <key>.json and machine.json.
+
+    compact: the folder of checkpoints <cell key>.safetensors. Every network that is timed is first proved equal, on the whole
+    test split, to the compact one. Those whose layers have the same shapes share a timing: which filters were kept makes no
+    difference to the clock. Raises ValueError where one is not equal.
     """
-    device = prepare(compute)
-    timed: dict[tuple[int, ...], dict[str, Any]] = {}
-    for cell in suite.timed:
-        pruned, small = (load(folder / f"{cell.key}.safetensors") for folder in (masked, compact))
-        if pruned.kept is not None:
-            apply_(pruned.network, pruned.kept)
-        widths = tuple(size for tensor in small.network.state_dict().values() for size in tensor.shape)
-        if widths not in timed:
-            timings = time_in_turns({"masked": pruned.network, "compact": small.network}, small.shape, params, device)
-            timed[widths] = {name: {size: asdict(timing) for size, timing in sizes.items()} for name, sizes in timings.items()}
-        write_text(out / f"{cell.pruned_key}.json", json.dumps(timed[widths], indent=2, sort_keys=True) + "\n")
-    write_text(out / "machine.json", json.dumps(machine(device, compute.threads), indent=2, sort_keys=True) + "\n")
+    suite, settings = read_suite(document), read(document, "latency", LatencySettings)
+    device = prepare(read(document, "compute", Compute))
+    timed: dict[Shapes, dict[Setting, Timing]] = {}
+    cells = {cell.pruned_key: cell for cell in suite.timed}
+    dense, _ = _shipped(compact / f"{suite.timed[0].key}.safetensors", dataset, device)
+    for key in networks(cells, "timing"):
+        small, test = _shipped(compact / f"{cells[key].key}.safetensors", dataset, device)
+        shapes = tuple(tuple(tensor.shape) for tensor in small.form(1).state_dict().values())
+        if shapes not in timed:
+            timed[shapes] = {setting: timing for setting, _, timing in time_pair(dense, small, settings)}
+            for multiple, form in small.forms.items():
+                batches = [images for images, _ in test.plain(BATCH)]
+                verify(small.network, form, batches, exact=small.exactly(multiple), differs=DIFFERS)
+        _write(out / f"{key}.json", timed[shapes], asked(document, cells[key]))
+    write_text(out / "machine.json", json.dumps(machine(device, settings), indent=2, sort_keys=True) + "\n")
+
+
+def _shipped(source: Path, dataset: Dataset, device: torch.device) -> tuple[Shipped, Batches]:
+    """A network with images to calibrate on, and the test split for it."""
+    checkpoint = load(source)
+    test = batches_for(source, checkpoint, dataset, "test", device)
+    calibration = next(evenly(dataset, "train", CALIBRATION, checkpoint).plain(CALIBRATION))[0]
+    return Shipped(checkpoint.network.to(device).eval(), calibration), test
+
+
+def asked(document: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+    """What share of the dense network's time a cell was pruned to, and in what setting; nothing where none was asked for."""
+    layers = read(document, "prune.layers", Layers)
+    if layers.table is None or cell.method == DENSE:
+        return {}
+    table = read_table(layers.table)
+    setting = Setting("onnxruntime", table.threads, table.batch)
+    return {"asked_share": cell.keep_ratio, "asked_in": setting._asdict()}
+
+
+def _write(path: Path, timings: Mapping[Setting, Timing], asked: Mapping[str, Any]) -> None:
+    rows = [{**setting._asdict(), **asdict(timing)} for setting, timing in timings.items()]
+    write_text(path, json.dumps({"timings": rows, **asked}, indent=2, sort_keys=True) + "\n")

@@ -34,7 +34,7 @@ def test_new_files_have_the_style_of_the_project(tmp_path: Path) -> None:
 def test_the_index_names_every_page() -> None:
     index = (ROOT / "docs/extending/README.md").read_text()
     assert all(f"[{page.name}]({page.name})" in index for page in PAGES)
-    assert {page.stem for page in PAGES} == {"method", "term", "network", "data-source", "stage"}
+    assert {page.stem for page in PAGES} == {"method", "term", "network", "data-source", "runtime", "stage"}
 
 
 def test_a_change_is_made_where_its_lines_stand() -> None:

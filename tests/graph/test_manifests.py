@@ -93,7 +93,7 @@ def _changed_by(project: Path, name: str, edit: Callable[[str], str]) -> set[str
         ("lib/networks/densenet.py", set()),
         ("lib/images/fetching.py", {"download", *TEACHERS, *CHECKS}),
         ("lib/images/sources.py", {"download", *CHECKS}),
-        ("lib/images/dataset.py", {*CELLS - {"latency"}, "download", *CHECKS}),
+        ("lib/images/dataset.py", {*CELLS, "download", *CHECKS}),
         ("lib/plots/sizes.py", {"tabulate"}),
         ("stages/command.py", {*CELLS, "download", "tabulate", *CHECKS}),
         ("stages/code.py", set()),

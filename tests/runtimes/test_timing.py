@@ -5,101 +5,121 @@ import platform
 import re
 import socket
 from importlib import metadata
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import nn
 
+from lib import plugins
 from lib.compaction.compact import compact
-from lib.runtimes import timing
-from lib.runtimes.timing import LatencySettings, folded, machine, time_in_turns
 from lib.masks.kept import Kept, apply_
-from lib.networks import build
-from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.randomness import stream
+from lib.runtimes import engines, timing
+from lib.runtimes.engine import Bound, Shipped
+from lib.runtimes.memory import peak_mib
+from lib.runtimes.timing import LatencySettings, Setting, in_turns, machine, speedup, time_pair
+from tests.networks_for_tests import lived_in, side
 
 CPU = torch.device("cpu")
-SIZES = {"resnet8": 8, "resnet14": 8, "vgg11": 32}
+SETTINGS = LatencySettings(("pytorch", "onnxruntime"), (1, 3), (1,), 1, 5, 60.0)
+HERE = [name for name in plugins.names(engines) if name != "openvino"]  # an extra
 
 
-def _network(name: str, kind: str) -> Network:
-    """With batch norms that are not the identity."""
-    generator = stream(0, name)
-    network = build(Architecture(name, 10, 3), generator).eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0.0, 0.1, generator=generator)  # type: ignore[union-attr]
-            module.running_var.uniform_(0.2, 0.8, generator=generator)  # type: ignore[union-attr]
-            nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
-            nn.init.normal_(module.bias, 0.0, 0.1, generator=generator)
-        elif isinstance(module, nn.Linear):
-            nn.init.kaiming_normal_(module.weight, generator=generator)
-    if kind == "dense":
-        return network
-    masks = Selection(network, 0.5, coupled=True).choose(uniform(network.filters(), generator))
-    apply_(network, Kept(masks))
-    return network if kind == "masked" else compact(network, Kept(masks), kind)  # type: ignore[arg-type]
+def shipped(name: str, keep_ratio: float | None = None) -> Shipped:
+    network = lived_in(name)
+    if keep_ratio is not None:
+        kept = Kept(Selection(network, keep_ratio, coupled=False).choose(uniform(network.filters(), stream(0, "masks"))))
+        apply_(network, kept)
+        network = compact(network, kept, "scatter")
+    return Shipped(network.eval(), batch_of(network, 64))
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("kind", ["dense", "masked", "scatter", "coupled"])
-@pytest.mark.parametrize("name", SIZES)
-def test_the_folded_network_computes_the_same(name: str, kind: str) -> None:
-    network = _network(name, kind)
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    images = torch.randn(4, 3, SIZES[name], SIZES[name], generator=stream(0, "images"))
-    copy = folded(network)
-    expected = network(images)
-    assert (expected[0] - expected[1]).abs().max() > 0.01 * expected.abs().max()
-    assert torch.allclose(copy(images), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in copy.modules())
-    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+def batch_of(network: Network, number: int) -> torch.Tensor:
+    return torch.randn(
+        number, 3, side(network.architecture.name), side(network.architecture.name), generator=stream(0, "images")
+    )
 
 
-def test_every_network_is_timed_at_every_batch_size() -> None:
-    networks = {"masked": _network("resnet8", "masked"), "compact": _network("resnet8", "scatter")}
-    found = time_in_turns(networks, (3, 8, 8), LatencySettings((1, 3), 1, 5), CPU)
-    assert {name: list(sizes) for name, sizes in found.items()} == {"masked": ["1", "3"], "compact": ["1", "3"]}
-    for timing in (timing for sizes in found.values() for timing in sizes.values()):
-        assert 0.0 < timing.q25_ms <= timing.median_ms <= timing.q75_ms
-        assert timing.layout in latency.LAYOUTS
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("keep_ratio", [None, 0.5])
+def test_every_runtime_computes_what_was_trained(name: str, keep_ratio: float | None, tmp_path: Path) -> None:
+    small = shipped("resnet8", keep_ratio)
+    loaded = plugins.find(engines, name).load(small, tmp_path)
+    assert loaded.file_bytes > 0
+    for number in (1, 5):
+        images = small.calibration[:number]
+        with torch.no_grad():
+            expected = small.network(images)
+        limit = 0.1 if name.endswith("int8") else 1e-4  # integers round
+        assert float((loaded.bind(images, 1).call() - expected).abs().max()) < limit * float(expected.abs().max())
 
 
-def test_networks_take_turns_and_the_warm_up_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    clock = iter(range(1000))
-    monkeypatch.setattr(latency, "_milliseconds", lambda call, _: (call(), float(next(clock)))[1])
-    networks = {name: _network("resnet8", "dense") for name in ("a", "b")}
-    original = folded
-
-    def noted(network: Network) -> nn.Module:
-        name = next(name for name, known in networks.items() if known is network)
-        module = original(network)
-        module.register_forward_pre_hook(lambda *_: calls.append(name))
-        return module
-
-    monkeypatch.setattr(latency, "folded", noted)
-    found = time_in_turns(networks, (3, 8, 8), LatencySettings((2,), 2, 3), CPU)
-    assert calls == ["a", "b"] * 10  # two layouts of five calls
-    contiguous = {"a": [4.0, 6.0, 8.0], "b": [5.0, 7.0, 9.0]}  # after two calls of each
-    for name, values in contiguous.items():
-        timing = found[name]["2"]
-        assert (timing.q25_ms, timing.median_ms, timing.q75_ms) == (values[0] + 1, values[1], values[2] - 1)
-        assert timing.layout == "contiguous"
+def test_a_runtime_that_is_not_installed_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    with pytest.raises(ValueError, match="openvino is not installed; install it"):
+        plugins.find(engines, "openvino").load(shipped("resnet8"), tmp_path)
 
 
-def test_quartiles_are_those_of_the_samples() -> None:
-    timing = latency._timing([5.0, 1.0, 3.0, 2.0, 4.0], "contiguous")
-    assert (timing.q25_ms, timing.median_ms, timing.q75_ms) == (2.0, 3.0, 4.0)
+def test_a_pair_is_timed_in_every_setting() -> None:
+    found = list(time_pair(shipped("resnet8"), shipped("resnet8", 0.25), SETTINGS))
+    wanted = [Setting(name, 1, batch) for name in ("pytorch", "onnxruntime") for batch in (1, 3)]
+    assert [setting for setting, _, _ in found] == wanted
+    for setting, *pair in found:
+        for one in pair:
+            assert 0.0 < one.q25_ms <= one.median_ms <= one.q75_ms
+            assert one.speedup_low <= one.speedup <= one.speedup_high
+            assert (one.layout in ("contiguous", "channels_last")) == (setting.runtime == "pytorch")
+        assert pair[0].speedup == 1.0
+        assert pair[1].file_bytes < pair[0].file_bytes
+
+
+def test_calls_take_turns_and_the_warm_up_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+
+    def call(name: str) -> Bound:
+        return Bound(lambda: called.append(name) or torch.zeros(1))  # type: ignore[func-returns-value]
+
+    clock = iter(range(100))
+    monkeypatch.setattr(timing, "_milliseconds", lambda call: (call(), float(next(clock)))[1])
+    found = in_turns([call("a").call, call("b").call], 2, 5, 60.0)
+    assert called == ["a", "b"] * 7
+    assert found.tolist() == [[4.0, 6.0, 8.0, 10.0, 12.0], [5.0, 7.0, 9.0, 11.0, 13.0]]
+
+
+def test_a_slow_pair_is_called_five_times_only() -> None:
+    assert in_turns([lambda: torch.zeros(1)], 1, 1000, 1e-9).shape == (1, 5)
+
+
+def test_a_speed_up_has_an_interval_that_holds_the_truth() -> None:
+    random, hits = np.random.default_rng(1), 0
+    for _ in range(200):
+        busy = random.exponential(0.2, 30)  # of the machine: hits both
+        dense, own = (2.0 * (1 + busy) * random.lognormal(0, 0.05, 30), (1 + busy) * random.lognormal(0, 0.05, 30))
+        _, low, high = speedup(dense, own)
+        hits += low <= 2.0 <= high
+    assert hits >= 0.9 * 200
+    assert speedup(np.full(9, 3.0), np.full(9, 1.5)) == (2.0, 2.0, 2.0)
+
+
+@pytest.mark.skipif(peak_mib(lambda: None) is None, reason="the system does not tell")
+def test_the_peak_of_memory_is_what_was_touched_at_most() -> None:
+    def work() -> None:
+        torch.ones(2**24)  # 64 MiB, and gone
+        torch.ones(2**22)
+
+    found = peak_mib(work)
+    assert found is not None
+    assert 60.0 < found < 90.0
 
 
 def test_machine_says_what_was_timed_on_and_names_no_host() -> None:
-    found = machine(CPU, 3)
-    assert found["threads"] == 3
+    found = machine(CPU, SETTINGS)
+    assert found["threads"] == "1"
     assert found["versions"]["torch"] == metadata.version("torch")
     assert found["device"] != ""
     text = json.dumps(found)
@@ -107,7 +127,13 @@ def test_machine_says_what_was_timed_on_and_names_no_host() -> None:
         assert re.search(rf"\b{re.escape(name)}\b", text) is None
 
 
-@pytest.mark.parametrize("changes", [{"repeats": 2}, {"warmup": 0}, {"batch_sizes": (0,)}, {"batch_sizes": (1.5,)}], ids=str)
+def test_all_threads_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "cores", lambda: 4)
+    assert LatencySettings(("pytorch",), (1,), (1, "all", 4), 1, 5, 1.0).counts == (1, 4)
+
+
+@pytest.mark.parametrize("changes", [{"repeats": 4}, {"warmup": 0}, {"batch_sizes": (0,)}, {"threads": (0,)}], ids=str)
 def test_settings_that_time_nothing_are_refused(changes: dict[str, object]) -> None:
+    usual = {"runtimes": ("pytorch",), "batch_sizes": (1,), "threads": (1,), "warmup": 1, "repeats": 5, "seconds": 1.0}
     with pytest.raises(ValidationError, match=r"greater than|valid integer"):
-        LatencySettings(**({"batch_sizes": (1,), "warmup": 1, "repeats": 3} | changes))  # type: ignore[arg-type]
+        LatencySettings(**(usual | changes))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from lib.formats.onnx import INPUT, OUTPUT, exported
+from lib.formats.onnx import BLOCK, INPUT, OUTPUT
 from lib.runtimes.engine import Bound, Shipped
 
 
@@ -33,8 +33,5 @@ class OnnxFile:
 
 
 def load(network: Shipped, folder: Path) -> OnnxFile:
-    """Exported once."""
-    path = folder / "float32.onnx"
-    if not path.exists():
-        path.write_bytes(exported(network.module, tuple(network.calibration.shape[1:]), {}))
-    return OnnxFile(path)
+    """Exported once, its channels in whole blocks."""
+    return OnnxFile(network.onnx(folder, BLOCK))

@@ -18,12 +18,9 @@ class Eager:
     """The module in both layouts."""
 
     def __init__(self, network: Shipped) -> None:
-        self.forms = {
-            name: copy.deepcopy(network.module).to(memory_format=layout)  # type: ignore[call-overload]
-            for name, layout in LAYOUTS.items()
-        }
-        self.file_bytes = len(save({name: t.contiguous() for name, t in network.module.state_dict().items()}))
-        self.device = network.device
+        self.forms = {name: copy.deepcopy(network.form(1)).to(memory_format=layout) for name, layout in LAYOUTS.items()}
+        self.file_bytes = len(save({name: t.contiguous() for name, t in network.form(1).state_dict().items()}))
+        self.device = network.network.device
 
     def bind(self, images: Tensor, threads: int) -> Bound:
         """The faster layout is taken, after a few trials. Sets the number of threads of this process."""
