@@ -1,0 +1,160 @@
+"""How fast networks are as they ship: dense, ours, and torch-pruning's of as many MACs, in the same runtime, in turns.
+
+    python -m bench.latency [--networks resnet20,resnet56] [--docs docs/speed.md]
+
+ResNet-20 and 56 and MobileNetV2 at 32x32 pixels, ResNet-50 at 224x224; keep 0.5 and 0.7; ours coupled, scatter, with channels
+in multiples of 8, and pruned to the share of time where suites/latency has a table of the network. One thread. Needs the group
+`peer` for torch-pruning's networks (Fang et al., DepGraph, CVPR 2023), whose batch norms are folded too. The last column is how
+many times as long our coupled network takes as theirs.
+"""
+
+import copy
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from torch import nn
+from torch.fx.experimental.optimization import fuse
+
+from lib import plugins
+from lib.atomic import write_text
+from lib.compaction.compact import compact
+from lib.cost.macs import count
+from lib.formats.onnx import exported
+from lib.images.checksum import sha256_of
+from lib.masks.kept import Kept, apply_
+from lib.networks import build
+from lib.networks.architecture import Architecture
+from lib.networks.network import Network
+from lib.pruning.layers import EVERYWHERE, Layers, Table
+from lib.pruning.scores import norms
+from lib.pruning.selection import Selection
+from lib.randomness import stream
+from lib.runtimes import engines
+from lib.runtimes.engine import Loaded, Shipped
+from lib.runtimes.timing import in_turns, processor, speedup
+from stages.command import run
+
+BATCHES: Mapping[str, tuple[int, ...]] = {"resnet50": (1, 8)}
+SIDES: Mapping[str, int] = {"resnet50": 224}
+CLASSES = {"resnet50": 1000}
+KEEP_RATIOS = (0.5, 0.7)
+TABLES = Path("suites/latency")
+BEGIN, END = "<!-- bench.latency: begin -->", "<!-- bench.latency: end -->"
+
+
+@dataclass
+class Peers:
+    """torch-pruning's network in the place of a shipped one."""
+
+    module: nn.Module
+    network: Network  # the dense one, for its shape
+    calibration: torch.Tensor
+
+    def form(self, multiple: int) -> nn.Module:  # noqa: ARG002 (it has no such thing)
+        return self.module
+
+    def onnx(self, folder: Path, multiple: int) -> Path:  # noqa: ARG002
+        path = folder / "peer.onnx"
+        if not path.exists():
+            path.write_bytes(exported(copy.deepcopy(self.module), self.network.architecture.shape, {}))
+        return path
+
+
+def peer(dense: Network, keep_ratio: float) -> nn.Module:
+    """torch-pruning's network: by L1 norm, the same share of every layer, the classifier left alone."""
+    import torch_pruning
+
+    module = copy.deepcopy(dense).module
+    example = torch.randn(1, *dense.architecture.shape)
+    pruner = torch_pruning.pruner.BasePruner(
+        module,
+        example,
+        importance=torch_pruning.importance.MagnitudeImportance(p=1),
+        pruning_ratio=1.0 - keep_ratio,
+        ignored_layers=[module.get_submodule(dense.description.head)],
+    )
+    pruner.step()
+    return fuse(module.eval())
+
+
+def ours(dense: Network, keep_ratio: float) -> Iterator[tuple[str, Network]]:
+    """Our networks by name."""
+    kinds: dict[str, tuple[Layers, bool]] = {"coupled": (EVERYWHERE, True), "scatter": (EVERYWHERE, False)}
+    kinds["coupled, in eights"] = (replace(EVERYWHERE, multiple=8, rounding="nearest"), True)
+    for path in sorted(TABLES.glob(f"{dense.architecture.name}-*.json")):
+        table = Table(str(path), sha256_of(path))
+        kinds[f"to the time ({path.stem})"] = (replace(EVERYWHERE, allocation="latency", table=table), True)
+    for name, (layers, coupled) in kinds.items():
+        network = copy.deepcopy(dense)
+        kept = Kept(Selection(network, keep_ratio, coupled=coupled, layers=layers).choose(norms(network.filters(), 1)))
+        apply_(network, kept)
+        yield name, compact(network, kept, "coupled" if coupled else "scatter")
+
+
+def rows(name: str, repeats: int, seconds: float) -> Iterator[list[str]]:
+    """One network: a row for each of its small ones, runtime and batch size."""
+    side = SIDES.get(name, 32)
+    dense = build(Architecture(name, CLASSES.get(name, 10), 3, (side, side)), stream(0, "initialisation")).eval()
+    shape, images = dense.architecture.shape, torch.randn(16, 3, side, side, generator=stream(0, "images"))
+    macs = count(dense, shape)
+    for keep_ratio in KEEP_RATIOS:
+        networks: dict[str, Any] = {"dense": Shipped(dense, images)}
+        networks |= {kind: Shipped(small, images) for kind, small in ours(dense, keep_ratio)}
+        networks["torch-pruning"] = Peers(peer(dense, keep_ratio), dense, images)
+        sizes = {kind: count(one.network, shape) for kind, one in networks.items() if isinstance(one, Shipped)}
+        sizes["torch-pruning"] = count(networks["torch-pruning"].module, shape)
+        with tempfile.TemporaryDirectory() as folder:
+            for runtime in plugins.names(engines):
+                loaded: dict[str, Loaded] = {}
+                for place, (kind, one) in enumerate(networks.items()):
+                    own = Path(folder) / str(place)
+                    own.mkdir(exist_ok=True)
+                    loaded[kind] = plugins.find(engines, runtime).load(one, own)
+                for batch in BATCHES.get(name, (1, 128)):
+                    inputs = torch.randn(batch, *shape, generator=stream(1, "images"))
+                    bound = {kind: one.bind(inputs, 1) for kind, one in loaded.items()}
+                    samples = dict(zip(bound, in_turns([one.call for one in bound.values()], 3, repeats, seconds), strict=True))
+                    for kind, own_times in samples.items():
+                        ratio, low, high = speedup(samples["dense"], own_times)
+                        to_peer = speedup(own_times, samples["torch-pruning"])[0]
+                        yield [
+                            name,
+                            f"{keep_ratio}",
+                            kind,
+                            f"{sizes[kind] / macs:.3f}",
+                            runtime,
+                            f"{batch}",
+                            f"{float(sorted(own_times)[len(own_times) // 2]):.2f}",
+                            f"{ratio:.2f} ({low:.2f}-{high:.2f})",
+                            f"{to_peer:.2f}" if kind == "coupled" else "",
+                        ]
+
+
+HEADER = ["Network", "Keep", "Form", "MACs left", "Runtime", "Batch", "ms", "Speed-up (95 %)", "Time over torch-pruning's"]
+
+
+def main(
+    networks: Annotated[tuple[str, ...], "to time"] = ("resnet20", "resnet56", "mobilenet_v2_cifar", "resnet50"),
+    repeats: Annotated[int, "timed calls"] = 15,
+    seconds: Annotated[float, "that one setting may take"] = 20.0,
+    docs: Annotated[Path | None, "a page to write the table into, between its marks"] = None,
+) -> None:
+    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
+    print("\n".join(lines))
+    for name in networks:
+        for row in rows(name, repeats, seconds):
+            lines.append("| " + " | ".join(row) + " |")
+            print(lines[-1], flush=True)
+    if docs is not None:
+        before, _, rest = docs.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        said = f"On {processor()}, one thread, torch {torch.__version__}."
+        write_text(docs, "\n".join([f"{before}{BEGIN}", "", said, "", *lines, "", f"{END}{after}"]))
+
+
+if __name__ == "__main__":
+    run(main)
