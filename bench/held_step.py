@@ -71,7 +71,8 @@ def main(threads: Annotated[int, "of torch"] = 1) -> None:
                     if turn >= WARM_UP:
                         found.append(1e3 * (time.perf_counter() - start))
             masked, small = map(median, times)
-            print(f"{name} {precision:<8}  masked {masked:6.0f} ms   what remains {small:6.0f} ms   {masked / small:.2f} times")
+            ratio = masked / small
+            print(f"{name} {precision:<8}  masked {masked:6.0f} ms   what remains {small:6.0f} ms   {ratio:.2f} times")
 
 
 if __name__ == "__main__":

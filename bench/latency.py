@@ -4,8 +4,8 @@
 
 ResNet-20 and 56 and MobileNetV2 at 32x32 pixels, ResNet-50 at 224x224; keep 0.5 and 0.7; ours coupled, scatter, with channels
 in multiples of 8, and pruned to the share of time where suites/latency has a table of the network. One thread. Needs the group
-`peer` for torch-pruning's networks (Fang et al., DepGraph, CVPR 2023), whose batch norms are folded too. The last column is how
-many times as long our coupled network takes as theirs.
+`peer` for torch-pruning's networks (Fang et al., DepGraph, CVPR 2023), whose batch norms are folded too. The last column says
+how many times as long our coupled network takes as theirs.
 """
 
 import copy
@@ -117,7 +117,8 @@ def rows(name: str, repeats: int, seconds: float) -> Iterator[list[str]]:
                 for batch in BATCHES.get(name, (1, 128)):
                     inputs = torch.randn(batch, *shape, generator=stream(1, "images"))
                     bound = {kind: one.bind(inputs, 1) for kind, one in loaded.items()}
-                    samples = dict(zip(bound, in_turns([one.call for one in bound.values()], 3, repeats, seconds), strict=True))
+                    taken = in_turns([one.call for one in bound.values()], 3, repeats, seconds)
+                    samples = dict(zip(bound, taken, strict=True))
                     for kind, own_times in samples.items():
                         ratio, low, high = speedup(samples["dense"], own_times)
                         to_peer = speedup(own_times, samples["torch-pruning"])[0]

@@ -17,7 +17,7 @@ from lib.networks.network import Network
 
 @lru_cache(maxsize=8)
 def places(architecture: Architecture) -> Mapping[str, Tensor]:
-    """By tensor of a compact network, where each of its elements stands in the dense network's flattened tensor of that name."""
+    """By tensor of a compact network, where each of its elements stands in the dense network's tensor, flattened."""
     numbered = build(architecture.dense)
     numbered.module.double()  # exact for every position there can be
     dense = {name: tensor for name, tensor in _tensors(numbered).items() if tensor.dtype != torch.bool}
