@@ -2,10 +2,10 @@
 
     python -m bench.latency [--networks resnet20,resnet56] [--docs docs/speed.md]
 
-ResNet-20 and 56 and MobileNetV2 at 32x32 pixels, ResNet-50 at 224x224; keep 0.5 and 0.7; ours coupled, scatter, with channels
-in multiples of 8, and pruned to the share of time where suites/latency has a table of the network. One thread. Needs the group
-`peer` for torch-pruning's networks (Fang et al., DepGraph, CVPR 2023), whose batch norms are folded too. The last column says
-how many times as long our coupled network takes as theirs.
+ResNet-20 and 56 and MobileNetV2 at 32x32 pixels, ResNet-50 at 224x224; keep 0.5 and 0.7. Ours: coupled; scatter; with channels in
+multiples of 8, beside one of as many MACs without; and pruned to the share of time where suites/latency has a table of the
+network. One thread. Needs the group `peer` for torch-pruning's networks (Fang et al., DepGraph, CVPR 2023), of as many MACs as our
+coupled ones, their batch norms folded too. The last column says how many times as long our coupled network takes as theirs.
 """
 
 import copy
@@ -43,6 +43,8 @@ SIDES: Mapping[str, int] = {"resnet50": 224}
 CLASSES = {"resnet50": 1000}
 KEEP_RATIOS = (0.5, 0.7)
 TABLES = Path("suites/latency")
+EIGHTS, AS_MANY = "coupled, in eights", "coupled, as many MACs"
+HALVINGS = 7  # of the range of its ratio
 BEGIN, END = "<!-- bench.latency: begin -->", "<!-- bench.latency: end -->"
 
 
@@ -64,8 +66,24 @@ class Peers:
         return path
 
 
-def peer(dense: Network, keep_ratio: float) -> nn.Module:
-    """torch-pruning's network: by L1 norm, the same share of every layer, the classifier left alone."""
+def peer(dense: Network, macs: int) -> nn.Module:
+    """torch-pruning's network of as many MACs: its ratio, the same for every layer, is halved towards them.
+
+    It leaves streams whole where shortcuts pad channels, so the ratio that it needs differs from ours.
+    """
+    low, high, best = 0.0, 1.0, dense.module
+    for _ in range(HALVINGS):
+        ratio = (low + high) / 2
+        module = _peer(dense, ratio)
+        found = count(module, dense.architecture.shape).total_macs
+        low, high = (ratio, high) if found > macs else (low, ratio)
+        if abs(found - macs) < abs(count(best, dense.architecture.shape).total_macs - macs):
+            best = module
+    return fuse(best.eval())
+
+
+def _peer(dense: Network, ratio: float) -> nn.Module:
+    """Without so much of every layer, the classifier left alone; random channels, as the clock does not see which."""
     import torch_pruning
 
     module = copy.deepcopy(dense).module
@@ -73,26 +91,36 @@ def peer(dense: Network, keep_ratio: float) -> nn.Module:
     pruner = torch_pruning.pruner.BasePruner(
         module,
         example,
-        importance=torch_pruning.importance.MagnitudeImportance(p=1),
-        pruning_ratio=1.0 - keep_ratio,
+        importance=torch_pruning.importance.RandomImportance(),
+        pruning_ratio=ratio,
         ignored_layers=[module.get_submodule(dense.description.head)],
+        in_channel_groups={},  # its defaults are shared by all pruners
+        out_channel_groups={},
     )
     pruner.step()
-    return fuse(module.eval())
+    return module
 
 
-def ours(dense: Network, keep_ratio: float) -> Iterator[tuple[str, Network]]:
+def ours(dense: Network, keep_ratio: float) -> Mapping[str, Network]:
     """Our networks by name."""
     kinds: dict[str, tuple[Layers, bool]] = {"coupled": (EVERYWHERE, True), "scatter": (EVERYWHERE, False)}
-    kinds["coupled, in eights"] = (replace(EVERYWHERE, multiple=8, rounding="nearest"), True)
+    kinds[EIGHTS] = (replace(EVERYWHERE, multiple=8, rounding="nearest"), True)
     for path in sorted(TABLES.glob(f"{dense.architecture.name}-*.json")):
         table = Table(str(path), sha256_of(path))
         kinds[f"to the time ({path.stem})"] = (replace(EVERYWHERE, allocation="latency", table=table), True)
-    for name, (layers, coupled) in kinds.items():
-        network = copy.deepcopy(dense)
-        kept = Kept(Selection(network, keep_ratio, coupled=coupled, layers=layers).choose(norms(network.filters(), 1)))
-        apply_(network, kept)
-        yield name, compact(network, kept, "coupled" if coupled else "scatter")
+    small = {name: pruned(dense, keep_ratio, layers, coupled=coupled) for name, (layers, coupled) in kinds.items()}
+    in_eights, shape = count(small[EIGHTS], dense.architecture.shape).total_macs, dense.architecture.shape
+    others = [pruned(dense, keep_ratio + step / 100, EVERYWHERE, coupled=True) for step in range(-6, 7)]
+    nearest = min(others, key=lambda other: abs(count(other, shape).total_macs - in_eights))
+    return small | {AS_MANY: nearest}
+
+
+def pruned(dense: Network, keep_ratio: float, layers: Layers, *, coupled: bool) -> Network:
+    """The compact network of the filters of largest norm."""
+    network = copy.deepcopy(dense)
+    kept = Kept(Selection(network, keep_ratio, coupled=coupled, layers=layers).choose(norms(network.filters(), 1)))
+    apply_(network, kept)
+    return compact(network, kept, "coupled" if coupled else "scatter")
 
 
 def rows(name: str, repeats: int, seconds: float) -> Iterator[list[str]]:
@@ -100,13 +128,13 @@ def rows(name: str, repeats: int, seconds: float) -> Iterator[list[str]]:
     side = SIDES.get(name, 32)
     dense = build(Architecture(name, CLASSES.get(name, 10), 3, (side, side)), stream(0, "initialisation")).eval()
     shape, images = dense.architecture.shape, torch.randn(16, 3, side, side, generator=stream(0, "images"))
-    macs = count(dense, shape)
+    macs = count(dense, shape).total_macs
     for keep_ratio in KEEP_RATIOS:
         networks: dict[str, Any] = {"dense": Shipped(dense, images)}
-        networks |= {kind: Shipped(small, images) for kind, small in ours(dense, keep_ratio)}
-        networks["torch-pruning"] = Peers(peer(dense, keep_ratio), dense, images)
-        sizes = {kind: count(one.network, shape) for kind, one in networks.items() if isinstance(one, Shipped)}
-        sizes["torch-pruning"] = count(networks["torch-pruning"].module, shape)
+        networks |= {kind: Shipped(small, images) for kind, small in ours(dense, keep_ratio).items()}
+        sizes = {kind: count(one.network, shape).total_macs for kind, one in networks.items()}
+        networks["torch-pruning"] = Peers(peer(dense, sizes["coupled"]), dense, images)
+        sizes["torch-pruning"] = count(networks["torch-pruning"].module, shape).total_macs
         with tempfile.TemporaryDirectory() as folder:
             for runtime in plugins.names(engines):
                 loaded: dict[str, Loaded] = {}
