@@ -2,10 +2,10 @@
 
     python -m bench.latency [--networks resnet20,resnet56] [--docs docs/speed.md]
 
-ResNet-20 and 56 and MobileNetV2 at 32x32 pixels, ResNet-50 at 224x224; keep 0.5 and 0.7. Ours: coupled; scatter; with channels in
-multiples of 8, beside one of as many MACs without; and pruned to the share of time where suites/latency has a table of the
-network. One thread. Needs the group `peer` for torch-pruning's networks (Fang et al., DepGraph, CVPR 2023), of as many MACs as our
-coupled ones, their batch norms folded too. The last column says how many times as long our coupled network takes as theirs.
+ResNet-20 and 56 and MobileNetV2 at 32x32 pixels, ResNet-50 at 224x224; keep 0.5 and 0.7. Ours: coupled; scatter; with channels
+in multiples of 8 (the default), beside one of as many MACs without; and pruned to the share of time where suites/latency has a
+table of the network. One thread. Needs the group `peer` for torch-pruning's networks (Fang et al., DepGraph, CVPR 2023), their
+batch norms folded too, of as many MACs as ours in eights. The last column says how many times as long ours takes as theirs.
 """
 
 import copy
@@ -133,7 +133,7 @@ def rows(name: str, repeats: int, seconds: float) -> Iterator[list[str]]:
         networks: dict[str, Any] = {"dense": Shipped(dense, images)}
         networks |= {kind: Shipped(small, images) for kind, small in ours(dense, keep_ratio).items()}
         sizes = {kind: count(one.network, shape).total_macs for kind, one in networks.items()}
-        networks["torch-pruning"] = Peers(peer(dense, sizes["coupled"]), dense, images)
+        networks["torch-pruning"] = Peers(peer(dense, sizes[EIGHTS]), dense, images)
         sizes["torch-pruning"] = count(networks["torch-pruning"].module, shape).total_macs
         with tempfile.TemporaryDirectory() as folder:
             for runtime in plugins.names(engines):
@@ -159,7 +159,7 @@ def rows(name: str, repeats: int, seconds: float) -> Iterator[list[str]]:
                             f"{batch}",
                             f"{float(sorted(own_times)[len(own_times) // 2]):.2f}",
                             f"{ratio:.2f} ({low:.2f}-{high:.2f})",
-                            f"{to_peer:.2f}" if kind == "coupled" else "",
+                            f"{to_peer:.2f}" if kind == EIGHTS else "",
                         ]
 
 
