@@ -64,6 +64,16 @@ def test_the_fastest_runtime_is_marked_and_summed_up_for_each_batch_size() -> No
     assert _section(text, "2 threads, batch 1")[1][3:] == ["0.500 ms", "1.00 ms"]
 
 
+def test_integers_are_the_fastest_only_where_there_is_nothing_else() -> None:
+    timed = _timed()
+    for told, expected in (("openvino", "pytorch (fastest)"), ("pytorch", "openvino (fastest)")):
+        renamed = timed.assign(runtime=timed["runtime"].replace(told, f"{told}_int8"))
+        header = _section(latencies.report(SUITE, renamed, {}, ()), "1 thread, batch 128")[0]
+        assert [name for name in header if name.endswith("(fastest)")] == [expected]
+    alone = timed[timed["runtime"] == "openvino"].assign(runtime="openvino_int8")
+    assert "openvino_int8 (fastest)" in _section(latencies.report(SUITE, alone, {}, ()), "1 thread, batch 128")[0]
+
+
 def test_the_fastest_is_known_without_dense() -> None:
     timed = _timed()
     text = latencies.report(SUITE, timed[timed["method"] == "l1"], {}, ["dense-1.0-0"])

@@ -17,7 +17,7 @@ from lib.masks.weights import weights
 from lib.networks.network import Network
 from lib.pruning.held import held
 from lib.training.hooks import Hooks, Moment
-from lib.training.loop import fit
+from lib.training.loop import Fit, fit
 from lib.training.objective import Objective
 from lib.training.remaining import remaining
 from lib.training.resume import Unfinished
@@ -26,6 +26,7 @@ from lib.training.taps import Tapped
 from tests import tiny
 from tests.distillation.test_every_term import SETTINGS
 from tests.networks_for_tests import images, lived_in, random_masks
+from tests.pruning.test_every_method import make
 from tests.training.test_loop import Bar, _task, folder, here  # noqa: F401 (fixtures)
 
 STEPS = 10
@@ -127,3 +128,39 @@ def test_the_loop_gives_the_same_network_and_log_up_to_rounding(here: tiny.Setti
     for one, other in zip(*logs, strict=True):
         assert one == pytest.approx(other, rel=1e-3)
     assert all(torch.allclose(states[0][key], states[1][key], rtol=1e-3, atol=1e-4) for key in states[0])
+
+
+class Stop(Bar):
+    """Ends the training as Ctrl-C does, after so many steps."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__()
+        self.after = after
+
+    def update(self, n: float = 1) -> None:
+        super().update(n)
+        if self.steps >= self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [4, 9, 16])  # of 18 steps: in the search, in the first and the second epoch behind it
+def test_a_search_goes_over_to_what_remains_and_resumes_to_the_same_bits(
+    here: tiny.Setting,  # noqa: F811
+    tmp_path: Path,
+    after: int,
+) -> None:
+    def task() -> Fit:
+        return _task(here, 60, lambda network: make("kdfs", network, 0.5, finetune_epochs=2), epochs=3, lr=0.01)
+
+    undisturbed, disturbed = task(), task()
+    rows = fit(undisturbed, Unfinished(tmp_path / "whole"), lambda *_: Bar())
+    with pytest.raises(KeyboardInterrupt):
+        fit(disturbed, Unfinished(tmp_path / "cut"), lambda *_: Stop(after))
+    resumed = task()
+    assert fit(resumed, Unfinished(tmp_path / "cut"), lambda *_: Bar()) == rows
+    states = [one.network.state_dict() for one in (undisturbed, resumed)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    kept = undisturbed.hooks.held()
+    assert kept is not None
+    assert not leftovers(undisturbed.network, kept)
+    assert remaining(undisturbed.network, kept, undisturbed.objective) is not None

@@ -1,0 +1,53 @@
+"""What stage latency adds to the timing itself: the proof of what is timed, and what was asked for."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lib.formats.checkpoint import Checkpoint, save
+from lib.images.checksum import sha256_of
+from lib.params.suite import Cell
+from lib.runtimes import engine
+from lib.steps import latency
+from tests import tiny
+from tests.networks_for_tests import lived_in
+
+DENSE, L1 = Cell("dense", 1.0, "none", 0), Cell("l1", 0.5, "none", 0)
+TABLE = tiny.ROOT / "suites/latency/resnet20-1.json"
+
+
+def test_what_was_asked_for_stands_beside_what_came_of_it() -> None:
+    document = tiny.document()
+    assert latency.asked(document, L1) == {}
+    table = {"file": str(TABLE), "sha256": sha256_of(TABLE)}
+    document["prune"]["layers"] |= {"allocation": "latency", "table": table}
+    setting = {"runtime": "onnxruntime", "threads": 1, "batch": 1}
+    assert latency.asked(document, L1) == {"asked_share": 0.5, "asked_in": setting}
+    assert latency.asked(document, DENSE) == {}
+
+
+def test_a_network_that_ships_otherwise_than_it_computes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.digits(tmp_path)
+    document = tiny.document(benchmark__methods=["l1"], benchmark__distillers=["none"], benchmark__keep_ratios=[0.5])
+    document["latency"] |= {"runtimes": ["pytorch"], "batch_sizes": [1], "threads": [1], "warmup": 1, "repeats": 5}
+    here = tiny.here(document, tmp_path)
+    data = here.dataset
+    for cell in (DENSE, L1):
+        network = lived_in("resnet8", in_channels=1)
+        save(tmp_path / f"compact/{cell.key}.safetensors", Checkpoint(network, None, data.shape, data.mean, data.std, {}))
+    real = engine.ship
+
+    def wrong(network: Any, multiple: int = 1) -> Any:
+        form = real(copy.deepcopy(network), multiple)
+        with torch.no_grad():
+            next(form.parameters()).mul_(1.01)
+        return form
+
+    latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
+    assert (tmp_path / "out/l1-0.5-0.json").exists()
+    monkeypatch.setattr(engine, "ship", wrong)
+    with pytest.raises(ValueError, match="the network as it ships is not equal to the compact one: max-abs logit difference"):
+        latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
