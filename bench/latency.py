@@ -10,7 +10,7 @@ batch norms folded too, of as many MACs as ours in eights. The last column says 
 
 import copy
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +44,7 @@ CLASSES = {"resnet50": 1000}
 KEEP_RATIOS = (0.5, 0.7)
 TABLES = Path("suites/latency")
 EIGHTS, AS_MANY = "coupled, in eights", "coupled, as many MACs"
+TO_PEER = "time of ours in eights over torch-pruning's"
 HALVINGS = 7  # of the range of its ratio
 BEGIN, END = "<!-- bench.latency: begin -->", "<!-- bench.latency: end -->"
 
@@ -172,17 +173,41 @@ def main(
     seconds: Annotated[float, "that one setting may take"] = 20.0,
     docs: Annotated[Path | None, "a page to write the table into, between its marks"] = None,
 ) -> None:
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    print("\n".join(lines))
+    print("\n".join(markdown([HEADER])))
+    parts = [f"On an {processor()}, one thread, torch {torch.__version__}. Speed-up over dense, with its 95 % interval."]
     for name in networks:
+        found = []
         for row in rows(name, repeats, seconds):
-            lines.append("| " + " | ".join(row) + " |")
-            print(lines[-1], flush=True)
+            found.append(row)
+            print(f"| {' | '.join(row)} |", flush=True)
+        parts += [f"**{name}**", "\n".join(wide(found))]
     if docs is not None:
         before, _, rest = docs.read_text().partition(BEGIN)
         after = rest.partition(END)[2]
-        said = f"On {processor()}, one thread, torch {torch.__version__}."
-        write_text(docs, "\n".join([f"{before}{BEGIN}", "", said, "", *lines, "", f"{END}{after}"]))
+        write_text(docs, "\n\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"]))
+
+
+def wide(found: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of one network with a column for each runtime and batch size: speed-ups, and of dense milliseconds.
+
+    The last row of each keep ratio is the time of ours in eights over torch-pruning's.
+    """
+    settings = list(dict.fromkeys((row[4], row[5]) for row in found))
+    lines: dict[tuple[str, str], list[str]] = {}
+    for _, keep, form, macs, _, _, ms, ratio, to_peer in found:
+        line = lines.setdefault((keep, form), ["1.0" if form == "dense" else keep, form, macs])
+        line.append(f"{ms} ms" if form == "dense" else ratio)
+        if to_peer:
+            lines.setdefault((keep, TO_PEER), [keep, TO_PEER, ""]).append(to_peer)
+    order = sorted(lines, key=lambda one: (one[0], one[1] == TO_PEER))  # stable: as timed
+    header = ["Keep", "Form", "MACs left", *(f"{name}, batch {batch}" for name, batch in settings)]
+    return markdown([header, *(lines[one] for one in order)])
+
+
+def markdown(table: Sequence[Sequence[str]]) -> list[str]:
+    """A header and its rows."""
+    header, *body = (f"| {' | '.join(row)} |" for row in table)
+    return [header, "|" + "---|" * len(table[0]), *body]
 
 
 if __name__ == "__main__":
