@@ -30,7 +30,7 @@ from lib.pruning.selection import Selection
 from lib.randomness import stream
 from lib.runtimes.engine import Shipped
 from lib.runtimes.engines import onnxruntime
-from lib.runtimes.timing import in_turns
+from lib.runtimes.timing import in_turns, speedup
 from lib.steps.prune import PruneJob, prune
 from lib.training.evaluation import evaluate
 from lib.training.run import setting
@@ -49,7 +49,7 @@ def small(dense: Network, keep_ratio: float, layers: Layers) -> Network:
 
 
 def shares(networks: dict[str, Network], batch: int, threads: int) -> dict[str, float]:
-    """Their times over that of `dense`."""
+    """Their times over that of `dense`, each in turns with it alone: more networks would push each other out of the caches."""
     shape = networks["dense"].architecture.shape
     images = torch.randn(batch, *shape, generator=stream(0, "images"))
     with tempfile.TemporaryDirectory() as folder:
@@ -58,9 +58,8 @@ def shares(networks: dict[str, Network], batch: int, threads: int) -> dict[str, 
             own = Path(folder) / str(place)
             own.mkdir()
             calls.append(onnxruntime.load(Shipped(network, images), own).bind(images, threads).call)
-        times = dict(zip(networks, in_turns(calls, 20, 300, 120.0), strict=True))
-    middle = {name: float(torch.tensor(own).median()) for name, own in times.items()}
-    return {name: one / middle["dense"] for name, one in middle.items()}
+        pairs = [in_turns([calls[0], call], 20, 200, 20.0) for call in calls]
+    return {name: 1.0 / speedup(*pair)[0] for name, pair in zip(networks, pairs, strict=True)}
 
 
 def main(
