@@ -35,9 +35,9 @@ Shapes = tuple[tuple[int, ...], ...]
 def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Path) -> None:
     """Time the network of every cell that the suite times against the dense one; writes <key>.json and machine.json.
 
-    compact: the folder of checkpoints <cell key>.safetensors. Every network that is timed is first proved equal, on the whole
-    test split, to the compact one. Those whose layers have the same shapes share a timing: which filters were kept makes no
-    difference to the clock. Raises ValueError where one is not equal.
+    compact: the folder of checkpoints <cell key>.safetensors. Every network is proved equal, as it ships, to the compact one on
+    the whole test split. Those whose layers have the same shapes share a timing: which filters were kept makes no difference
+    to the clock. Raises ValueError where one is not equal.
     """
     suite, settings = read_suite(document), read(document, "latency", LatencySettings)
     device = prepare(read(document, "compute", Compute))
@@ -50,9 +50,9 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
         if shapes not in timed:
             pairs = time_pair(dense, small, settings)
             timed[shapes] = {setting: first if cells[key].method == DENSE else own for setting, first, own in pairs}
-            for multiple, form in small.forms.items():
-                batches = [images for images, _ in test.plain(BATCH)]
-                verify(small.network, form, batches, exact=small.exactly(multiple), differs=DIFFERS)
+        for multiple, form in small.forms.items():
+            batches = [images for images, _ in test.plain(BATCH)]
+            verify(small.network, form, batches, exact=small.exactly(multiple), differs=DIFFERS)
         _write(out / f"{key}.json", timed[shapes], asked(document, cells[key]))
     write_text(out / "machine.json", json.dumps(machine(device, settings), indent=2, sort_keys=True) + "\n")
 
