@@ -35,9 +35,9 @@ Shapes = tuple[tuple[int, ...], ...]
 def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Path) -> None:
     """Time the network of every cell that the suite times against the dense one; writes <key>.json and machine.json.
 
-    compact: the folder of checkpoints <cell key>.safetensors. Every network is proved equal, as it ships, to the compact one on
-    the whole test split. Those whose layers have the same shapes share a timing: which filters were kept makes no difference
-    to the clock. Raises ValueError where one is not equal.
+    compact: the folder of checkpoints <cell key>.safetensors. Every network is proved equal, as it ships, to the compact one
+    on the whole test split. Those whose layers have the same shapes share a timing: which filters were kept makes no
+    difference to the clock. Raises ValueError where one is not equal.
     """
     suite, settings = read_suite(document), read(document, "latency", LatencySettings)
     device = prepare(read(document, "compute", Compute))
