@@ -80,6 +80,22 @@ def test_where_zeros_cost_more_than_a_gather_they_are_not_written(monkeypatch: p
         assert gap(network(batch), shipped(batch)).relative < FLOAT64_LIMIT
 
 
+@pytest.mark.parametrize("mode", ["coupled", "scatter"])
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v2_cifar", "torchvision:regnet_x_400mf"])
+def test_channels_are_filled_up_to_multiples_with_zeros(name: str, mode: Mode) -> None:
+    network, small = pruned(name, mode, 0.3)
+    shipped, batch = ship(small, 8), images_for(network)
+    with torch.no_grad():
+        assert gap(network(batch), shipped(batch)).relative < FLOAT64_LIMIT
+    before, after = (
+        {key: len(part.weight) for key, part in form.named_modules() if isinstance(part, nn.Conv2d)}
+        for form in (ship(small), shipped)
+    )
+    whole = {key: len(network.weight(key)) for key in after}
+    assert any(width % 8 for width in before.values())
+    assert all(width % 8 == 0 or width == whole[key] for key, width in after.items())
+
+
 @pytest.mark.parametrize("name", ["resnet8", "vgg11", "mobilenet_v2_cifar"])
 def test_weights_go_back_to_where_they_came_from(name: str) -> None:
     """Cut, put back, cut: the same; and the rest of the dense network is not touched."""

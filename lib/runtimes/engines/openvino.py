@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, in float32 where the processor has nothing faster. https://docs.openvino.ai (extra `openvino`)."""
+"""OpenVINO on the CPU, in float32. https://docs.openvino.ai (extra `openvino`)."""
 
 from pathlib import Path
 
