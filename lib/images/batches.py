@@ -1,7 +1,7 @@
 """Images in memory as uint8 -> augmented, normalised mini-batches of any size, without per-image Python."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field
@@ -17,6 +17,16 @@ class Augmentation:
 
     flip: bool
     crop_padding: Annotated[int, Field(ge=0, le=64)]
+
+
+class Share(NamedTuple):
+    """What is one process's of several: each takes one in so many."""
+
+    process: int
+    processes: int
+
+
+WHOLE = Share(0, 1)
 
 
 class Batches:
@@ -54,17 +64,24 @@ class Batches:
         for _, images, labels in self.numbered(sizes, generator):
             yield images, labels
 
-    def numbered(self, sizes: Sequence[int], generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The same with the images' places in the split before them, (B,) on the CPU."""
+    def numbered(
+        self, sizes: Sequence[int], generator: torch.Generator, first: int = 0, share: Share = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The same with the images' places in the split before them, (B,) on the CPU; from mini-batch `first` on.
+
+        share: of every mini-batch a process takes these images (b, C, H, W) alone; places and labels are of all its images.
+        """
         order = torch.randperm(len(self), generator=generator)
         drawn = self._draw(generator)
-        for index in order[: sum(sizes)].split(list(sizes)):
-            yield index, *self._take(index, *(draw[index] for draw in drawn))
+        for whole in order[: sum(sizes)].split(list(sizes))[first:]:
+            index = whole[share.process :: share.processes]
+            images, _ = self._take(index, *(draw[index] for draw in drawn))
+            yield whole, images, self.labels[whole.to(self.device)]
 
-    def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images in order, without augmentation."""
+    def plain(self, size: int, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images in order, without augmentation; share: of the mini-batches a process takes these alone."""
         padding = self.augmentation.crop_padding
-        for start in range(0, len(self), size):
+        for start in range(share.process * size, len(self), share.processes * size):
             index = torch.arange(start, min(start + size, len(self)))
             still = torch.zeros(len(index), dtype=torch.long)
             yield self._take(index, still + padding, still + padding, still)

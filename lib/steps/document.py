@@ -28,6 +28,7 @@ from lib.steps.distill import Distiller, Room
 from lib.steps.encode import EncodeSettings
 from lib.training.device import Compute
 from lib.training.loop import Training
+from lib.training.running import Running
 
 
 class Plugins:
@@ -85,6 +86,7 @@ class Document:
     data: DataSettings
     augmentation: Augmentation
     compute: Compute
+    running: Running
     networks: Mapping[Name, Named]
     benchmark: Benchmark
     teacher: Training

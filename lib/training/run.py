@@ -27,16 +27,18 @@ from lib.training.hooks import Hooks
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
 from lib.training.resume import claimed, identity
+from lib.training.running import Running
 from lib.training.tally import LogRow
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trainings of a suite share. resume_dir: the folder of unfinished trainings."""
+    """What all trainings of a suite share. resume_dir: the folder of unfinished trainings. running: decides no bit of them."""
 
     dataset: Dataset
     augmentation: Augmentation
     compute: Compute
+    running: Running
     device: torch.device
     seed: int
     resume_dir: Path
@@ -71,9 +73,9 @@ class Setting:
 
 def setting(document: Mapping[str, Any], data: Path, seed: int, resume_dir: Path) -> Setting:
     """Read the sections that all trainings share and prepare torch for them."""
-    compute = read(document, "compute", Compute)
+    compute, running = read(document, "compute", Compute), read(document, "running", Running)
     augmentation = read(document, "augmentation", Augmentation)
-    return Setting(load_dataset(data), augmentation, compute, prepare(compute), seed, resume_dir)
+    return Setting(load_dataset(data), augmentation, compute, running, prepare(compute), seed, resume_dir)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,19 @@
+"""How a training runs, and not what comes of it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lib.params.section import section
+
+
+@section
+class Running:
+    """No bit of any result depends on these, so nothing runs again when they change.
+
+    workers: processes of each training that read and decode its images, where `data.storage` is files; 0: the training does
+    it itself. resume_every: steps between two saved states; null: one after every epoch.
+    """
+
+    workers: Annotated[int, Field(ge=0, le=256)]
+    resume_every: Annotated[int, Field(ge=1, le=2**31)] | None
