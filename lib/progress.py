@@ -1,5 +1,6 @@
 """The progress bars of long work, with rate and remaining time."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,8 @@ def steps(label: str) -> Callable[[int, int], Bar]:
     """Makes a bar over training steps: steps(label)(total, done)."""
 
     def make(total: int, done: int) -> Bar:
-        bar: Bar = tqdm(total=total, initial=done, **_style(label, "step"))
+        others = int(os.environ.get("RANK", "0")) > 0  # of several processes the first shows it
+        bar: Bar = tqdm(total=total, initial=done, disable=others, **_style(label, "step"))
         return bar
 
     return make

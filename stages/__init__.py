@@ -7,5 +7,7 @@ from lib.graph.orphans import die_with_parent, end_at_interrupt
 
 if sys.argv[0] == "-m":  # Python is still looking for the stage's module, and its imports take seconds
     end_at_interrupt()
-if "DVC_STAGE" in os.environ:
+if "TRAINING_PARENT" in os.environ:  # one of several processes of a training (lib/training/launching.py)
+    die_with_parent(int(os.environ.pop("TRAINING_PARENT")))
+elif "DVC_STAGE" in os.environ:
     die_with_parent()

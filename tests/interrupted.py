@@ -1,7 +1,7 @@
 """Trainings to kill: three kinds on small colourless images, each ended by SIGKILL at a chosen moment.
 
-`python -m tests.interrupted FOLDER` starts every kind in a process of its own and kills it, once after an epoch and once in
-the middle of the next; what they leave in FOLDER/<kind>-<moment>/scratch is theirs.
+`python -m tests.interrupted FOLDER` starts every kind in a process of its own and kills it, after an epoch and in the middle
+of the next, there once with a state saved within the epoch; what they leave in FOLDER/<kind>-<moment>/scratch is theirs.
 """
 
 import os
@@ -34,7 +34,8 @@ from tests import tiny
 
 EPOCHS, STEPS = 3, 3
 KINDS = ("teach", "prune", "distill")
-MOMENTS = ("epoch", "step")
+MOMENTS = ("epoch", "step", "part")
+PART = {"running__resume_every": 2}  # with states within an epoch too
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def main() -> None:
             child = os.fork()  # before any training, so that torch has no threads yet
             if child == 0:
                 kill_at(moment)
-                train(kind, folder, folder / f"{kind}-{moment}", document())
+                train(kind, folder, folder / f"{kind}-{moment}", document(**(PART if moment == "part" else {})))
                 os._exit(0)
             status = os.waitpid(child, 0)[1]
             assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, (kind, moment, status)

@@ -20,6 +20,7 @@ from lib.training.evaluation import evaluate
 from lib.training.hooks import Hooks
 from lib.training.loop import Training
 from lib.training.objective import Objective
+from lib.training.processes import leave_to_first
 from lib.training.run import Run, Setting, trained, write_log
 from lib.training.taps import Tapped
 
@@ -44,6 +45,7 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, cache: Path,
     if given is not None and given.expected is not None:
         _check_accuracy(network, given.expected, setting, given.source)
     if given is not None and given.epochs is not None:
+        leave_to_first()
         top1 = evaluate(network, setting.batches("validation", STILL)).top1
         save(out, setting.checkpoint(network, None, {"epochs": given.epochs, "validation_top1": top1}))
         write_log(log, [{"epoch": given.epochs, "validation_top1": top1}])

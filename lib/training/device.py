@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -9,21 +10,37 @@ from pydantic import Field
 from torch.utils import deterministic
 
 from lib.params.section import section
+from lib.training.launching import Rendezvous
 
 
 @section
 class Compute:
     """Where and how precisely to train; all of it decides the bits of the result.
 
-    device: auto takes a GPU where there is one. threads: of each training; workers run several trainings at once.
-    precision: of the forward passes in training. train_remaining: once it is settled what stays, train that alone, at its
-    widths: the same steps but for rounding, and faster.
+    device: auto takes a GPU where there is one. threads: of each process; workers run several trainings at once.
+    precision: of the forward passes in training; float16 scales the loss, so that small gradients do not vanish.
+    train_remaining: once it is settled what stays, train that alone, at its widths: the same steps but for rounding, and
+    faster. processes: of each training, over which every mini-batch is shared out. rendezvous: how those of several machines
+    find one another; null: all of them run on this one.
     """
 
     device: Literal["cpu", "cuda", "auto"]
     threads: Annotated[int, Field(ge=1, le=256)]
-    precision: Literal["bfloat16", "float32"]
+    precision: Literal["bfloat16", "float16", "float32"]
     train_remaining: bool
+    processes: Annotated[int, Field(ge=1, le=4096)]
+    rendezvous: Rendezvous | None
+
+    def __post_init__(self) -> None:
+        """Every machine has as many processes as the others."""
+        if self.rendezvous is not None and self.processes % self.rendezvous.nodes:
+            msg = f"processes is {self.processes}, which {self.rendezvous.nodes} machines cannot share evenly; "
+            raise ValueError(msg + "make it a multiple")
+
+    @property
+    def decisive(self) -> "Compute":
+        """What decides the bits: all but where the processes run."""
+        return replace(self, rendezvous=None)
 
 
 def prepare(compute: Compute) -> torch.device:
@@ -40,7 +57,11 @@ def prepare(compute: Compute) -> torch.device:
     if compute.device == "cuda" and not torch.cuda.is_available():
         msg = "compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"
         raise ValueError(msg)
-    return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+    if compute.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
 
 
 def _no_tf32() -> None:
@@ -65,8 +86,14 @@ def _spare_the_compiler() -> None:
 
 
 def autocast(compute: Compute, device: torch.device) -> torch.autocast:
-    """bfloat16 where the settings want it, or a context that does nothing."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=compute.precision == "bfloat16")
+    """The precision that the settings want, or a context that does nothing."""
+    half = torch.float16 if compute.precision == "float16" else torch.bfloat16
+    return torch.autocast(device.type, half, enabled=compute.precision != "float32")
+
+
+def scaler(compute: Compute, device: torch.device) -> torch.amp.GradScaler:
+    """Scales the loss in float16, whose smallest number is 6e-8; does nothing in other precisions."""
+    return torch.amp.GradScaler(device.type, enabled=compute.precision == "float16")
 
 
 def device_name(device: torch.device) -> str:

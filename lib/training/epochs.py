@@ -43,10 +43,13 @@ def count_steps(schedule: Constant | Linear | Geometric, samples: int, epochs: i
     return sum(len(sizes) * same for sizes, same in runs(schedule, samples, epochs))
 
 
-def problems_of_sizes(schedule: Constant | Linear | Geometric, samples: int, epochs: int, key: str) -> list[str]:
+def problems_of_sizes(
+    schedule: Constant | Linear | Geometric, samples: int, epochs: int, key: str, processes: int = 1
+) -> list[str]:
     """What makes mini-batches of a split of so many samples useless: one line a problem, named by `key`.
 
-    An epoch without any, or a mini-batch of a single image: batch norm has nothing to normalise it by.
+    An epoch without any; a mini-batch of a single image: batch norm has nothing to normalise it by; one of fewer images than
+    there are processes.
     """
     epoch = 0
     for sizes, same in runs(schedule, samples, epochs):
@@ -59,6 +62,12 @@ def problems_of_sizes(schedule: Constant | Linear | Geometric, samples: int, epo
             return [
                 f"{key}: mini-batch {sizes.index(1) + 1} of epoch {epoch + 1} has one image, and batch norm cannot train on "
                 f"one (the training split has {samples}); use sizes of 2 or more, and set `last` to merge or drop"
+            ]
+        if min(sizes) < processes:
+            place = f"mini-batch {sizes.index(min(sizes)) + 1} of epoch {epoch + 1}"
+            return [
+                f"{key}: {place} has {min(sizes)} images for {processes} processes; use larger ones or fewer "
+                "processes (compute.processes), and set `last` to merge or drop"
             ]
         epoch += same
     return []

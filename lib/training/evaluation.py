@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from lib.images.batches import Batches
+from lib.images.batches import WHOLE, Batches, Share
 from lib.networks.network import Network
+from lib.training.processes import summed
 
 BATCH = 500
 
@@ -21,14 +22,17 @@ class Scores:
 
 
 @torch.no_grad()
-def evaluate(network: Network, batches: Batches) -> Scores:
-    """Score a network on all images of a split, in eval mode and in the caller's precision."""
+def evaluate(network: Network, batches: Batches, share: Share = WHOLE) -> Scores:
+    """Score a network on all images of a split, in eval mode and in the caller's precision; each process may take a share."""
     network.eval()
     first, five, loss = 0, 0, 0.0
-    for images, labels in batches.plain(BATCH):
+    for images, labels in batches.plain(BATCH, share):
         logits = network(images).float()
         best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]  # (B, 5)
         first += int(best[:, 0].sum())
         five += int(best.sum())
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+    if share.processes > 1:
+        sums = torch.tensor([first, five, loss], dtype=torch.float64, device=batches.device)
+        first, five, loss = summed(sums).tolist()
     return Scores(100.0 * first / len(batches), 100.0 * five / len(batches), loss / len(batches))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,16 +14,19 @@ from lib.params.bounds import BelowOne, Epochs, Every
 from lib.params.section import section
 from lib.progress import Bar
 from lib.randomness import number, stream
-from lib.training.device import Compute, autocast
+from lib.training.device import Compute, autocast, scaler
 from lib.training.epochs import count_steps, epoch_sizes, problems_of_sizes
 from lib.training.evaluation import evaluate
-from lib.training.hooks import Hooks, Moment
+from lib.training.hooks import Hooks
 from lib.training.objective import Objective
+from lib.training.processes import of_first, share, shared_batch_norms
 from lib.training.remaining import Remaining, remaining
 from lib.training.resume import Unfinished
 from lib.training.schedules import BatchSize, LearningRate, factor, largest
 from lib.training.sgd import Sgd
+from lib.training.stepping import Now, losses
 from lib.training.tally import LogRow, Tally
+from lib.training.unfinished import Part, done, part, restore_, state
 
 LARGEST = float(torch.finfo(torch.float32).max)  # what weights and learning rates can be
 CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited for at every step
@@ -45,7 +49,7 @@ class Training(Sgd):
 class Fit:
     """Everything one training needs. epochs: its length (a training from scratch is longer than settings say).
 
-    section: where its settings stand in the parameter file.
+    section: where its settings stand in the parameter file. resume_every: steps between states saved within an epoch.
     """
 
     network: Network
@@ -58,6 +62,7 @@ class Fit:
     compute: Compute
     seed: int
     section: str = "training"
+    resume_every: int | None = None
 
     @property
     def precision(self) -> torch.autocast:
@@ -87,7 +92,7 @@ def _refuse(task: Fit) -> None:
     key = f"{task.section}.batches" if task.hooks.batches is None else "the pruning method's batches"
     rate = problem_of_rate(task.settings)
     found = [f"{task.section}.lr: {rate}"] if rate else []
-    if found := found + problems_of_sizes(task.batches, len(task.train), task.epochs, key):
+    if found := found + problems_of_sizes(task.batches, len(task.train), task.epochs, key, share().processes):
         raise ValueError("\n".join(found))
 
 
@@ -98,38 +103,34 @@ def fit(task: Fit, unfinished: Unfinished, progress: Callable[[int, int], Bar]) 
     when the loss is not finite.
     """
     _refuse(task)
-    rows, now = _restored(task, unfinished.load())
-    step = task.steps(len(rows))
-    bar = progress(task.steps(task.epochs), step)
+    rows, now, done = _restored(task, of_first(unfinished.load() if share().process == 0 else None))
+    start = task.steps(len(rows))
+    bar = progress(task.steps(task.epochs), start + (done.steps if done else 0))
     for epoch in range(len(rows), task.epochs):
-        sizes = epoch_sizes(task.batches, len(task.train), step)
-        with torch.random.fork_rng():  # dropout draws from the global stream
+        todo = Epoch(epoch, start, epoch_sizes(task.batches, len(task.train), start), done)
+        with torch.random.fork_rng(), shared_batch_norms(now.network):  # dropout draws from the global stream
             torch.manual_seed(number(task.seed, "dropout", epoch))
-            row = _epoch(task, now, epoch, step, sizes, bar)
-        step += len(sizes)
+            row = _epoch(task, now, todo, bar, partial(_save, task, unfinished, now, rows))
+        start, done = start + len(todo.sizes), None
         if now.remaining is not None:
             now.remaining.put_back_(task.network)
-        told = task.hooks.after_epoch(now.moment(epoch, step - 1))
+        told = task.hooks.after_epoch(now.moment(epoch, start - 1))
         if now.remaining is None and (small := _remaining(task)) is not None:
             now = _begun(task, small)
         rows.append(row | dict(told) | _validation(task, now, epoch))
         bar.set_postfix_str(_summary(rows[-1]))
-        unfinished.save(_state(task, now, rows))
+        _save(task, unfinished, now, rows)
     return rows
 
 
 @dataclass(frozen=True)
-class Now:
-    """What is trained at the moment: the network itself or what remains of it, by which objective and optimizer."""
+class Epoch:
+    """An epoch to train. start: its first step in the whole training. sizes: of its mini-batches. done: the part before."""
 
-    network: Network
-    objective: Objective
-    optimizer: torch.optim.Optimizer
-    remaining: Remaining | None
-
-    def moment(self, epoch: int, step: int) -> Moment:
-        """Where it stands."""
-        return Moment(epoch, step, self.optimizer, whole=self.remaining is None)
+    number: int
+    start: int
+    sizes: list[int]
+    done: Part | None
 
 
 def _remaining(task: Fit) -> Remaining | None:
@@ -142,44 +143,44 @@ def _begun(task: Fit, small: Remaining | None) -> Now:
     """With a fresh optimizer."""
     network, objective = (task.network, task.objective) if small is None else (small.network, small.objective)
     parameters = [*network.parameters(), *objective.parameters, *task.hooks.parameters]
-    return Now(network, objective, task.hooks.optimizer(parameters, task.settings), small)
+    optimizer = task.hooks.optimizer(parameters, task.settings)
+    scales = scaler(task.compute, task.train.device)
+    return Now(network, optimizer, scales, small, losses(network, objective, task.hooks))
 
 
-def _epoch(task: Fit, now: Now, epoch: int, step: int, sizes: list[int], bar: Bar) -> LogRow:
-    """One epoch, from `step` of the whole training on."""
+def _epoch(task: Fit, now: Now, todo: Epoch, bar: Bar, save: Callable[[Part], None]) -> LogRow:
+    """One epoch, or what is left of it."""
     now.network.train()
-    optimizer = now.optimizer
-    tally = Tally()
-    for index, (indices, images, labels) in enumerate(_images(task, epoch, sizes)):
+    epoch, sizes, tally, first = todo.number, todo.sizes, Tally(), 0
+    if todo.done is not None:
+        todo.done.draw_on()
+        tally, first = todo.done.tally(), todo.done.steps
+    for index, (indices, images, labels) in enumerate(_images(task, epoch, sizes, first), first):
         rate = task.settings.lr * factor(task.settings.schedule, epoch + index / len(sizes), task.epochs)
-        for group in optimizer.param_groups:
+        for group in now.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_factor", 1.0)
-        with task.precision:
-            losses = now.objective(images, labels, indices)
-            parts, total = dict(losses.parts), losses.total
-            if task.hooks.penalty is not None:
-                parts["penalty"] = task.hooks.penalty()
-                total = total + parts["penalty"]
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        task.hooks.after_step(now.moment(epoch, step + index))
-        tally.add(total, parts, losses.logits, labels)
-        if (index + 1) % CHECK_EVERY == 0 or index + 1 == len(sizes):
-            tally.check(step + index, rate)
+        found = now.step(images, labels, indices, task.precision)
+        step, ends = todo.start + index, index + 1 == len(sizes)
+        task.hooks.after_step(now.moment(epoch, step))
+        tally.add(found.total, found.parts, found.logits, labels)
+        saves = not ends and task.resume_every is not None and (step + 1) % task.resume_every == 0
+        if (index + 1) % CHECK_EVERY == 0 or ends or saves:
+            tally.check(step, rate)
+        if saves:
+            save(part(index + 1, tally, task.train.device))
         bar.update(1)
     return {"epoch": float(epoch + 1), "steps": float(len(sizes)), "lr": rate, **tally.row()}
 
 
-def _images(task: Fit, epoch: int, sizes: list[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    return task.train.numbered(sizes, stream(task.seed, "batches", epoch))
+def _images(task: Fit, epoch: int, sizes: list[int], first: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    return task.train.numbered(sizes, stream(task.seed, "batches", epoch), first, share())
 
 
 def _validation(task: Fit, now: Now, epoch: int) -> LogRow:
     if (epoch + 1) % task.settings.validate_every and epoch + 1 < task.epochs:
         return {}
     with task.precision:
-        scores = evaluate(now.network, task.validation)
+        scores = evaluate(now.network, task.validation, share())
     return {"validation_top1": scores.top1, "validation_loss": scores.loss}
 
 
@@ -188,28 +189,17 @@ def _summary(row: LogRow) -> str:
     return ", ".join(text.format(row[name]) for name, text in shown.items() if name in row)
 
 
-def _state(task: Fit, now: Now, rows: list[LogRow]) -> dict[str, Any]:
-    extra = [*task.objective.parameters, *task.hooks.parameters]
-    return {
-        "network": task.network.state_dict(),
-        "optimizer": now.optimizer.state_dict(),
-        "extra": [parameter.detach() for parameter in extra],
-        "hooks": dict(task.hooks.state),
-        "rows": rows,
-    }
+def _save(task: Fit, unfinished: Unfinished, now: Now, rows: list[LogRow], part: Part | None = None) -> None:
+    unfinished.save(state(task.network, task.objective, task.hooks, now, rows, part))
 
 
-@torch.no_grad()
-def _restored(task: Fit, state: dict[str, Any] | None) -> tuple[list[LogRow], Now]:
-    """The rows so far, and what is trained now: the hooks' state decides whether that is the network or what remains."""
-    if state is None:
-        return [], _begun(task, _remaining(task))
-    task.network.load_state_dict(state["network"])
-    for parameter, value in zip([*task.objective.parameters, *task.hooks.parameters], state["extra"], strict=True):
-        parameter.copy_(value)
-    for name, tensor in task.hooks.state.items():
-        tensor.copy_(state["hooks"][name])
-    now = _begun(task, _remaining(task))
-    now.optimizer.load_state_dict(state["optimizer"])
-    rows: list[LogRow] = state["rows"]
-    return rows, now
+def _restored(task: Fit, saved: dict[str, Any] | None) -> tuple[list[LogRow], Now, Part | None]:
+    """The rows so far, what is trained now (the network or what remains of it), and the part of an epoch that is done."""
+    if saved is None:
+        return [], _begun(task, _remaining(task)), None
+    restore_(task.network, task.objective, task.hooks, saved)
+    now = _begun(task, _remaining(task) if saved["remaining"] else None)
+    now.optimizer.load_state_dict(saved["optimizer"])
+    now.scaler.load_state_dict(saved["scaler"])
+    rows: list[LogRow] = saved["rows"]
+    return rows, now, done(saved)

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib.training.taps import Outputs, Tapped, Weighted
+from lib.training.processes import gathered, share, summed
+from lib.training.taps import Outputs, Tapped, Taps, Weighted
 
+Pair = tuple[Outputs, Outputs]  # of student and teacher
 Recall = Callable[[Tensor], Outputs]  # from places in the training split (B,) to what the teacher says there
 
 
@@ -40,20 +42,49 @@ class Objective:
         return tuple(parameter for part in self.terms.values() for parameter in part.term.parameters)
 
     def __call__(self, images: Tensor, labels: Tensor, indices: Tensor | None = None) -> Losses:
-        """Normalised images (B, C, H, W), labels (B,); indices: their places in the training split, (B,), for `recall`."""
-        student = self.student(images)
-        parts = {"cross_entropy": functional.cross_entropy(student.logits, labels, label_smoothing=self.label_smoothing)}
+        """Normalised images, this process's share (b, C, H, W) of a mini-batch; labels (B,) and, for `recall`, the images'
+        places in the training split (B,), of the whole mini-batch. The losses are the whole mini-batch's, in every process.
+        """
+        own = self.student(images)
+        logits = gathered(own.logits, len(labels))
+        parts = {"cross_entropy": functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)}
         total = parts["cross_entropy"]
         if self.teacher is not None and self.terms:
-            teacher = self._teacher(self.teacher, images, indices)
+            pair = own, self._teacher(self.teacher, images, indices)
+            whole = pair if share().processes == 1 else self._gathered(*pair, len(labels))
             for name, part in self.terms.items():
-                of_student, of_teacher = part.taps
-                parts[name] = part.term.loss(student.only(of_student), teacher.only(of_teacher), labels)
+                parts[name] = _of_all(part, pair, labels) if part.term.by_image else _loss(part, whole, labels)
                 total = total + part.weight * parts[name]
-        return Losses(total, parts, student.logits)
+        return Losses(total, parts, logits)
 
     def _teacher(self, teacher: Tapped, images: Tensor, indices: Tensor | None) -> Outputs:
         if self.recall is not None and indices is not None:
-            return self.recall(indices)
+            own = share()
+            return self.recall(indices[own.process :: own.processes])
         with torch.no_grad():
             return teacher(images)
+
+    def _gathered(self, student: Outputs, teacher: Outputs, images: int) -> Pair:
+        """What the terms that compare images with one another look at, of all processes."""
+        looked = [part.taps for part in self.terms.values() if not part.term.by_image]
+        of_student, of_teacher = (tuple(dict.fromkeys(tap for taps in looked for tap in taps[side])) for side in (0, 1))
+        return _whole(student, of_student, images), _whole(teacher, of_teacher, images)
+
+
+def _whole(outputs: Outputs, taps: Taps, images: int) -> Outputs:
+    features = {tap: gathered(outputs.features[tap], images) for tap in taps}
+    return Outputs(gathered(outputs.logits, images), features)
+
+
+def _loss(part: Weighted, pair: Pair, labels: Tensor) -> Tensor:
+    of_student, of_teacher = part.taps
+    return part.term.loss(pair[0].only(of_student), pair[1].only(of_teacher), labels)
+
+
+def _of_all(part: Weighted, pair: Pair, labels: Tensor) -> Tensor:
+    """The mean over the mini-batch from the means over the shares."""
+    own = share()
+    if own.processes == 1:
+        return _loss(part, pair, labels)
+    mine = labels[own.process :: own.processes]
+    return summed(_loss(part, pair, mine) * (len(mine) / len(labels)))

@@ -23,6 +23,7 @@ from typing import Any, TextIO
 import torch
 
 from lib.atomic import write_bytes
+from lib.training.processes import of_first, share
 
 LIBRARY = Path(__file__).parents[1]
 AFTER = ("graph", "plots", "runtimes", "tables")  # rooms that no training uses
@@ -79,7 +80,15 @@ class Unfinished:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the state atomically. Raises ValueError when the disk is full; the state before is then intact."""
+        """Replace the state atomically. Raises ValueError when the disk is full; the state before is then intact.
+
+        Of several processes the first writes, and all wait for it.
+        """
+        if share().process == 0:
+            self._write(state)
+        of_first(None)
+
+    def _write(self, state: Mapping[str, Any]) -> None:
         content = io.BytesIO()
         torch.save(dict(state), content)
         write_bytes(self.file, self._digest(content.getbuffer()) + content.getbuffer())

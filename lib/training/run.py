@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from lib.training.device import Compute, device_name, prepare
 from lib.training.hooks import Hooks
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
-from lib.training.resume import claimed, identity
+from lib.training.processes import joined, leave_to_first, of_first, share
+from lib.training.resume import Unfinished, claimed, identity
 from lib.training.running import Running
 from lib.training.tally import LogRow
 
@@ -66,7 +67,7 @@ class Setting:
 
     def checkpoint(self, network: Network, kept: Kept | None, notes: Mapping[str, Any]) -> Checkpoint:
         """A trained network as a checkpoint that knows its data and what it was trained on."""
-        trained_on = {**asdict(self.compute), "device": device_name(self.device), "torch": torch.__version__}
+        trained_on = {**asdict(self.compute.decisive), "device": device_name(self.device), "torch": torch.__version__}
         data = self.dataset
         return Checkpoint(network, kept, data.shape, data.mean, data.std, {**notes, "trained_on": trained_on})
 
@@ -103,7 +104,7 @@ def trained(run: Run, setting: Setting) -> Iterator[list[LogRow]]:
     """
     key = identity(
         label=run.label,
-        setting=(setting.dataset.name, setting.dataset.sha256, setting.augmentation, setting.compute, setting.seed),
+        setting=(setting.dataset.name, setting.dataset.sha256, setting.augmentation, setting.compute.decisive, setting.seed),
         training=(run.training, run.epochs),
         networks=[digest(run.network), run.objective.teacher and digest(run.objective.teacher.network)],
         decides=run.decides,
@@ -120,9 +121,24 @@ def trained(run: Run, setting: Setting) -> Iterator[list[LogRow]]:
         setting.compute,
         setting.seed,
         run.section,
+        setting.running.resume_every,
     )
-    with claimed(setting.resume_dir, key) as place:
-        yield fit(task, place, steps(run.label))
+    with ExitStack() as stack:
+        with joined(setting.device):
+            place = _place(setting, key, stack)
+            rows = fit(task, place, steps(run.label))
+        leave_to_first()
+        yield rows
+
+
+def _place(setting: Setting, key: str, stack: ExitStack) -> Unfinished:
+    """Where the first process keeps the state of a training. Raises ValueError where processes would train two things."""
+    if share().process == 0:
+        stack.enter_context(claimed(setting.resume_dir, key))
+    if of_first(key) != key:
+        msg = f"process {share().process + 1} would train something else than the first: give all machines the same code, "
+        raise ValueError(msg + "parameters, data and networks")
+    return Unfinished(setting.resume_dir / key)
 
 
 def digest(network: nn.Module) -> str:

@@ -11,10 +11,11 @@ LogRow = dict[str, float]
 class Tally:
     """Sums over an epoch, kept on the device."""
 
-    def __init__(self) -> None:
+    def __init__(self, sums: Mapping[str, Tensor] | None = None, samples: int = 0) -> None:
+        """Goes on from the sums over so many images."""
         self.losses: list[Tensor] = []
-        self.sums: dict[str, Tensor] = {}
-        self.samples = 0
+        self.sums = dict(sums or {})
+        self.samples = samples
 
     @torch.no_grad()
     def add(self, total: Tensor, parts: Mapping[str, Tensor], logits: Tensor, labels: Tensor) -> None:
@@ -29,6 +30,8 @@ class Tally:
 
     def check(self, step: int, rate: float) -> None:
         """Raise ValueError when a loss since the last check was not finite, naming the first such step."""
+        if not self.losses:
+            return
         finite = torch.stack(self.losses).isfinite().tolist()
         if not all(finite):
             first = step - len(finite) + 1 + finite.index(False)

@@ -38,10 +38,15 @@ Taps = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Term:
-    """loss(student, teacher, labels) -> scalar; parameters: the term's own, trained with the student, never kept."""
+    """loss(student, teacher, labels) -> scalar; parameters: the term's own, trained with the student, never kept.
+
+    by_image: the loss is a mean over images, none of which is compared with another, so that several processes need not send
+    one another what they see.
+    """
 
     loss: Callable[[Outputs, Outputs, Tensor], Tensor]
     parameters: tuple[nn.Parameter, ...] = ()
+    by_image: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lib.graph.orphans import INTERRUPTED, raise_at_interrupt
 from stages.command.device import explained
 from stages.command.options import arguments
+from stages.command.spreading import end_if_lost, say_it_yourself, spread
 
 LAST_WORDS = "interrupted; the same command continues from the last finished epoch\n"
 LENGTH = 2000  # of a message, in characters
@@ -23,11 +24,15 @@ def run(main: Callable[..., None]) -> None:
     raise_at_interrupt(LAST_WORDS)
     logging.basicConfig(format="note: %(message)s")
     try:
-        main(**arguments(main))
+        words = arguments(main)
+        spread(words)
+        main(**words)
     except (ValueError, OSError) as error:
+        say_it_yourself()
         sys.exit(f"error: {told(str(error))}")
     except RuntimeError as error:
         if (text := explained(error)) is None:
+            end_if_lost(error)
             raise
         sys.exit(f"error: {told(text)}")
     except KeyboardInterrupt:

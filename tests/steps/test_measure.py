@@ -26,7 +26,7 @@ from lib.training.evaluation import evaluate
 from tests import tiny
 
 CPU = torch.device("cpu")
-COMPUTE = Compute(device="cpu", threads=1, precision="float32", train_remaining=True)
+COMPUTE = Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None)
 KEEP = 0.5
 
 

@@ -17,7 +17,7 @@ import sys, torch
 from lib.training.device import Compute, prepare
 from lib.training.ahsg import AHSG
 from lib.training.sgd import Sgd, sgd
-prepare(Compute(device="cpu", threads=1, precision="float32", train_remaining=True))
+prepare(Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None))
 layer = torch.nn.Linear(2, 2)
 optimizer = OPTIMIZER
 for _ in range(2):
@@ -50,7 +50,16 @@ def test_a_number_of_threads_that_no_machine_has_is_refused(threads: int) -> Non
 
 def test_float32_is_exact_on_a_gpu_too() -> None:
     """TF32 is on for cuDNN's convolutions unless told otherwise; the setting is there without a GPU as well."""
-    prepare(Compute(device="cpu", threads=torch.get_num_threads(), precision="float32", train_remaining=True))
+    prepare(
+        Compute(
+            device="cpu",
+            threads=torch.get_num_threads(),
+            precision="float32",
+            train_remaining=True,
+            processes=1,
+            rendezvous=None,
+        )
+    )
     assert not torch.backends.cuda.matmul.allow_tf32  # raises where the older and the newer switches disagree
     assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.conv.fp32_precision != "tf32"  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ FILES = ("out.safetensors", "out.csv")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six trainings, killed."""
+    """Nine trainings, killed."""
     folder = tmp_path_factory.mktemp("killed")
     interrupted.prepare(folder)
     command = [sys.executable, "-m", "tests.interrupted", str(folder)]
@@ -44,29 +44,40 @@ def alone(folder: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def begun() -> list[int]:
+    """How many steps of each epoch were done before."""
+    return []
+
+
+@pytest.fixture
+def epochs(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> list[int]:
     """The epochs that this process trains."""
     done: list[int] = []
     original = loop._epoch
 
-    def noted(task: Any, optimizer: Any, epoch: int, *others: Any) -> Any:
-        done.append(epoch)
-        return original(task, optimizer, epoch, *others)
+    def noted(task: Any, now: Any, todo: Any, *others: Any) -> Any:
+        done.append(todo.number)
+        begun.append(0 if todo.done is None else todo.done.steps)
+        return original(task, now, todo, *others)
 
     monkeypatch.setattr(loop, "_epoch", noted)
     return done
 
 
 @pytest.mark.parametrize("kind", interrupted.KINDS)
-def test_killed_trainings_end_in_the_same_bits(folder: Path, alone: dict[str, Path], epochs: list[int], kind: str) -> None:
+def test_killed_trainings_end_in_the_same_bits(
+    folder: Path, alone: dict[str, Path], epochs: list[int], begun: list[int], kind: str
+) -> None:
     document = interrupted.document()
     for moment in interrupted.MOMENTS:
+        begun.clear()
         own = folder / f"{kind}-{moment}"
         assert len(list((own / "scratch").glob("*/state.pt"))) == 1
         assert not (own / "out.safetensors").exists()
         epochs.clear()
         interrupted.train(kind, folder, own, document)
         assert epochs == [1, 2]
+        assert begun == [1 if moment == "part" else 0, 0]  # saved after step 4 of all, the first of its epoch, killed after 5
         for name in FILES:
             assert (own / name).read_bytes() == (alone[kind].parent / name).read_bytes()
         assert list((own / "scratch").iterdir()) == []

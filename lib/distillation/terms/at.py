@@ -39,4 +39,4 @@ def term(params: AtSettings, student: Outputs, teacher: Outputs) -> Term:  # noq
     def loss(student: Outputs, teacher: Outputs, _: Tensor) -> Tensor:
         return torch.stack([transfer(a, b) for a, b in zip(student.maps, teacher.maps, strict=True)]).sum()
 
-    return Term(loss)
+    return Term(loss, by_image=True)

@@ -53,7 +53,7 @@ def term(params: FeatureSettings, student: Outputs, teacher: Outputs) -> Term:
             parts.append(distance(exact(adapter(a)), exact(b)))
         return torch.stack(parts).sum()
 
-    return Term(loss, tuple(parameter for adapter in adapters for parameter in adapter.parameters()))
+    return Term(loss, tuple(parameter for adapter in adapters for parameter in adapter.parameters()), by_image=True)
 
 
 def _adapter(student: Tensor, teacher: Tensor) -> nn.Module:

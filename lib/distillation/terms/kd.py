@@ -39,4 +39,4 @@ def term(params: KdSettings, student: Outputs, teacher: Outputs) -> Term:
         shapes = f"{tuple(student.logits.shape)} and {tuple(teacher.logits.shape)}"
         msg = f"kd compares logits of one set of classes, got student and teacher logits {shapes}; train both on one data set"
         raise ValueError(msg)
-    return Term(lambda student, teacher, _: divergence(student.logits, teacher.logits, params.temperature))
+    return Term(lambda student, teacher, _: divergence(student.logits, teacher.logits, params.temperature), by_image=True)

@@ -44,7 +44,7 @@ def term(params: RcSettings, student: Outputs, teacher: Outputs) -> Term:  # noq
         ]
         return torch.stack(parts).mean()
 
-    return Term(loss, tuple(parameter for decoder in decoders for parameter in decoder.parameters()))
+    return Term(loss, tuple(parameter for decoder in decoders for parameter in decoder.parameters()), by_image=True)
 
 
 def _decoder(features: Tensor) -> nn.Conv2d:
