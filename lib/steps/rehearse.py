@@ -30,6 +30,7 @@ from lib.steps.document import Document
 from lib.training.epochs import problems_of_sizes
 from lib.training.loop import Training, problem_of_rate
 from lib.training.schedules import BatchSize
+from lib.training.stepping import unshareable
 
 FEW = 4  # images of noise
 
@@ -109,6 +110,8 @@ def _build(networks: Networks, document: Document, name: str, view: View) -> Non
         reasons = "; ".join(dict.fromkeys(network.description.locked.values()))
         msg = f"{name} has no layer that may lose filters: {reasons[:400]}"
         raise ValueError(msg)
+    if document.compute.processes > 1 and (problem := unshareable(network)):
+        raise ValueError(problem)
     with torch.no_grad():
         network.eval()(view.noise())
     networks[name] = network.train()
@@ -161,7 +164,8 @@ def _limits(document: Document, view: View) -> list[Job]:
     for name in document.benchmark.methods:
         if own := getattr(document.prune.methods[name], "batches", None):  # growing ones, of some methods
             schedules[f"prune.methods.{name}"] = (own, _epochs(document, name))
-    return jobs + [(f"{place}.batches", partial(_cut, *one, view.images)) for place, one in schedules.items()]
+    processes = document.compute.processes
+    return jobs + [(f"{place}.batches", partial(_cut, *one, view.images, processes)) for place, one in schedules.items()]
 
 
 def _trainings(document: Document) -> dict[str, tuple[Training, int]]:
@@ -189,7 +193,7 @@ def _crop(padding: int, view: View) -> None:
         raise ValueError(msg)
 
 
-def _cut(schedule: BatchSize, epochs: int, images: int) -> None:
-    """Every epoch has mini-batches, none of them of one image: batch norm cannot train on that."""
-    if found := problems_of_sizes(schedule, images, epochs, ""):
+def _cut(schedule: BatchSize, epochs: int, images: int, processes: int) -> None:
+    """Every epoch has mini-batches, none of them of one image, on which batch norm cannot train, or fewer than processes."""
+    if found := problems_of_sizes(schedule, images, epochs, "", processes):
         raise ValueError("\n".join(found).removeprefix(": "))

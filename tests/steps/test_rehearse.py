@@ -136,3 +136,11 @@ def test_the_longer_training_from_scratch_is_cut_too() -> None:
     longer["benchmark"]["methods"] = ["l1", "scratch"]
     (line,) = refusals(longer, DIGITS)
     assert line.startswith("prune.training.batches: epoch ")
+
+
+def test_what_several_processes_cannot_share_is_refused_before_any_training() -> None:
+    found = refusals(document(compute__processes=300), DIGITS)
+    places = ("teacher", "prune.training", "distill.training", "encode.training")
+    assert [line.partition(";")[0] for line in found] == [
+        f"{place}.batches: mini-batch 6 of epoch 1 has 14 images for 300 processes" for place in places
+    ]
