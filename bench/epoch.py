@@ -10,6 +10,7 @@ saved state. Peak memory is that of this process, data included.
 import resource
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Literal
@@ -17,7 +18,8 @@ from typing import Annotated, Literal
 import torch
 from torch.nn import functional
 
-from lib.images.batches import Augmentation, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.networks import build
 from lib.networks.architecture import Architecture
 from lib.networks.network import Network
@@ -65,7 +67,7 @@ def network() -> Network:
 def split(count: int, device: torch.device) -> Batches:
     images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
     labels = torch.randint(0, 10, (count,))
-    return Batches(images, labels, (0.5,) * 3, (0.25,) * 3, Augmentation(flip=True, crop_padding=4), device)
+    return Batches(images, labels, (0.5,) * 3, (0.25,) * 3, replace(STILL, flip=True, crop_padding=4), device)
 
 
 def ours(compute: Compute, train: Batches, validation: Batches) -> float:
@@ -95,7 +97,7 @@ def main(
     precision: Annotated[Literal["bfloat16", "float32"], "of the steps"] = "bfloat16",
     threads: Annotated[int, "of torch"] = 1,
 ) -> None:
-    compute = Compute("auto", threads, precision, train_remaining=True)
+    compute = Compute("auto", threads, precision, train_remaining=True, processes=1, rendezvous=None)
     device = prepare(compute)
     everything = split(50_000, device)
     block, validation = split(BATCH * STEPS, device), split(2, device)

@@ -59,7 +59,9 @@ def steppers(name: str, context: torch.autocast) -> tuple[Callable[[], None], Ca
 
 def main(threads: Annotated[int, "of torch"] = 1) -> None:
     for precision in ("bfloat16", "float32"):
-        compute = Compute(device="cpu", threads=threads, precision=precision, train_remaining=True)  # type: ignore[arg-type]
+        compute = Compute(
+            device="cpu", threads=threads, precision=precision, train_remaining=True, processes=1, rendezvous=None
+        )  # type: ignore[arg-type]
         context = autocast(compute, prepare(compute))
         for name in ("resnet20", "resnet56"):
             steps = steppers(name, context)

@@ -22,9 +22,11 @@ def main(
     from lib.params.section import read
     from lib.steps.compact import shrink
     from lib.training.device import Compute
+    from lib.training.running import Running
 
-    compute = read(read_params(params), "compute", Compute)
-    shrink(source, load(data), compaction, compute, out)
+    document = read_params(params)
+    compute, running = read(document, "compute", Compute), read(document, "running", Running)
+    shrink(source, load(data, running.workers), compaction, compute, out)
 
 
 if __name__ == "__main__":

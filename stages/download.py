@@ -1,6 +1,6 @@
 """Obtain a data set, decode it to uint8, hold out a validation split; write one folder.
 
-Reads section `data` of the parameter file.
+Reads sections `data` and `running` of the parameter file.
 """
 
 import sys
@@ -16,13 +16,15 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """One data set."""
-    from lib.images.sources import DataSettings
+    from lib.images.settings import DataSettings
     from lib.params.section import read
     from lib.progress import images
     from lib.steps.download import make
+    from lib.training.running import Running
 
-    settings = read(read_params(params), "data", DataSettings)
-    for remark in make(settings, cache, images, out):
+    document = read_params(params)
+    settings, running = read(document, "data", DataSettings), read(document, "running", Running)
+    for remark in make(settings, cache, images, out, running.workers):
         sys.stderr.write(f"{remark}\n")
 
 

@@ -18,9 +18,12 @@ def main(
 ) -> None:
     """One suite."""
     from lib.images.dataset import load
+    from lib.params.section import read
     from lib.steps.latency import clock
+    from lib.training.running import Running
 
-    clock(read_params(params), compact, load(data), out)
+    document = read_params(params)
+    clock(document, compact, load(data, read(document, "running", Running).workers), out)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,13 @@ def main(
     from lib.pruning.layers import Layers
     from lib.steps.measure import measure
     from lib.training.device import Compute
+    from lib.training.running import Running
 
     document = read_params(params)
     compute, layers = read(document, "compute", Compute), read(document, "prune.layers", Layers)
     packed = {} if encoded is None else json.loads(encoded.read_text())
-    numbers = measure(source, load(data), keep_ratio, layers, compute) | packed
+    dataset = load(data, read(document, "running", Running).workers)
+    numbers = measure(source, dataset, keep_ratio, layers, compute) | packed
     write_text(out, json.dumps(numbers, indent=2, sort_keys=True) + "\n")
 
 

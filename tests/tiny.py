@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lib.images import sources
+from lib.images.settings import DataSettings
 from lib.params.section import parse, read
 from lib.steps.download import make
 from lib.training.run import Setting, setting
@@ -51,7 +51,7 @@ def document(**changes: Any) -> dict[str, Any]:
 
 def digits(folder: Path) -> Path:
     """The digits data set, made in a folder."""
-    params = read(document(), "data", sources.DataSettings)
+    params = read(document(), "data", DataSettings)
     make(params, folder / "cache", unwatched, folder / "digits")
     return folder / "digits"
 
@@ -82,6 +82,14 @@ def image_folder(root: Path, test: str = "test") -> Path:
                 image(root / (test if split == "test" else split) / kind / f"{index}.png", number)
                 number += 1
     return root
+
+
+def obtained(source: Path, out: Path, workers: int = 0, **changes: Any) -> tuple[str, ...]:
+    """The data set of a folder, by default whose images stay in their files; what the user is told of it."""
+    watch = {"files": "requirements.lock", "memory": str(source)}[changes.get("storage", "files")]
+    plain = document()["data"] | {"name": "mine", "source": str(source), "storage": "files", "watch": watch}
+    params = read({"data": plain | {"validation_fraction": 0.25} | changes}, "data", DataSettings)
+    return make(params, out.parent / "cache", unwatched, out, workers)
 
 
 def timing(runtime: str = "pytorch", threads: int = 1, batch: Any = 1, **changes: Any) -> dict[str, Any]:

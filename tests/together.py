@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib.images.batches import STILL, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.networks import build
 from lib.networks.architecture import Architecture
 from lib.networks.network import Network

@@ -24,9 +24,11 @@ def main(
     from lib.params.section import read
     from lib.steps.export_onnx import in_integers
     from lib.training.device import Compute, prepare
+    from lib.training.running import Running
 
-    prepare(read(read_params(params), "compute", Compute))
-    checkpoint, dataset = packed.opened(source), load(data)
+    document = read_params(params)
+    prepare(read(document, "compute", Compute))
+    checkpoint, dataset = packed.opened(source), load(data, read(document, "running", Running).workers)
     found = onnx.export(checkpoint, next(onnx.evenly(dataset, "test", 1000, checkpoint).plain(1000))[0], out)
     sys.stderr.write(f"{out}: {out.stat().st_size:,} bytes, {found}\n")
     if int8 is not None:

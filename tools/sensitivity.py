@@ -28,8 +28,10 @@ def main(
     from lib.pruning.sensitivity import examine
     from lib.tables.writing import csv
     from lib.training.device import Compute
+    from lib.training.running import Running
 
-    compute, dataset = read(read_params(params), "compute", Compute), load(data)
+    document = read_params(params)
+    compute, dataset = read(document, "compute", Compute), load(data, read(document, "running", Running).workers)
     rows = examine(source, dataset, keep_ratios, order, images, compute, steps(f"sensitivity {source.stem}"))
     write_text(out / "sensitivity.csv", csv(rows))
     write_bytes(out / "sensitivity.png", picture(rows, _title(source.stem, dataset.name, order, images)))

@@ -4,6 +4,7 @@ What the masks drop is exactly zero, and the logits of real images agree in both
 """
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,21 +54,23 @@ def check_zeros(network: Network, kept: Kept, source: Path) -> None:
 
 
 def verify(
-    given: nn.Module, made: nn.Module, images: list[Tensor], *, exact: nn.Module | None = None, differs: str = DIFFERS
+    given: nn.Module, made: nn.Module, images: Iterable[Tensor], *, exact: nn.Module | None = None, differs: str = DIFFERS
 ) -> Difference:
     """Compare two networks on batches of real, normalised images (B, C, H, W).
 
     exact: the second one as it is made in float64, where its own weights were rounded. Raises ValueError, in the words of
     `differs`, unless the two are equal.
     """
-    gaps, changed, total = [], 0, 0
+    gaps, changed, total, few = [], 0, 0, None
     with torch.no_grad():
         for batch in images:
+            few = batch[:FLOAT64_IMAGES] if few is None else few
             expected, got = given.eval()(batch), made.eval()(batch)
             gaps.append(gap(expected, got))
             changed += int((expected.argmax(1) != got.argmax(1)).sum())
             total += len(batch)
-        doubly = gap_in_double(given, exact or made, images[0][:FLOAT64_IMAGES])
+        assert few is not None  # a split has images
+        doubly = gap_in_double(given, exact or made, few)
     found = Difference(doubly.absolute, max(one.absolute for one in gaps), changed, total)
     same_function = doubly.relative < FLOAT64_LIMIT
     if not (same_function and max(one.relative for one in gaps) < FLOAT32_LIMIT and changed == 0):

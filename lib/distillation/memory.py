@@ -19,14 +19,14 @@ def remember(teacher: Tapped, train: Batches, precision: torch.autocast, gib: fl
     They are computed in order and in mini-batches of BATCH, so a resumed training remembers the same bits. gib: how much may
     be held. Raises ValueError when it is not enough, with what is, or when images are augmented.
     """
-    if train.augmentation.flip or train.augmentation.crop_padding:
+    if train.augmentation.changes:
         msg = "distill.cache_gib: outputs can be kept only for images that stay the same; set it to null or augmentation off"
         raise ValueError(msg)
     kept: list[Tensor] = []
     names: list[str] = []
     start = 0
     with torch.no_grad(), precision:
-        for images, _ in train.plain(BATCH):
+        for images, _ in train.plain(train.at_once(BATCH)):
             seen = teacher(images)
             found = {"": seen.logits, **seen.features}
             if not kept:

@@ -8,7 +8,7 @@ import torch
 from lib.formats.checkpoint import Checkpoint
 from lib.formats.checkpoint import load as load_checkpoint
 from lib.formats.fitting import refuse_misfit
-from lib.images.batches import STILL
+from lib.images.augmentation import STILL
 from lib.images.checksum import sha256_of
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network

@@ -5,8 +5,10 @@ from pathlib import Path
 import torch
 
 from lib.formats.checkpoint import Checkpoint
-from lib.images.batches import STILL, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.images.dataset import Dataset
+from lib.images.minibatches import minibatches
 
 
 def refuse_misfit(source: Path | str, checkpoint: Checkpoint, dataset: Dataset, *, any_size: bool = False) -> None:
@@ -29,5 +31,4 @@ def refuse_misfit(source: Path | str, checkpoint: Checkpoint, dataset: Dataset, 
 def batches_for(source: Path, checkpoint: Checkpoint, dataset: Dataset, split: str, device: torch.device) -> Batches:
     """A split, normalised for the network of file `source`. Raises ValueError as `refuse_misfit` does."""
     refuse_misfit(source, checkpoint, dataset)
-    part = dataset.splits[split]
-    return Batches(part.images, part.labels, checkpoint.mean, checkpoint.std, STILL, device)
+    return minibatches(dataset, dataset.splits[split], STILL, device, (checkpoint.mean, checkpoint.std))

@@ -17,8 +17,10 @@ from lib.compaction.proof import FLOAT32_LIMIT, Gap, gap
 from lib.compaction.shipping import ship
 from lib.formats.checkpoint import Checkpoint
 from lib.formats.fitting import refuse_misfit
-from lib.images.batches import STILL, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.images.dataset import Dataset
+from lib.images.minibatches import minibatches
 from lib.networks.network import Network
 
 INPUT, OUTPUT = "images", "logits"
@@ -123,7 +125,7 @@ def evenly(dataset: Dataset, split: str, count: int | None, checkpoint: Checkpoi
     part = dataset.splits[split]
     total = len(part.labels)
     chosen = torch.arange(total) if count is None or count >= total else torch.arange(count) * total // count
-    return Batches(part.images[chosen], part.labels[chosen], checkpoint.mean, checkpoint.std, STILL, torch.device("cpu"))
+    return minibatches(dataset, part.select(chosen), STILL, torch.device("cpu"), (checkpoint.mean, checkpoint.std))
 
 
 def uneven(images: Tensor) -> Sequence[Tensor]:

@@ -55,15 +55,23 @@ def _listed(source: Path, stack: ExitStack) -> dict[str, Member]:
 
 def _folder(source: Path) -> dict[str, Member]:
     found: dict[str, Member] = {}
+    for name, path in walked(source):
+        size = path.stat().st_size if path.is_file() else 0
+        found[name] = Member(size, len(found), path.read_bytes)
+    return found
+
+
+def walked(source: Path) -> Iterator[tuple[str, Path]]:
+    """The files of a folder and of those in it: their names below it, and where they are. Raises ArchiveError for too many."""
+    count = 0
     for top, folders, files in os.walk(source, followlinks=True, onerror=_raise):
         above = (Path(top).resolve(), *Path(top).resolve().parents)
         folders[:] = sorted(name for name in folders if Path(top, name).resolve() not in above)  # a link may go in circles
         for path in (Path(top, name) for name in sorted(files)):
             if path.is_file() or not path.exists():  # a link to nothing is told when it is read
-                size = path.stat().st_size if path.is_file() else 0
-                found[path.relative_to(source).as_posix()] = Member(size, len(found), path.read_bytes)
-        count_checked(len(found), source)
-    return found
+                count += 1
+                yield path.relative_to(source).as_posix(), path
+        count_checked(count, source)
 
 
 def _raise(error: OSError) -> None:

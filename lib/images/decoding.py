@@ -126,7 +126,7 @@ def _rgb(image: "Pillow.Image") -> "Pixels":
     if image.mode in ("I", "F"):
         msg = f"its mode is {image.mode}, whose values have no fixed range: save it with 8 or 16 bits a channel"
         raise ValueError(msg)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _scaled(image: "Pillow.Image") -> "np.ndarray[Any, np.dtype[np.uint8]]":

@@ -3,102 +3,25 @@
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from lib.images import imagefolder
-from lib.images.addresses import OFFLINE_CURE, local_path
+from lib.images.addresses import OFFLINE_CURE
 from lib.images.fetching import fetch
 from lib.images.imagefolder import Progress
 from lib.images.members import DamagedError
 from lib.images.ordering import digest, ordered
 from lib.images.quoting import quoted
+from lib.images.settings import DataSettings
 from lib.images.splitting import Labelled, Obtained, stratified
-from lib.params.bounds import Name, Place, Seed, Sha256
-from lib.params.section import section
 
 TORCHVISION = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 DIGESTS: Mapping[str, str] = {  # of all their images and labels, by lib.images.ordering.digest
     "cifar10": "cb6c89d4b280bde4b45b3b36e14c5180193156333e7d07f5db2f5b268d8e57ba",
     "cifar100": "226e0910859aef7e041fee1c1adbefa183143154463c2cb998d21ea0fd5b9a6d",
 }
-LIBRARIES: Mapping[str, tuple[str, ...]] = {  # the names that they have
-    "scikit-learn": ("digits",),
-    "torchvision": tuple(TORCHVISION),
-}
 DIGITS_TEST_FRACTION, DIGITS_TEST_SEED = 0.2, 0  # whatever the settings say: results are compared on this test split
-VERSIONS = "requirements.lock"
-
-
-@section
-class DataSettings:
-    """name: of the data set, and of its folder. source: `scikit-learn` (name digits), `torchvision` (names cifar10 and
-    cifar100; taken from `.scratch/downloads/<name>.zip` in ImageFolder layout where that lies there, and checked to be the
-    same images), or the path or URL of an archive or folder in ImageFolder layout. sha256: of the archive, checked; a URL
-    needs it. validation_fraction: of each class of train, where the source has no validation split. split_seed: which images
-    of train are held out for validation; the test split never changes. size: of the squares, in pixels, that all images of a
-    folder or archive are scaled and cut to; null where they have one size. watch: what decides the data, a file or folder.
-    """
-
-    name: Name
-    source: Annotated[str, Field(max_length=4000)]
-    sha256: Sha256 | None
-    validation_fraction: Annotated[float, Field(gt=0.0, le=0.5)]
-    split_seed: Seed
-    size: Annotated[int, Field(ge=4, le=2**13)] | None
-    watch: Place
-
-    @field_validator("source")
-    @classmethod
-    def _check_source(cls, source: str, others: ValidationInfo) -> str:
-        name = others.data.get("name")
-        if source in LIBRARIES and name is not None and name not in LIBRARIES[source]:
-            msg = f"{source} has no {name!r}: it has {', '.join(LIBRARIES[source])}; for other data give a path or URL"
-            raise _refused(msg)
-        try:
-            local_path(source)
-        except ValueError as error:
-            msg = f"it {error}"
-            raise _refused(msg) from error
-        return source
-
-    @field_validator("sha256")
-    @classmethod
-    def _check_sha256(cls, sha256: str | None, others: ValidationInfo) -> str | None:
-        """What a URL gives may change without a trace here."""
-        source = others.data.get("source")
-        if source is not None and sha256 is None and local_path(source) is None:
-            msg = "data.source is a URL, whose content may change: give the sha256 of the archive"
-            raise _refused(msg)
-        return sha256
-
-    @field_validator("size")
-    @classmethod
-    def _check_size(cls, size: int | None, others: ValidationInfo) -> int | None:
-        source = others.data.get("source")
-        if size is not None and source in LIBRARIES:
-            msg = f"the images of {source} have one size; set it to null"
-            raise _refused(msg)
-        return size
-
-    @field_validator("watch")
-    @classmethod
-    def _check_watch(cls, watch: str, others: ValidationInfo) -> str:
-        source = others.data.get("source")
-        path = None if source is None or source in LIBRARIES else local_path(source)
-        if source is not None and Path(watch) != (path or Path(VERSIONS)):
-            reason = "the versions decide what data.source gives" if path is None else "the path of data.source"
-            msg = f"must be '{quoted(path or VERSIONS)}' ({reason}), so that a change of it is seen"
-            raise _refused(msg)
-        return watch
-
-
-def _refused(reason: str) -> PydanticCustomError:
-    return PydanticCustomError("data", "{reason}", {"reason": reason})
-
 
 Source = Callable[[DataSettings, Path, Progress], Obtained]
 
@@ -161,7 +84,7 @@ def _downloaded(name: str, cache: Path) -> Obtained:
 def _image_folder(params: DataSettings, cache: Path, progress: Progress) -> Obtained:
     path = fetch(params.source, params.sha256, cache)
     try:
-        return imagefolder.read(path, progress, params.size)
+        return imagefolder.read(path, progress, params.size, skip=params.unreadable == "skip")
     except DamagedError:
         if path.parent == cache:  # a broken download would be taken from the cache for ever
             path.unlink()

@@ -17,8 +17,10 @@ import torch
 from lib.channels.description import Prunable
 from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.fitting import refuse_misfit
-from lib.images.batches import Augmentation, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.images.dataset import Dataset, Split
+from lib.images.minibatches import minibatches
 from lib.masks.filters import Masks, full, kept_count, top_k
 from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
@@ -50,8 +52,7 @@ def examine(
     _check(source, checkpoint, dataset)
     split = _spread(dataset.splits["validation"], images)
     device = prepare(compute)
-    still = Augmentation(flip=False, crop_padding=0)
-    batches = Batches(split.images, split.labels, checkpoint.mean, checkpoint.std, still, device)
+    batches = minibatches(dataset, split, STILL, device, (checkpoint.mean, checkpoint.std))
     low = compute.precision == "bfloat16"
     # No cache: it would go on using the weights as they were when first cast, and ours change in place.
     with torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False):
@@ -126,5 +127,4 @@ def _spread(split: Split, count: int | None) -> Split:
     if not 1 <= count <= total:
         msg = f"images must be from 1 to {total}, the validation images there are, got {count}; leave it out for all of them"
         raise ValueError(msg)
-    chosen = torch.arange(count) * total // count
-    return Split(split.images[chosen], split.labels[chosen])
+    return split.select(torch.arange(count) * total // count)

@@ -1,11 +1,12 @@
 """The body of stage `check`: all that can be known of a parameter file without the data."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lib.distillation.teachers import verified
 from lib.formats.checkpoint import load
-from lib.images.sources import LIBRARIES
+from lib.images.settings import LIBRARIES
 from lib.params.suite import Given
 from lib.steps.document import Document
 from lib.steps.document import check as check_document
@@ -21,10 +22,16 @@ def check(sections: Mapping[str, Any]) -> None:
 
 
 def presumed(document: Document) -> View:
-    """What the data will be: known for data sets by name, else as a teacher from elsewhere takes them, else as CIFAR-10.
+    """What networks will see, at the size that the settings give it, where they give one.
 
-    Raises ValueError for such a teacher that cannot be read.
+    Raises ValueError for a teacher from elsewhere that cannot be read.
     """
+    view, side = _data(document), document.data.crop or document.data.size
+    return view if side is None else replace(view, shape=(view.shape[0], side, side))
+
+
+def _data(document: Document) -> View:
+    """What the data will be: known for data sets by name, else as a teacher from elsewhere takes them, else as CIFAR-10."""
     if document.data.source in LIBRARIES and document.data.name in KNOWN:
         return KNOWN[document.data.name]
     for teacher in document.distill.teachers:

@@ -30,7 +30,7 @@ def shrink(source: Path, dataset: Dataset, mode: Mode, compute: Compute, out: Pa
     network = masked.network.to(device)
     test = batches_for(source, masked, dataset, "test", device)
     small = compact(network, masked.kept, mode)
-    difference = verify(network, small, [images for images, _ in test.plain(500)])
+    difference = verify(network, small, (images for images, _ in test.plain(test.at_once(500))))
     notes = {
         **masked.notes,
         "compaction": mode,

@@ -12,8 +12,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from lib import plugins
 from lib.distillation import terms
-from lib.images.batches import Augmentation
-from lib.images.sources import DataSettings
+from lib.images.augmentation import Augmentation
+from lib.images.settings import DataSettings
 from lib.params.bounds import RULE, EpochsOrNone, Name
 from lib.params.named import Named
 from lib.params.named import known as known_networks
@@ -108,9 +108,10 @@ class Document:
             for name in self.networks
             if name in known_networks()
         ]
-        if self.distill.cache_gib is not None and (self.augmentation.flip or self.augmentation.crop_padding):
-            found += ["distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip false and "]
-            found[-1] += "crop_padding 0"
+        found += self.augmentation.problems(self.data.crop)
+        if self.distill.cache_gib is not None and self.augmentation.changes:
+            found += ["distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip false, "]
+            found[-1] += "crop_padding 0, resized_crop null and jitter null"
         if found:
             raise ValueError("\n".join(found))
 

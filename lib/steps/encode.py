@@ -18,7 +18,7 @@ from lib.formats.codes import Coder
 from lib.formats.fitting import refuse_misfit
 from lib.formats.packed import SUFFIX, pack, unpacked
 from lib.formats.tensors import Sizes
-from lib.images.batches import STILL
+from lib.images.augmentation import STILL
 from lib.masks.kept import Kept, everything
 from lib.masks.weights import weights
 from lib.networks import outline

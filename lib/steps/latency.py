@@ -51,7 +51,7 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
             pairs = time_pair(dense, small, settings)
             timed[shapes] = {setting: first if cells[key].method == DENSE else own for setting, first, own in pairs}
         for multiple, form in small.forms.items():
-            batches = [images for images, _ in test.plain(BATCH)]
+            batches = (images for images, _ in test.plain(test.at_once(BATCH)))
             verify(small.network, form, batches, exact=small.exactly(multiple), differs=DIFFERS)
         _write(out / f"{key}.json", timed[shapes], asked(document, cells[key]))
     write_text(out / "machine.json", json.dumps(machine(device, settings), indent=2, sort_keys=True) + "\n")

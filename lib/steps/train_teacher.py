@@ -6,7 +6,7 @@ from typing import Any
 
 from lib.formats.checkpoint import save
 from lib.formats.given import start_
-from lib.images.batches import STILL
+from lib.images.augmentation import STILL
 from lib.masks.filters import from_zeros
 from lib.masks.kept import Kept, everything
 from lib.networks import build

@@ -9,7 +9,7 @@ from lib.images.batches import WHOLE, Batches, Share
 from lib.networks.network import Network
 from lib.training.processes import summed
 
-BATCH = 500
+BATCH = 500  # of small images
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def evaluate(network: Network, batches: Batches, share: Share = WHOLE) -> Scores
     """Score a network on all images of a split, in eval mode and in the caller's precision; each process may take a share."""
     network.eval()
     first, five, loss = 0, 0, 0.0
-    for images, labels in batches.plain(BATCH, share):
+    for images, labels in batches.plain(batches.at_once(BATCH), share):
         logits = network(images).float()
         best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]  # (B, 5)
         first += int(best[:, 0].sum())

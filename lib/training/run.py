@@ -5,7 +5,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from torch import nn
 
 from lib.atomic import write_text
 from lib.formats.checkpoint import Checkpoint
-from lib.images.batches import STILL, Augmentation, Batches, Sample
+from lib.images.augmentation import STILL, Augmentation
+from lib.images.batches import Batches, Sample
 from lib.images.dataset import Dataset
 from lib.images.dataset import load as load_dataset
+from lib.images.minibatches import minibatches
 from lib.masks.kept import Kept
 from lib.networks.network import Network
 from lib.params.section import read
@@ -46,14 +48,13 @@ class Setting:
 
     def batches(self, split: str, augmentation: Augmentation) -> Batches:
         """A split on the device."""
-        part = self.dataset.splits[split]
-        return Batches(part.images, part.labels, self.dataset.mean, self.dataset.std, augmentation, self.device)
+        dataset = replace(self.dataset, workers=self.running.workers)
+        return minibatches(dataset, dataset.splits[split], augmentation, self.device)
 
     def example(self) -> torch.Tensor:
         """Two normalised validation images (2, C, H, W), to see shapes with."""
-        part = self.dataset.splits["validation"]
-        few = Batches(part.images[:2], part.labels[:2], self.dataset.mean, self.dataset.std, STILL, self.device)
-        return next(few.plain(2))[0]
+        few = self.dataset.splits["validation"].select(torch.arange(2))
+        return next(minibatches(self.dataset, few, STILL, self.device).plain(2))[0]
 
     def sample(self, purpose: str) -> Sample:
         """Training images in random order, augmented, the same at every call: sample(count, size) -> mini-batches."""

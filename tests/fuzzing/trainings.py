@@ -10,14 +10,13 @@ from typing import Any
 from lib.params.section import parse
 from stages.command import run
 
-DATA = {"name": "digits", "source": "scikit-learn", "sha256": None, "validation_fraction": 0.1, "split_seed": 0, "size": None}
-DATA["watch"] = "requirements.lock"
+DEFAULT = Path("suites/digits.yaml")
 
 
 def prepare(params: Path, folder: Path) -> None:
     """Make the data set, a dense network and a pruned one in a folder; its params.yaml is `params` with short trainings."""
-    compute = {"device": "cpu", "threads": 1, "precision": "float32", "train_remaining": True}
-    document = parse(params.read_text()) | {"data": DATA, "compute": compute}
+    default = parse(DEFAULT.read_text())
+    document = parse(params.read_text()) | {name: default[name] for name in ("data", "augmentation", "compute")}
     for section in (document["teacher"], document["prune"]["training"], document["distill"]["training"]):
         section |= {"epochs": 3, "batches": {"kind": "constant", "size": 512, "last": "merge"}}
     document["teacher"]["batches"]["size"] = 32

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.images.batches import Augmentation, Batches
+from lib.images.augmentation import Augmentation
+from lib.images.batches import Batches
 from lib.randomness import stream
 
 CPU = torch.device("cpu")
@@ -18,7 +19,7 @@ def _images() -> Tensor:
 
 def _batches(images: Tensor, *, flip: bool = True, crop_padding: int = 2) -> Batches:
     """The labels are the images' numbers."""
-    return Batches(images, torch.arange(len(images)), MEAN, STD, Augmentation(flip, crop_padding), CPU)
+    return Batches(images, torch.arange(len(images)), MEAN, STD, Augmentation(flip, crop_padding, None, None), CPU)
 
 
 def _pixels(normalised: Tensor) -> Tensor:

@@ -18,20 +18,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torchvision.datasets import CIFAR10
 
-from lib.images import dataset, imagefolder, sources
+from lib.images import dataset, imagefolder, sealed, sources
 from lib.images.addresses import OFFLINE_CURE, local_path
 from lib.images.dataset import load
 from lib.images.ordering import digest
-from lib.images.sources import DataSettings
+from lib.images.settings import LIBRARIES, VERSIONS, DataSettings
 from lib.images.splitting import stratified
 from lib.steps.download import make
 from tests import tiny
 
 
 def _params(source: object, **changes: Any) -> DataSettings:
-    given = {"name": "mine", "source": str(source), "sha256": None, "validation_fraction": 0.25, "split_seed": 0, "size": None}
-    path = None if source in sources.LIBRARIES else local_path(str(source))
-    return DataSettings(**(given | {"watch": str(path or sources.VERSIONS)} | changes))
+    given = tiny.document()["data"] | {"name": "mine", "source": str(source), "validation_fraction": 0.25}
+    path = None if source in LIBRARIES else local_path(str(source))
+    return DataSettings(**(given | {"watch": str(path or VERSIONS)} | changes))
 
 
 def _make(params: DataSettings, folder: Path, name: str = "out") -> Path:
@@ -221,14 +221,14 @@ def _nothing_else(folder: Path, *known: str) -> bool:
     return {path.name for path in folder.iterdir()} == set(known)
 
 
-@pytest.mark.parametrize("writer", ["save_file", "write_text", "_about"])
+@pytest.mark.parametrize("writer", ["save_file", "write_text", "about"])
 def test_a_failure_while_writing_leaves_nothing(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
 ) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")  # noqa: EM101 (a stand-in for the system's own)
 
-    monkeypatch.setattr(dataset, writer, fail)
+    monkeypatch.setattr(sealed if writer == "write_text" else dataset, writer, fail)
     with pytest.raises(OSError, match="disk full"):
         _make(_params(images), tmp_path)
     assert _nothing_else(tmp_path, "images")

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lib.images.batches import STILL, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.images.dataset import Dataset, Split
 from lib.images.dataset import load as load_data
 from lib.networks import build

@@ -10,7 +10,8 @@ import pytest
 
 from lib.formats.checkpoint import Checkpoint, save
 from lib.params.section import ParamsError
-from lib.steps.check import check
+from lib.steps.check import check, presumed
+from lib.steps.document import check as check_document
 from tests import tiny
 from tests.networks_for_tests import lived_in
 
@@ -57,6 +58,25 @@ def test_a_refusal_names_method_and_keep_ratio(name: str) -> None:
     path, value, said = REFUSALS[name]
     with pytest.raises(ParamsError, match=said):
         check(document(path, value))
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape"), [({}, (3, 32, 32)), ({"size": 64}, (3, 64, 64)), ({"size": 64, "crop": 48}, (3, 48, 48))]
+)
+def test_networks_are_tried_at_the_size_that_the_settings_give(changes: dict[str, int], shape: tuple[int, ...]) -> None:
+    found = document()
+    found["data"] |= {"name": "mine", "source": "somewhere.zip", "watch": "somewhere.zip", **changes}
+    assert presumed(check_document(found)).shape == shape
+
+
+def test_a_crop_that_is_too_small_for_a_network_is_told_before_any_work() -> None:
+    found = document()
+    found["data"] |= {"name": "mine", "source": "somewhere.zip", "watch": "somewhere.zip", "crop": 8}
+    found["augmentation"]["crop_padding"] = 0
+    found["distill"]["teachers"] = ["vgg16"]
+    found["benchmark"]["trained"] = ["resnet8", "vgg16"]
+    with pytest.raises(ParamsError, match=r"benchmark.trained: vgg16: "):
+        check(found)
 
 
 def test_all_refusals_are_told_together() -> None:

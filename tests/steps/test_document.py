@@ -192,6 +192,12 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
     "ratio twice": ("benchmark.keep_ratios", [0.5, 0.5], "benchmark.keep_ratios: has 0.5 more than once; write each value"),
     "whole ratio": ("benchmark.keep_ratios", [0.5, 1], "benchmark.keep_ratios.1: is 1; write it as 1.0"),
     "negative seed": ("benchmark.seeds", [-1], "benchmark.seeds.0: is -1; input should be greater than or equal to 0"),
+    "resized crop of nothing": (
+        "augmentation.resized_crop",
+        {"scale": [0.5, 1.0], "ratio": [0.75, 1.3333]},
+        "augmentation.resized_crop: scales to the square of data.crop, which is null; give a crop, or set it to null",
+    ),
+    "padding of a crop": ("data.crop", 6, "augmentation.crop_padding: is 1, and data.crop cuts images already; set it to 0"),
     "cache of what moves": ("distill.cache_gib", 1.0, "distill.cache_gib: keeps outputs of images that do not change; set it"),
 }
 
@@ -269,3 +275,13 @@ def test_what_a_stage_reads_of_its_own_does_not_ask_for_the_rest() -> None:
     """A stage reads one section without the file around it: names that stand elsewhere are not looked up."""
     alone = {"benchmark": tiny.document()["benchmark"] | {"methods": ["not_written_yet"]}}
     assert read(alone, "benchmark", Benchmark).methods == ("not_written_yet",)
+
+
+def test_outputs_are_kept_only_of_images_whose_colours_stay() -> None:
+    def change(document: dict[str, Any]) -> None:
+        jitter = {"brightness": 0.1, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+        document["augmentation"] |= {"crop_padding": 0, "jitter": jitter}
+        document["distill"]["cache_gib"] = 1.0
+
+    (line,) = _complaints(change)
+    assert line.startswith("distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip false, ")

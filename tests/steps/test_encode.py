@@ -12,7 +12,7 @@ import torch
 from lib.compaction.compact import compact
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.packed import opened
-from lib.images.batches import STILL
+from lib.images.augmentation import STILL
 from lib.masks.kept import Kept, apply_, everything
 from lib.masks.weights import weights
 from lib.params.section import read

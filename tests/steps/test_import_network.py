@@ -9,7 +9,8 @@ import torch
 
 from lib.formats.checkpoint import load, save
 from lib.formats.foreign import Expected, describe
-from lib.images.batches import STILL, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.images.dataset import Dataset, Split
 from lib.images.dataset import load as load_data
 from lib.masks.kept import Kept, apply_

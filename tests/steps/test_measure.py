@@ -8,7 +8,8 @@ import torch
 
 from lib.cost.macs import count, fractional_macs
 from lib.formats.checkpoint import Checkpoint, load, save
-from lib.images.batches import STILL, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.images.dataset import Dataset
 from lib.images.dataset import load as load_data
 from lib.masks.filters import Masks

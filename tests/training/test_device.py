@@ -43,7 +43,14 @@ def test_training_does_not_import_the_compiler(name: str) -> None:
 
 @pytest.mark.parametrize("threads", [0, 257, 10**9])
 def test_a_number_of_threads_that_no_machine_has_is_refused(threads: int) -> None:
-    compute = {"device": "cpu", "threads": threads, "precision": "float32", "train_remaining": True}
+    compute = {
+        "device": "cpu",
+        "threads": threads,
+        "precision": "float32",
+        "train_remaining": True,
+        "processes": 1,
+        "rendezvous": None,
+    }
     with pytest.raises(ParamsError, match=f"^compute.threads: is {threads}; input should be (greater|less) than or equal to"):
         read({"compute": compute}, "compute", Compute)
 

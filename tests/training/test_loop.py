@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lib.formats.checkpoint import load
-from lib.images.batches import STILL, Augmentation, Batches
+from lib.images.augmentation import STILL
+from lib.images.batches import Batches
 from lib.networks import build
 from lib.networks.architecture import Architecture
 from lib.networks.network import Network
@@ -328,7 +329,7 @@ def test_evaluate_counts_by_hand_with_an_uneven_last_batch(classes: int, monkeyp
     pixels = torch.stack([torch.randperm(classes, generator=generator) for _ in range(10)])
     labels = torch.randint(0, classes, (10,), generator=generator)
     images = pixels.to(torch.uint8)[:, :, None, None]
-    still = Augmentation(flip=False, crop_padding=0)
+    still = STILL
     batches = Batches(images, labels, (0.0,) * classes, (1 / 255,) * classes, still, CPU)
     scores = evaluate(Echo(), batches)  # type: ignore[arg-type]
     ranks = [sum(value > row[label] for value in row) for row, label in zip(pixels.tolist(), labels, strict=True)]
