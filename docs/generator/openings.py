@@ -44,3 +44,39 @@ One section a suite that was run here. Each number of a suite with a lock can be
 parameters, data and networks behind it. [How to read a table](../README.md#how-to-read-the-table)."""
 LOCK = "`suites/{suite}.lock`, or `dvc.lock` while the suite is active"
 NO_LOCK = "none: the suite was run before there were locks, so the hashes of its code and data were not kept"
+SCALE = """\
+# Planning past this machine
+
+What the ImageNet suites and a suite of a thousand cells cost, computed from their parameters and from measured figures
+(`docs/measured/`)."""
+SCALE_COUNTED = """\
+- **Epochs** are those of all trainings together: pruning, distillation, encoding, and of networks that start without weights.
+  **Images** are those that they train on.
+- **MACs**: a training step has three times those of the forward pass, and a teacher beside it adds one forward pass. Every
+  network counts as dense; `compute.train_remaining` makes most trainings shorter. Validation and tests are left out.
+- **GPU hours** are MACs over the throughput below. Prunings do not wait for one another, so with a GPU for each a suite takes
+  as long as its **longest cell**: training, pruning, distillation and encoding.
+- **In DVC's cache**: data in memory, then in float32 a network for each pruning and two for each cell. ImageNet stays in its
+  folder.
+- **DVC** and `dvc.lock` are the share of the largest run below. **Timing** is the stage `latency`, which has a machine to
+  itself."""
+SCALE_RATES = """\
+A figure is taken over to other networks by their MACs. Small networks use less of a GPU than large ones, so a ResNet-18 takes
+longer on an A100 than these hours say. No GPU was at hand here; measure yours with a short run, write it into
+`docs/measured/throughput.json`, and run `python -m tools.docs`."""
+SCALE_DVC = """\
+`python -m bench.thousand_cells --json docs/measured/cells.json` runs the graph of `dvc.yaml` as `make repro` does, with
+commands that only write small files. All CPU time counts, that of these commands and of the last `dvc repro` too.
+**Memory** is that of the largest process."""
+SCALE_BREAKS = """\
+## What breaks first
+
+1. **Decoding.** One A100 takes {eats} images a second of `{hungry}`. A core here decodes and cuts {decodes}
+   (`python -m bench.decoding`, photographs of {kilobytes} kB), so a GPU needs {cores} cores (`running.workers`). With fewer,
+   `data.cache` keeps the images decoded, as squares of `data.size`.
+2. **A single training.** The longest cell, of `{longest}`, takes {hours} hours on one GPU. More machines do not
+   shorten it; more GPUs do (`compute.processes`).
+3. **Timing.** `latency` times the shapes of `{many}` one after the other: at most {timing} minutes that cannot be
+   shared.
+4. **`dvc.lock`.** It is written whole after each chain of stages. `{many}` writes {written} GB in all, and a
+   suite of ten times as many cells {ten_times} GB. Beyond some thousand cells, split the suite."""

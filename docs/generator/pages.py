@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from docs.generator import openings, parameters, readme, registry, results
+from docs.generator import openings, parameters, readme, registry, results, scale
 from docs.generator.meanings import comments
 from lib.distillation import terms
 from lib.params.section import parse
@@ -32,6 +32,7 @@ def pages(root: Path) -> dict[Path, Page]:
         Path("docs/methods.md"): Page(registry.page(METHODS, document, notes)),
         Path("docs/terms.md"): Page(registry.page(TERMS, document, notes)),
         Path("docs/parameters.md"): Page(parameters.page(document, notes)),
+        Path("docs/scale-plan.md"): Page(scale.page(root)),
         Path("docs/results.md"): Page(results.page(root), measured=True),
         Path("README.md"): Page(readme.filled((root / "README.md").read_text(), table), measured=True),
     }
