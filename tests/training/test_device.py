@@ -9,6 +9,8 @@ import torch
 from lib.params.section import ParamsError, read
 from lib.training.device import Compute, prepare
 from lib.training.sgd import Sgd, sgd
+from lib.training.tally import Tally
+from lib.training.unfinished import part
 from tests.tiny import ROOT
 
 SETTINGS = Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -84,3 +86,30 @@ def test_sgd_is_that_of_torch_bit_for_bit() -> None:
             optimizer.step()
     assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), theirs.parameters(), strict=True))
     assert optimizers[0].state_dict()["state"].keys() == optimizers[1].state_dict()["state"].keys()
+
+
+def test_each_process_of_a_machine_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice of the device alone: there is no GPU here."""
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    for asked in ("cuda", "auto"):
+        compute = Compute(asked, torch.get_num_threads(), "float32", train_remaining=True, processes=4, rendezvous=None)  # type: ignore[arg-type]
+        assert prepare(compute) == torch.device("cuda", 3)
+    assert chosen == [torch.device("cuda", 3)] * 2
+
+
+def test_a_state_within_an_epoch_knows_the_random_stream_of_a_gpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which states are taken and put back: dropout on a GPU draws from its own stream."""
+    there, put = torch.arange(3, dtype=torch.uint8), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: there)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", put.append)
+    before = torch.get_rng_state()
+    saved = part(2, Tally(), torch.device("cuda", 0))
+    torch.rand(3)
+    saved.draw_on()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(put) == 1
+    assert put[0] is there
+    assert len(part(2, Tally(), torch.device("cpu")).drawn) == 1
