@@ -4,9 +4,9 @@ BIN := .venv/bin
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help repro suite test check
+.PHONY: help repro suite test test-cluster check
 help:  ## Show this help
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 repro: $(READY)  ## Set up if needed, then run everything that is out of date, JOBS=N cells at once, and write the table
 	python -m tools.workers --jobs $(JOBS)
@@ -22,6 +22,10 @@ test: $(READY)  ## Set up if needed, then lint, check types, docs, parameters an
 	python -m tools.docs --check
 	$(MAKE) --no-print-directory check
 	pytest -n $(JOBS)
+
+test-cluster: $(READY)  ## Set up Ray too, then run cells over three Ray nodes on this machine, which takes minutes
+	pip install --quiet --disable-pip-version-check --constraint requirements.lock --group cluster
+	pytest -m cluster tests/cluster
 
 check: $(READY)  ## Check params.yaml, all problems at once, and the graph
 	python -m stages.check --out data/checked.txt

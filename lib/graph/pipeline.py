@@ -4,6 +4,7 @@ DVC's own command starts anew for every chain (a second), reads dvc.yaml and dvc
 every stage. Here all is read once; a worker, forked from here, runs its stages as DVC does and sends their entries back.
 """
 
+import functools
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Set
@@ -17,13 +18,13 @@ from tqdm import tqdm
 from lib.atomic import write_text
 from lib.graph.chains import Chain, affected, chains
 from lib.graph.locks import entries, whole
-from lib.graph.workers import Send
+from lib.graph.schedule import Send
 
 LONGEST = 500  # characters of a message of DVC's
 
 
 class Pipeline:
-    """The stages of a project, and which are not up to date: `stale`, by DVC's status.
+    """The stages of a project, and which of them are not up to date, by DVC's status.
 
     repo: from `locked`, and held until the workers have ended; lock: the project's dvc.lock.
     """
@@ -35,13 +36,44 @@ class Pipeline:
         self._graph = nx.DiGraph()
         self._graph.add_nodes_from(self._stages)
         self._graph.add_edges_from((need.addressing, stage.addressing) for stage, need in repo.index.graph.edges)
-        self.stale = frozenset(repo.status())
         self._entries = entries(lock.read_text()) if lock.exists() else {}
-        repo.state.close()  # its connection is not for forked processes
+
+    @functools.cached_property
+    def stale(self) -> frozenset[str]:
+        """The stages that are not up to date."""
+        found = frozenset(self._repo.status())
+        self._repo.state.close()  # its connection is not for forked processes
+        return found
 
     def todo(self, later: Set[str]) -> dict[Chain, frozenset[Chain]]:
         """The chains of stages to run, each with those it needs first: all that is stale or needs it, but for `later`."""
         return chains(self._graph, affected(self._graph, self.stale) - later)
+
+    def before(self, chain: Chain) -> list[str]:
+        """All stages that a chain needs, those of the chain apart, in an order in which they can run."""
+        needs: set[str] = set().union(*(nx.ancestors(self._graph, name) for name in chain)) - set(chain)
+        return list(nx.topological_sort(self._graph.subgraph(needs)))
+
+    def known(self, chain: Chain) -> str:
+        """The text of a dvc.lock that says what is known of a chain and of what it needs, and nothing else."""
+        names = [name for name in (*self.before(chain), *chain) if name in self._entries]
+        return whole({name: self._entries[name] for name in names}, list(self._stages)) if names else ""
+
+    def restore(self, names: Iterable[str]) -> list[str]:
+        """Bring here what stages made elsewhere, from DVC's cache; those that are not there whole.
+
+        What they need must be here.
+        """
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        _be_quiet()
+        missing = []
+        for name in names:
+            try:
+                self._repo.stage_cache.restore(self._stages[name])
+            except RunCacheNotFoundError:
+                missing.append(name)
+        return missing
 
     def reproduce(self, chain: Chain, folder: Path, send: Send) -> None:
         """Bring the stages of a chain up to date, in a forked process; send (stage, entry of dvc.lock) of each; the
@@ -55,7 +87,7 @@ class Pipeline:
         from dvc.stage.serialize import to_lockfile
         from dvc.utils.serialize import dumps_yaml
 
-        logging.getLogger("dvc").setLevel(logging.WARNING)  # else it draws the parent's progress line into the log
+        _be_quiet()
         self._repo.lock, self._repo.tmp_dir = LockNoop(), str(folder)
         with self._repo.lock:
             for name in chain:
@@ -94,3 +126,7 @@ def locked(root: Path) -> Iterator[Any]:
     except DvcException as error:
         msg = f"DVC cannot read the pipeline: {str(error)[:LONGEST]}; `make check` says more of params.yaml"
         raise ValueError(msg) from error
+
+
+def _be_quiet() -> None:
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # else it draws the parent's progress line into the log

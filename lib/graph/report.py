@@ -1,19 +1,32 @@
 """What a run of chains tells its user."""
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
-from lib.graph.workers import LOG, Running
+from lib.graph.schedule import Schedule
+from lib.graph.workers import LOG
 
 SHOWN = 5  # names of each kind
 LONGEST = 2000  # characters of a log
 
 
-def state(run: Running) -> str:
+def state(run: Schedule) -> str:
     """What is at work and what failed, for the progress line."""
     return f"{len(run.running)} running, {len(run.failed)} failed"
 
 
-def failures(run: Running, folder: Path) -> str:
+def spread(run: Schedule, hosts: Mapping[str, str], lost: int) -> str:
+    """What is at work where, what waits and what failed, for the progress line. hosts: by the first node of a chain."""
+    at_work = Counter(hosts[chain[0]] for chain in run.running if chain[0] in hosts)
+    shown = [f"{host} {count}" for host, count in sorted(at_work.items())[:SHOWN]]
+    more = ["…"] if len(at_work) > SHOWN else []
+    where = f" ({', '.join(shown + more)})" if shown else ""
+    again = f", {lost} lost with their machine and begun again" if lost else ""
+    return f"{at_work.total()} running{where}, {len(run.failed)} failed{again}"
+
+
+def failures(run: Schedule, folder: Path) -> str:
     """Which nodes failed and why, which were not run because they need them, and what to do."""
     lines = [f"{len(run.failed)} failed, {len(run.done)} done"]
     for chain, node in list(run.failed.items())[:SHOWN]:

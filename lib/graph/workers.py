@@ -5,22 +5,18 @@ import os
 import shutil
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 from lib.graph.chains import Chain
 from lib.graph.orphans import die_with_parent
+from lib.graph.schedule import Ended, Heard, Schedule, Send, Sent
 
 FORK = multiprocessing.get_context("fork")  # a child starts with all that its parent has read
 LOG = "log.txt"
 
-Sent = tuple[str, str]  # a node that is finished, and what there is to tell of it
-Send = Callable[[Sent], None]
 Work = Callable[[Chain, Path, Send], None]
 
 
@@ -70,63 +66,51 @@ def _begin(parent: int, chain: Chain, work: Work, folder: Path, sender: Connecti
     work(chain, folder, sender.send)
 
 
-class Running:
-    """Chains that run once what they need is done, some at once, each in a process of its own.
+class Processes:
+    """Chains in processes of this machine, `jobs` at once (an Executor). work, folder: as in `Running`."""
 
-    todo: the chains, each with those that it needs first. folder: for their logs; those of an earlier run go.
-    work(chain, folder, send): runs in that process, with folder / <first of the chain> for its log and notes; sends a message
-    for each node that is finished; an exception or sys.exit fails the chain. What needs a failed chain stays in `waiting`;
-    all others run. `failed` names the node at which each failed chain ended.
+    def __init__(self, work: Work, folder: Path, jobs: int) -> None:
+        self._work, self._folder, self._jobs = work, folder, jobs
+        self._workers: dict[Connection, tuple[Chain, _Worker]] = {}
+
+    def room(self, running: int) -> bool:
+        """Whether one more may start where so many run."""
+        return running < self._jobs
+
+    def start(self, chain: Chain) -> None:
+        """Start a process for a chain."""
+        worker = _Worker(chain, self._work, self._folder / chain[0])
+        self._workers[worker.connection] = (chain, worker)
+
+    def wait(self) -> Iterator[Ended]:
+        """Wait for messages; the chains whose processes ended."""
+        for connection in wait(list(self._workers)):
+            assert isinstance(connection, Connection)
+            chain, worker = self._workers[connection]
+            if not worker.receive():
+                del self._workers[connection]
+                yield Ended(chain, worker.end(), worker.messages)
+
+    def stop(self) -> Iterator[list[Sent]]:
+        """Kill the processes; what each had sent."""
+        for _, worker in self._workers.values():
+            worker.stop()
+            yield worker.messages
+
+
+class Running(Schedule):
+    """Chains at work on this machine, each in a process of its own.
+
+    folder: for their logs; those of an earlier run go. work(chain, folder, send): runs in that process, with
+    folder / <first of the chain> for its log and notes; sends a message for each node that is finished; an exception or
+    sys.exit fails the chain.
     """
 
     def __init__(self, todo: Mapping[Chain, frozenset[Chain]], work: Work, folder: Path) -> None:
-        self._sorter = TopologicalSorter(todo)
-        self._sorter.prepare()
+        super().__init__(todo)
         self._work, self._folder = work, folder
         shutil.rmtree(folder, ignore_errors=True)
-        self._ready = deque(self._sorter.get_ready())
-        self._running: dict[Connection, tuple[Chain, _Worker]] = {}
-        self.waiting = list(todo)
-        self.done: list[Chain] = []
-        self.failed: dict[Chain, str] = {}
 
-    @property
-    def running(self) -> list[Chain]:
-        """The chains at work."""
-        return [chain for chain, _ in self._running.values()]
-
-    def run(self, jobs: int, heard: Callable[[list[Sent]], None], told: Callable[[], None]) -> None:
-        """Running all, `jobs` at once; an interrupt ends all processes.
-
-        heard(messages): called when a chain has ended, however it ended, with what it sent; told(): when anything changed.
-        """
-        try:
-            while self._ready or self._running:
-                while self._ready and len(self._running) < jobs:
-                    self._start(self._ready.popleft())
-                told()
-                for connection in wait(list(self._running)):
-                    self._listen(connection, heard)
-            told()
-        finally:
-            for _, worker in self._running.values():
-                worker.stop()
-                heard(worker.messages)
-
-    def _start(self, chain: Chain) -> None:
-        worker = _Worker(chain, self._work, self._folder / chain[0])
-        self._running[worker.connection] = (chain, worker)
-        self.waiting.remove(chain)
-
-    def _listen(self, connection: Any, heard: Callable[[list[Sent]], None]) -> None:
-        chain, worker = self._running[connection]
-        if worker.receive():
-            return
-        del self._running[connection]
-        if worker.end():
-            self.done.append(chain)
-            self._sorter.done(chain)
-            self._ready += self._sorter.get_ready()
-        else:
-            self.failed[chain] = chain[min(len(worker.messages), len(chain) - 1)]
-        heard(worker.messages)
+    def run(self, jobs: int, heard: Heard, told: Callable[[], None]) -> None:
+        """Running all, `jobs` at once (see `carry_out`)."""
+        self.carry_out(Processes(self._work, self._folder, jobs), heard, told)
