@@ -72,11 +72,12 @@ def test_masks_and_a_smaller_loss_are_among_what_is_compared(outcomes: tuple[Out
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the digits and the parameters of a training of ten steps by two processes, and what it ends in."""
+    """A folder with the digits and the parameters of a training of 25 steps by two processes, and what it ends in."""
     folder = tmp_path_factory.mktemp("killed")
     tiny.digits(folder)
     batches = {"kind": "constant", "size": 300, "last": "merge"}
-    document = tiny.document(compute__processes=2, running__resume_every=1, teacher__batches=batches)
+    changes = {"teacher__batches": batches, "teacher__epochs": 5}  # long enough for a slow look to come in time
+    document = tiny.document(compute__processes=2, running__resume_every=1, **changes)
     (folder / "params.yaml").write_text(yaml.safe_dump(document))
     assert _run(command(folder, "alone")).returncode == 0
     return folder
