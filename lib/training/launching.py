@@ -15,6 +15,7 @@ from pydantic import Field
 from lib.params.section import section
 
 PARENT = "TRAINING_PARENT"  # the process that started this one, which ends with it
+REASON = "TRAINING_LOST"  # the file for the reason of one that lost the others
 LOST = 75  # exit status of who only lost the others
 THEN = (LOST, -signal.SIGTERM)  # how the others end when one has failed
 CURE = "the same command continues from the last saved state"
@@ -56,6 +57,7 @@ def launch(command: Sequence[str], processes: int, rendezvous: Rendezvous | None
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns that it looks for unused parameters
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the stage sets its own number; torchrun would tell what it chose
     with tempfile.TemporaryDirectory(prefix="processes-") as folder:
+        os.environ[REASON] = str(Path(folder) / "lost.txt")
         config = LaunchConfig(
             min_nodes=nodes,
             max_nodes=nodes,
@@ -84,7 +86,8 @@ def _told(failures: dict[int, Any], processes: int, folder: Path) -> int:
         name = signal.Signals(-failure.exitcode).name
         text = f"\nerror: process {first + 1} of {processes} was ended by {name}; {CURE}\n"
     elif failure.exitcode == LOST:
-        text = f"\nerror: the processes lost one another; {CURE}\n"
+        reason = (folder / "lost.txt").read_text() if (folder / "lost.txt").exists() else ""
+        text = f"\nerror: the processes lost one another ({reason}); {CURE}\n"
     else:
         found = sorted(folder.glob(f"*/attempt_0/{failure.local_rank}/stderr.log"))
         text = found[0].read_text() if found else ""
@@ -93,5 +96,8 @@ def _told(failures: dict[int, Any], processes: int, folder: Path) -> int:
 
 
 def lost_the_others(error: RuntimeError) -> bool:
-    """Whether an error says no more than that another process has ended."""
-    return launched() and any(sign in str(error) for sign in SIGNS)
+    """Whether an error may say no more than that another process has ended; it is noted, for when none has."""
+    if REASON not in os.environ or not any(sign in str(error) for sign in SIGNS):  # torchrun by hand tells no reason
+        return False
+    Path(os.environ[REASON]).write_text(str(error).strip().partition("\n")[0][:300])
+    return True

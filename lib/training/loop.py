@@ -14,6 +14,7 @@ from lib.params.bounds import BelowOne, Epochs, Every
 from lib.params.section import section
 from lib.progress import Bar
 from lib.randomness import number, stream
+from lib.training import snapshot
 from lib.training.device import Compute, autocast, scaler
 from lib.training.epochs import count_steps, epoch_sizes, problems_of_sizes
 from lib.training.evaluation import evaluate
@@ -24,9 +25,9 @@ from lib.training.remaining import Remaining, remaining
 from lib.training.resume import Unfinished
 from lib.training.schedules import BatchSize, LearningRate, factor, largest
 from lib.training.sgd import Sgd
+from lib.training.snapshot import Part
 from lib.training.stepping import Now, losses
 from lib.training.tally import LogRow, Tally
-from lib.training.unfinished import Part, done, part, restore_, state
 
 LARGEST = float(torch.finfo(torch.float32).max)  # what weights and learning rates can be
 CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited for at every step
@@ -167,7 +168,7 @@ def _epoch(task: Fit, now: Now, todo: Epoch, bar: Bar, save: Callable[[Part], No
         if (index + 1) % CHECK_EVERY == 0 or ends or saves:
             tally.check(step, rate)
         if saves:
-            save(part(index + 1, tally, task.train.device))
+            save(snapshot.part(index + 1, tally, task.train.device))
         bar.update(1)
     return {"epoch": float(epoch + 1), "steps": float(len(sizes)), "lr": rate, **tally.row()}
 
@@ -190,16 +191,16 @@ def _summary(row: LogRow) -> str:
 
 
 def _save(task: Fit, unfinished: Unfinished, now: Now, rows: list[LogRow], part: Part | None = None) -> None:
-    unfinished.save(state(task.network, task.objective, task.hooks, now, rows, part))
+    unfinished.save(snapshot.take(task.network, task.objective, task.hooks, now, rows, part))
 
 
 def _restored(task: Fit, saved: dict[str, Any] | None) -> tuple[list[LogRow], Now, Part | None]:
     """The rows so far, what is trained now (the network or what remains of it), and the part of an epoch that is done."""
     if saved is None:
         return [], _begun(task, _remaining(task)), None
-    restore_(task.network, task.objective, task.hooks, saved)
+    snapshot.restore_(task.network, task.objective, task.hooks, saved)
     now = _begun(task, _remaining(task) if saved["remaining"] else None)
     now.optimizer.load_state_dict(saved["optimizer"])
     now.scaler.load_state_dict(saved["scaler"])
     rows: list[LogRow] = saved["rows"]
-    return rows, now, done(saved)
+    return rows, now, snapshot.done(saved)

@@ -133,7 +133,12 @@ def trained(run: Run, setting: Setting) -> Iterator[list[LogRow]]:
 
 
 def _place(setting: Setting, key: str, stack: ExitStack) -> Unfinished:
-    """Where the first process keeps the state of a training. Raises ValueError where processes would train two things."""
+    """Where the first process keeps the state of a training. Raises ValueError where processes would train two things, or are
+    not as many as the settings say.
+    """
+    if share().processes != setting.compute.processes:
+        msg = f"compute.processes is {setting.compute.processes}, and {share().processes} were started; start as many, "
+        raise ValueError(msg + "or unset RANK and WORLD_SIZE, so that the stage starts them itself")
     if share().process == 0:
         stack.enter_context(claimed(setting.resume_dir, key))
     if of_first(key) != key:

@@ -9,8 +9,8 @@ import torch
 from lib.params.section import ParamsError, read
 from lib.training.device import Compute, prepare
 from lib.training.sgd import Sgd, sgd
+from lib.training.snapshot import part
 from lib.training.tally import Tally
-from lib.training.unfinished import part
 from tests.tiny import ROOT
 
 SETTINGS = Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)

@@ -12,11 +12,13 @@ import pytest
 import torch
 import yaml
 from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from lib.networks.architecture import Architecture
 from lib.networks.builders import allow
 from lib.networks.network import Network
 from lib.params.section import ParamsError, read
+from lib.training import launching
 from lib.training.device import Compute
 from lib.training.epochs import problems_of_sizes
 from lib.training.launching import CURE
@@ -140,6 +142,29 @@ def test_what_all_processes_refuse_is_told_once(training: Path, tmp_path: Path) 
     assert done.returncode == 1
     assert done.stderr.count("error: the loss is") == done.stderr.count("error:") == 1, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_training_by_another_number_of_processes_than_its_settings_say_is_refused(
+    training: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")  # as some schedulers set it; the stage then starts no others
+    done = _run(command(training, "other"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: compute.processes is 2, and 1 were started; start as many, or unset RANK")
+
+
+def test_processes_that_lose_one_another_though_none_was_ended_tell_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = RuntimeError("Gloo connectFullMesh failed with [gloo/transport/tcp/pair.cc:152] timed out\nmore")
+    assert not launching.lost_the_others(error)  # by hand under torchrun: nobody would tell it
+    monkeypatch.setenv(launching.REASON, str(tmp_path / "lost.txt"))
+    assert not launching.lost_the_others(RuntimeError("shapes differ"))
+    assert launching.lost_the_others(error)
+    failures = {rank: ProcessFailure(rank, 1, launching.LOST, "<N/A>") for rank in (0, 1)}
+    assert launching._told(failures, 2, tmp_path) == launching.LOST
+    said = "Gloo connectFullMesh failed with [gloo/transport/tcp/pair.cc:152] timed out"
+    assert capsys.readouterr().err == f"\nerror: the processes lost one another ({said}); {CURE}\n"
 
 
 def test_mini_batches_of_fewer_images_than_processes_are_refused_by_key() -> None:

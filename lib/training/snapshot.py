@@ -42,7 +42,7 @@ def part(steps: int, tally: Tally, device: torch.device) -> Part:
     return Part(steps, tally.sums, tally.samples, drawn)
 
 
-def state(
+def take(
     network: Network, objective: Objective, hooks: Hooks, now: Now, rows: Sequence[LogRow], done: Part | None
 ) -> dict[str, Any]:
     """All of it as tensors and plain values."""
