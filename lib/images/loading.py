@@ -1,8 +1,10 @@
 """Work on many things, one after the other or by several processes at once: the same results in the same order."""
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -57,9 +59,18 @@ def _loader(work: Work, things: Sequence[Any], workers: int, *, pin: bool) -> "D
         sampler=things,
         num_workers=min(workers, len(things)),
         collate_fn=_as_it_is,
+        worker_init_fn=partial(_end_without, os.getpid()),
         pin_memory=pin,
         generator=own,
     )
+
+
+def _end_without(parent: int, _: int) -> None:
+    """End this process where its parent is gone. torch looks for another parent later on, and sees none where it was another
+    one from the start: the process would stay for ever, and hold the lock of the training.
+    """
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _as_it_is(result: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lib.images.loading import made
+from lib.images.loading import _loader, made
 
 
 class Threads:
@@ -57,3 +57,13 @@ def test_a_process_that_is_killed_is_told_with_the_cure() -> None:
 def test_a_fault_of_the_code_stays_what_it_is(error: Any) -> None:
     with pytest.raises(type(error), match=error.args[0]):
         list(made(Fatal(error), range(9), 1))
+
+
+def test_a_process_whose_parent_was_killed_before_it_began_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, ended = _loader(Threads(), [0], 1, pin=False).worker_init_fn, []
+    assert begin is not None
+    monkeypatch.setattr(os, "_exit", ended.append)
+    for parent, seen in ((os.getpid(), []), (1, [1])):
+        monkeypatch.setattr(os, "getppid", lambda parent=parent: parent)
+        begin(0)
+        assert ended == seen
