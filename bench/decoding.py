@@ -22,7 +22,7 @@ from lib.images.views import Draw, Frame, Views
 from stages.command import run
 
 SIZE, QUALITY, COUNT = (500, 375), 92, 64
-AUGMENTATION = Augmentation(flip=True, crop_padding=0, resized_crop=ResizedCrop((0.08, 1.0), (0.75, 1.3333)), jitter=None)
+AUGMENTATION = Augmentation(flip="random", crop_padding=0, resized_crop=ResizedCrop((0.08, 1.0), (0.75, 1.3333)), jitter=None)
 
 
 def photograph(number: int) -> bytes:

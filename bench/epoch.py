@@ -67,7 +67,7 @@ def network() -> Network:
 def split(count: int, device: torch.device) -> Batches:
     images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
     labels = torch.randint(0, 10, (count,))
-    return Batches(images, labels, (0.5,) * 3, (0.25,) * 3, replace(STILL, flip=True, crop_padding=4), device)
+    return Batches(images, labels, (0.5,) * 3, (0.25,) * 3, replace(STILL, flip="random", crop_padding=4), device)
 
 
 def ours(compute: Compute, train: Batches, validation: Batches) -> float:

@@ -42,7 +42,7 @@ from stages.command import run
 
 BATCH = 32
 CROP = ResizedCrop((0.08, 1.0), (3 / 4, 4 / 3))
-CHANGED = replace(STILL, flip=True, resized_crop=CROP)
+CHANGED = replace(STILL, flip="random", resized_crop=CROP)
 
 
 def indexed(source: Path, side: int, workers: int, folder: Path) -> Dataset:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lib.images.augmentation import Augmentation
+from lib.randomness import stream
 
 
 class Share(NamedTuple):
@@ -79,14 +80,14 @@ class Batches:
             yield images, labels
 
     def numbered(
-        self, sizes: Sequence[int], generator: torch.Generator, first: int = 0, share: Share = WHOLE
+        self, sizes: Sequence[int], generator: torch.Generator, first: int = 0, share: Share = WHOLE, number: int = 0
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The same with the images' places in the split before them, (B,) on the CPU; from mini-batch `first` on.
 
-        share: of every mini-batch a process takes these images (b, C, H, W) alone; places and labels are of all its images.
+        number: of the epoch, from 0, which alternating flips go by. share: of every mini-batch a process takes these images (b, C, H, W) alone; places and labels are of all its images.
         """
         order = torch.randperm(len(self), generator=generator)
-        drawn = self._draw(generator)
+        drawn = self._draw(generator, number)
         wholes = order[: sum(sizes)].split(list(sizes))[first:]
         indices = [whole[share.process :: share.processes] for whole in wholes]
         for whole, images in zip(wholes, self._taken(indices, drawn), strict=True):
@@ -99,10 +100,14 @@ class Batches:
         for index, images in zip(indices, self._taken(indices, self._still()), strict=True):
             yield images, self.labels[index.to(self.device)]
 
-    def _draw(self, generator: torch.Generator) -> Drawn:
-        """For every image, on the CPU."""
+    def _draw(self, generator: torch.Generator, number: int) -> Drawn:
+        """For every image, on the CPU, in epoch `number`."""
         shifts = torch.randint(0, 2 * self.augmentation.crop_padding + 1, (2, len(self)), generator=generator)
-        mirrored = torch.randint(0, 2, (len(self),), generator=generator) * int(self.augmentation.flip)
+        mirrored = torch.randint(0, 2, (len(self),), generator=generator)
+        if self.augmentation.flip == "none":
+            mirrored.zero_()
+        elif self.augmentation.flip == "alternating":
+            mirrored = (torch.randint(0, 2, (len(self),), generator=stream(0, "first flip")) + number) % 2
         return Drawn(shifts[0], shifts[1], mirrored)
 
     def _still(self) -> Drawn:

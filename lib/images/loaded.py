@@ -40,8 +40,8 @@ class LoadedBatches(Batches):
         self.source, self.workers = images, workers
         self.views = Views(frame, augmentation)
 
-    def _draw(self, generator: torch.Generator) -> Drawn:
-        drawn = super()._draw(generator)
+    def _draw(self, generator: torch.Generator, number: int) -> Drawn:
+        drawn = super()._draw(generator, number)
         return drawn._replace(number=int(torch.randint(0, 2**62, (1,), generator=generator)))
 
     def _taken(self, indices: Sequence[Tensor], drawn: Drawn) -> Iterator[Tensor]:

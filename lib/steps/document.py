@@ -110,7 +110,7 @@ class Document:
         ]
         found += self.augmentation.problems(self.data.crop)
         if self.distill.cache_gib is not None and self.augmentation.changes:
-            found += ["distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip false, "]
+            found += ["distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip none, "]
             found[-1] += "crop_padding 0, resized_crop null and jitter null"
         if found:
             raise ValueError("\n".join(found))

@@ -174,7 +174,7 @@ def _epoch(task: Fit, now: Now, todo: Epoch, bar: Bar, save: Callable[[Part], No
 
 
 def _images(task: Fit, epoch: int, sizes: list[int], first: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    return task.train.numbered(sizes, stream(task.seed, "batches", epoch), first, share())
+    return task.train.numbered(sizes, stream(task.seed, "batches", epoch), first, share(), epoch)
 
 
 def _validation(task: Fit, now: Now, epoch: int) -> LogRow:

@@ -11,7 +11,7 @@ import torch
 from lib.distillation import memory
 from lib.distillation.building import distilled
 from lib.distillation.memory import remember
-from lib.images.augmentation import Augmentation, Jitter
+from lib.images.augmentation import Augmentation, Flip, Jitter
 from lib.images.batches import Batches
 from lib.params.section import ParamsError
 from lib.randomness import stream
@@ -30,7 +30,7 @@ COUNT = 23
 TERMS = {"kd": {"temperature": 4.0}, "at": {}, "feature": {"where": "penultimate", "distance": "mse"}}
 
 
-def batches(*, flip: bool = False, crop_padding: int = 0, jitter: Jitter | None = None) -> Batches:
+def batches(*, flip: Flip = "none", crop_padding: int = 0, jitter: Jitter | None = None) -> Batches:
     images = torch.randint(0, 256, (COUNT, 3, 8, 8), generator=stream(0, "images"), dtype=torch.uint8)
     return Batches(
         images, torch.arange(COUNT) % 10, (0.5,) * 3, (0.2,) * 3, Augmentation(flip, crop_padding, None, jitter), CPU
@@ -65,7 +65,7 @@ def test_too_little_room_is_told_with_what_is_needed() -> None:
         remember(teacher, batches(), PRECISION, needed * 0.999)
 
 
-@pytest.mark.parametrize("augmentation", [{"flip": True}, {"crop_padding": 1}, {"jitter": Jitter(0.1, 0.0, 0.0, 0.0)}])
+@pytest.mark.parametrize("augmentation", [{"flip": "random"}, {"crop_padding": 1}, {"jitter": Jitter(0.1, 0.0, 0.0, 0.0)}])
 def test_augmented_images_are_refused(augmentation: dict[str, Any]) -> None:
     teacher = objective().teacher
     assert teacher is not None
@@ -88,10 +88,10 @@ def test_a_distillation_with_a_memory_ends_where_one_without_does(tmp_path: Path
 
 def _still(room: float | None) -> dict[str, Any]:
     given = interrupted.document(distill__cache_gib=room)
-    return given | {"augmentation": {"flip": False, "crop_padding": 0, "resized_crop": None, "jitter": None}}
+    return given | {"augmentation": {"flip": "none", "crop_padding": 0, "resized_crop": None, "jitter": None}}
 
 
 def test_a_suite_that_keeps_outputs_of_augmented_images_is_refused_before_any_work() -> None:
-    document = tiny.document(distill__cache_gib=2.0, augmentation__flip=True)
+    document = tiny.document(distill__cache_gib=2.0, augmentation__flip="random")
     with pytest.raises(ParamsError, match=r"distill.cache_gib: "):
         check(document)

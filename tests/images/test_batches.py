@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.images.augmentation import Augmentation
+from lib.images.augmentation import Augmentation, Flip
 from lib.images.batches import Batches
 from lib.randomness import stream
 
@@ -17,7 +17,7 @@ def _images() -> Tensor:
     return torch.randint(0, 256, (COUNT, 3, HEIGHT, WIDTH), generator=stream(0, "images"), dtype=torch.uint8)
 
 
-def _batches(images: Tensor, *, flip: bool = True, crop_padding: int = 2) -> Batches:
+def _batches(images: Tensor, *, flip: Flip = "random", crop_padding: int = 2) -> Batches:
     """The labels are the images' numbers."""
     return Batches(images, torch.arange(len(images)), MEAN, STD, Augmentation(flip, crop_padding, None, None), CPU)
 
@@ -44,7 +44,7 @@ def _variants(image: Tensor, padding: int, *, flip: bool) -> Tensor:
 def test_every_image_is_a_crop_of_its_own_original_mirrored_or_not(flip: bool, padding: int) -> None:
     originals = _images()
     variants = [_variants(image, padding, flip=flip) for image in originals]
-    batches = _batches(originals, flip=flip, crop_padding=padding)
+    batches = _batches(originals, flip="random" if flip else "none", crop_padding=padding)
     drawn = torch.zeros(len(variants[0]))
     for epoch in range(25):
         for images, labels in batches.epoch([COUNT], stream(0, "augmentation", epoch)):
@@ -58,6 +58,19 @@ def test_every_image_is_a_crop_of_its_own_original_mirrored_or_not(flip: bool, p
         assert 0.4 < drawn[: len(drawn) // 2].sum() / drawn.sum() < 0.6
 
 
+def test_alternating_flips_show_every_image_both_ways_in_any_two_epochs_that_follow_one_another() -> None:
+    batches = _batches(_images(), flip="alternating", crop_padding=0)
+
+    def mirrored(epoch: int) -> Tensor:
+        ((places, images, _),) = batches.numbered([COUNT], stream(0, "augmentation", epoch), number=epoch)
+        return (_pixels(images) != _images()[places]).flatten(1).any(1)[places.argsort()]
+
+    first, second, third = (mirrored(epoch) for epoch in range(3))
+    assert 0.3 < first.float().mean() < 0.7
+    assert torch.equal(second, ~first)
+    assert torch.equal(third, first)
+
+
 def test_values_are_normalised_by_channel() -> None:
     images, _ = next(iter(_batches(_images()).plain(COUNT)))
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
@@ -67,7 +80,7 @@ def test_values_are_normalised_by_channel() -> None:
 
 def test_zeros_come_in_before_the_normalisation() -> None:
     white = torch.full((COUNT, 3, HEIGHT, WIDTH), 255, dtype=torch.uint8)
-    (images, _), *_ = _batches(white, flip=False).epoch([COUNT], stream(0, "augmentation"))
+    (images, _), *_ = _batches(white, flip="none").epoch([COUNT], stream(0, "augmentation"))
     black = -torch.tensor(MEAN) / torch.tensor(STD)
     assert torch.allclose(images.amin((0, 2, 3)), black, atol=1e-5)
 

@@ -19,8 +19,8 @@ from lib.randomness import stream
 from tests import tiny
 
 CPU = torch.device("cpu")
-MOVED = replace(STILL, flip=True, crop_padding=2)
-CHANGED = replace(STILL, flip=True, resized_crop=ResizedCrop((0.3, 1.0), (0.75, 1.3333)), jitter=Jitter(0.4, 0.4, 0.4, 0.1))
+MOVED = replace(STILL, flip="random", crop_padding=2)
+CHANGED = replace(STILL, flip="random", resized_crop=ResizedCrop((0.3, 1.0), (0.75, 1.3333)), jitter=Jitter(0.4, 0.4, 0.4, 0.1))
 SIZES = [4, 3, 2]  # all nine images of the training split
 KINDS: dict[str, dict[str, Any]] = {
     "as they are": {},
@@ -124,7 +124,7 @@ def test_what_an_image_becomes_depends_on_epoch_and_place_alone(folder: Path) ->
 def test_equal_images_are_changed_each_in_its_own_way() -> None:
     image = torch.randint(0, 256, (3, 30, 30), generator=stream(0, "image"), dtype=torch.uint8)
     images, labels = image.expand(20, 3, 30, 30), torch.zeros(20, dtype=torch.long)
-    for augmentation in (replace(CHANGED, jitter=None), replace(CHANGED, resized_crop=None, flip=False)):
+    for augmentation in (replace(CHANGED, jitter=None), replace(CHANGED, resized_crop=None, flip="none")):
         frame = Frame(None if augmentation.resized_crop is None else 16, None)
         batches = LoadedBatches(images, labels, (0.5,) * 3, (0.2,) * 3, augmentation, CPU, frame, (16, 16), 0)
         ((_, seen, _),) = batches.numbered([20], stream(0, "batches"))

@@ -284,4 +284,4 @@ def test_outputs_are_kept_only_of_images_whose_colours_stay() -> None:
         document["distill"]["cache_gib"] = 1.0
 
     (line,) = _complaints(change)
-    assert line.startswith("distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip false, ")
+    assert line.startswith("distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip none, ")

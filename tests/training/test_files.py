@@ -15,12 +15,12 @@ from tests import tiny
 
 SIDE = 8
 CHANGED = {
-    "flip": True,
+    "flip": "random",
     "crop_padding": 0,
     "resized_crop": {"scale": [0.3, 1.0], "ratio": [0.75, 1.3333]},
     "jitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1},
 }
-MOVED = {"flip": True, "crop_padding": 1, "resized_crop": None, "jitter": None}
+MOVED = {"flip": "random", "crop_padding": 1, "resized_crop": None, "jitter": None}
 
 
 @pytest.fixture(scope="module")
