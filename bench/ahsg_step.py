@@ -23,7 +23,7 @@ from lib.training.hooks import Moment
 from lib.training.sgd import Sgd, sgd
 
 KEEP_RATIO, TURNS, WARM_UP = 0.7, 300, 20
-SETTINGS = Sgd(lr=1e-6, momentum=0.9, nesterov=True, weight_decay=5e-4)
+SETTINGS = Sgd(lr=1e-6, momentum=0.9, nesterov=True, weight_decay=5e-4, decayed="all")
 
 
 def network() -> Network:

@@ -27,7 +27,7 @@ from lib.training.taps import Outputs, Tapped
 from stages.command import run
 
 BATCH, WARM_UP = 128, 2
-SGD = Sgd(lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4)
+SGD = Sgd(lr=1e-4, momentum=0.9, nesterov=True, weight_decay=5e-4, decayed="all")
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "afd": {"dim": 128},
     "asp": {},

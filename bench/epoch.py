@@ -40,10 +40,12 @@ TRAINING = Training(
     momentum=0.9,
     nesterov=True,
     weight_decay=5e-4,
+    decayed="all",
     epochs=1,
     batches=Constant("constant", BATCH, "drop"),
     schedule=Cosine("cosine", 0.0, 1.0, 0.0),
     label_smoothing=0.0,
+    averaging=None,
     validate_every=1,
 )
 

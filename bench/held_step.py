@@ -29,7 +29,7 @@ from lib.training.taps import Tapped
 from stages.command import run
 
 BATCH, KEEP_RATIO, WARM_UP, TURNS = 128, 0.5, 2, 9
-SGD = Sgd(lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+SGD = Sgd(lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4, decayed="all")
 
 
 def steppers(name: str, context: torch.autocast) -> tuple[Callable[[], None], Callable[[], None]]:

@@ -8,10 +8,11 @@ from docs.generator.markdown import NOTE, prose, table
 from docs.generator.settings import Entry, entries, kinds, sections
 from lib.pruning.keep_schedule import KeepSchedule
 from lib.steps.document import Document
+from lib.training.averaging import Averaging
 from lib.training.schedules import BatchSize, LearningRate
 
 HEADER = ("Key", "Allowed", "Default", "Meaning")
-CHOICES = {"batches": BatchSize, "schedule": LearningRate, "keep_schedule": KeepSchedule}
+CHOICES = {"batches": BatchSize, "schedule": LearningRate, "averaging": Averaging, "keep_schedule": KeepSchedule}
 TRAININGS = ("teacher", "prune.training", "distill.training", "encode.training")
 
 

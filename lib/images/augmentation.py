@@ -41,8 +41,8 @@ class Augmentation:
     """flip: mirror images: random half of them each epoch, or alternating: half of them in the first epoch, the others in the
     second, and so on (Keller Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", https://arxiv.org/abs/2404.00498).
 
-    crop_padding: shift by up to so many pixels in both directions, zeros coming in. resized_crop: a part of the image of random size and shape, scaled to the square of data.crop; or null. jitter: change
-    colours at random; or null.
+    crop_padding: shift by up to so many pixels in both directions, zeros coming in. resized_crop: a random part
+    of the image, scaled to the square of data.crop; or null. jitter: change colours at random; or null.
     """
 
     flip: Flip

@@ -84,7 +84,8 @@ class Batches:
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The same with the images' places in the split before them, (B,) on the CPU; from mini-batch `first` on.
 
-        number: of the epoch, from 0, which alternating flips go by. share: of every mini-batch a process takes these images (b, C, H, W) alone; places and labels are of all its images.
+        number: of the epoch, from 0, which alternating flips go by. share: of every mini-batch a process takes these images
+        (b, C, H, W) alone; places and labels are of all its images.
         """
         order = torch.randperm(len(self), generator=generator)
         drawn = self._draw(generator, number)

@@ -32,6 +32,7 @@ EpochsOrNone = Annotated[int, Field(ge=0, le=10_000)]
 Steps = Annotated[int, Field(ge=0, le=100_000_000)]
 Every = Annotated[int, Field(ge=1, le=1_000_000)]  # epochs or steps from one event to the next
 Images = Annotated[int, Field(ge=1, le=100_000_000)]
+Calibration = Annotated[int, Field(ge=2, le=100_000_000)]  # images to estimate batch norms by, which need two
 Size = Annotated[int, Field(ge=1, le=65_536)]  # images of a mini-batch, filters of a layer
 Width = Annotated[int, Field(ge=1, le=4_096)]  # of what a term adds
 Few = Annotated[int, Field(ge=1, le=1_000)]  # layers, blocks, windows

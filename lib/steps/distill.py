@@ -68,6 +68,7 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
     run = Run(label, student, hooks, objective, training, training.epochs, decides, "distill.training")
     with trained(run, setting) as rows:
         apply_(student, start.kept)
-        notes = {"epochs": start.notes["epochs"] + training.epochs, "validation_top1": rows[-1]["validation_top1"]}
-        save(out, setting.checkpoint(student, start.kept, notes))
+        carried = {name: start.notes[name] for name in ("pruned_top1",) if name in start.notes}
+        done = {"epochs": start.notes["epochs"] + training.epochs, "validation_top1": rows[-1]["validation_top1"]}
+        save(out, setting.checkpoint(student, start.kept, carried | done))
         write_log(log, rows)

@@ -14,7 +14,7 @@ from lib import plugins
 from lib.distillation import terms
 from lib.images.augmentation import Augmentation
 from lib.images.settings import DataSettings
-from lib.params.bounds import RULE, EpochsOrNone, Name
+from lib.params.bounds import RULE, Calibration, EpochsOrNone, Name
 from lib.params.named import Named
 from lib.params.named import known as known_networks
 from lib.params.section import section, validated
@@ -55,9 +55,11 @@ class Plugins:
 
 @section
 class Prune:
-    """scratch_epochs: added when a method starts from random weights. methods: the settings of each, by name."""
+    """scratch_epochs: added when a method starts from random weights. calibration: images to estimate batch norms with once
+    masks are chosen; null: they stay as they are. methods: the settings of each, by name."""
 
     scratch_epochs: EpochsOrNone
+    calibration: Calibration | None
     training: Training
     layers: Layers
     methods: Annotated[Mapping[str, Any], Plugins(methods, DENSE)]

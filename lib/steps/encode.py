@@ -35,7 +35,7 @@ from lib.training.run import Run, Setting, trained
 from lib.training.taps import Tapped
 
 DIGITS = 6  # decimals kept
-MEASURED = ("validation_top1", "masked_top1", "max_abs_logit_difference", "max_abs_logit_difference_float64")
+MEASURED = ("validation_top1", "pruned_top1", "masked_top1", "max_abs_logit_difference", "max_abs_logit_difference_float64")
 
 
 @section

@@ -23,6 +23,7 @@ NOTED = (
     "masked_top1",
     "max_abs_logit_difference",
     "max_abs_logit_difference_float64",
+    "pruned_top1",
     "validation_top1",
 )
 
@@ -32,10 +33,11 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
 
     Only here, and where compact and encode prove that nothing changed, are the test labels looked at.
 
-    top1, top5 (with more than 5 classes), masked_top1 and validation_top1 in percent; params, macs and bytes are counts;
-    sparsity is the share of zeros among the small network's weights, which its dense kernels multiply all the same;
-    *_ratio are relative to the dense network; macs_fractional is the sources' closed form at real-valued widths, given only
-    where it is about this network: every pruned layer has the cell's keep ratio, and every stream is whole.
+    top1, top5 (with more than 5 classes), masked_top1, validation_top1 and pruned_top1 (see `lib.steps.prune`) in percent;
+    params, macs and bytes are counts; sparsity is the share of zeros among the small network's weights, which its dense
+    kernels multiply all the same; *_ratio are relative to the dense network; macs_fractional is the sources' closed form at
+    real-valued widths, given only where it is about this network: every pruned layer has the cell's keep ratio, and every
+    stream is whole.
     """
     checkpoint = load(source)
     device = prepare(compute)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,17 +12,25 @@ from lib.distillation import teachers
 from lib.distillation.building import distilled
 from lib.formats.checkpoint import load, save
 from lib.formats.fitting import refuse_misfit
-from lib.masks.kept import apply_
+from lib.images.augmentation import STILL
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
+from lib.networks.batch_norms import calibration_sizes, recalibrate_
+from lib.networks.network import Network
+from lib.params.bounds import Calibration
 from lib.params.section import read
 from lib.pruning import methods
 from lib.pruning.layers import Layers
 from lib.pruning.method import Common, Method, Request
 from lib.randomness import stream
+from lib.training.device import autocast
+from lib.training.evaluation import evaluate
 from lib.training.loop import Training
 from lib.training.objective import Objective
 from lib.training.run import Run, Setting, trained, write_log
 from lib.training.taps import Tapped
+
+Calibrating: Any = Calibration | None
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,8 @@ def prune(
 ) -> str:
     """Prune the network of checkpoint `dense`; `guide` is the checkpoint, or the folder of several, of who guides.
 
+    The checkpoint notes `pruned_top1`, the validation accuracy in percent at the moment that pruning leaves nothing more to
+    choose: before the training, where a trained network's masks were settled by then, else after it.
     Writes the masked network and its masks to `out`, the log to `log` (.csv). Returns a line for the user, or nothing.
     """
     module: ModuleType = plugins.find(methods, cell.method)
@@ -66,12 +77,27 @@ def prune(
         model = teachers.load(guide, setting)
         sections = document["distill"]["terms"]
         objective = distilled(network, model, params.guide, sections, training.label_smoothing, setting.example())
+    settle = partial(_settled, network, setting, read(document, "prune.calibration", Calibrating))
+    settled = method.held() if params.start == "dense" else None
+    before = {} if settled is None else settle(settled)
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
     terms = {name: document["distill"]["terms"][name] for name in params.guide}
     decides = {"cell": cell, "params": params, "layers": request.layers, "terms": terms}
     with trained(Run(label, network, method, objective, training, epochs, decides, "prune.training"), setting) as rows:
         kept = method.kept().to("cpu")
         apply_(network, kept)
-        save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs}))
+        found = settle(kept) if method.held() is None else before
+        save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs, **found}))
         write_log(log, rows)
     return f"{remark}\n" if (remark := method.remark()) else ""
+
+
+def _settled(network: Network, setting: Setting, calibration: int | None, kept: Kept) -> dict[str, float]:
+    """Estimate batch norms where that is asked for, and tell how good the masked network is, in percent on validation."""
+    apply_(network, kept)
+    with autocast(setting.compute, setting.device):
+        if calibration is not None:
+            train = setting.batches("train", setting.augmentation)
+            sizes = calibration_sizes(calibration, len(train))
+            recalibrate_(network, (images for images, _ in train.epoch(sizes, stream(setting.seed, "pruned batch norms"))))
+        return {"pruned_top1": evaluate(network, setting.batches("validation", STILL)).top1}

@@ -30,7 +30,7 @@ class AHSG(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[nn.Parameter],
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
         *,
         variant: Variant,
         lr: float,
@@ -39,7 +39,9 @@ class AHSG(torch.optim.Optimizer):
         weight_decay: float,
         nesterov: bool,
     ) -> None:
-        """heavy_ball in [0, 1). Raises ValueError for numbers out of range or Nesterov without momentum."""
+        """params: parameters, or groups of them with a weight decay of their own. heavy_ball in [0, 1).
+
+        Raises ValueError for numbers out of range or Nesterov without momentum."""
         for name, value, below in (
             ("lr", lr, float("inf")),
             ("heavy_ball", heavy_ball, 1.0),
@@ -60,6 +62,9 @@ class AHSG(torch.optim.Optimizer):
             "nesterov": nesterov and not plain,
         }
         super().__init__(params, hyper)
+        if plain:
+            for group in self.param_groups:
+                group["weight_decay"] = 0.0
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore buffers and iterates; the hyper-parameters stay those this optimizer was made with."""

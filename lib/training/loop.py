@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from lib.images.batches import Batches
+from lib.networks.batch_norms import calibration_sizes
 from lib.networks.network import Network
 from lib.params.bounds import BelowOne, Epochs, Every
 from lib.params.section import section
 from lib.progress import Bar
 from lib.randomness import number, stream
 from lib.training import snapshot
+from lib.training.averaging import Average, Averaging, first_step
 from lib.training.device import Compute, autocast, scaler
 from lib.training.epochs import count_steps, epoch_sizes, problems_of_sizes
 from lib.training.evaluation import evaluate
@@ -36,13 +38,15 @@ CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited
 @section
 class Training(Sgd):
     """One training. epochs: its length. batches: sizes of the mini-batches. schedule: of the learning rate.
-    label_smoothing: share of the label that is spread over all classes. validate_every: so many epochs, and after the last.
+    label_smoothing: share of the label that is spread over all classes. averaging: of the weights of the last steps, which the
+    training then ends with; null: it ends with the last weights. validate_every: so many epochs, and after the last.
     """
 
     epochs: Epochs
     batches: BatchSize
     schedule: LearningRate
     label_smoothing: BelowOne
+    averaging: Averaging | None
     validate_every: Every
 
 
@@ -113,6 +117,8 @@ def fit(task: Fit, unfinished: Unfinished, progress: Callable[[int, int], Bar]) 
             torch.manual_seed(number(task.seed, "dropout", epoch))
             row = _epoch(task, now, todo, bar, partial(_save, task, unfinished, now, rows))
         start, done = start + len(todo.sizes), None
+        if epoch + 1 == task.epochs and now.average is not None:
+            _average(task, now)
         if now.remaining is not None:
             now.remaining.put_back_(task.network)
         told = task.hooks.after_epoch(now.moment(epoch, start - 1))
@@ -146,13 +152,24 @@ def _begun(task: Fit, small: Remaining | None) -> Now:
     parameters = [*network.parameters(), *objective.parameters, *task.hooks.parameters]
     optimizer = task.hooks.optimizer(parameters, task.settings)
     scales = scaler(task.compute, task.train.device)
-    return Now(network, optimizer, scales, small, losses(network, objective, task.hooks))
+    average = None if task.settings.averaging is None else Average(network, task.settings.averaging)
+    return Now(network, optimizer, scales, small, losses(network, objective, task.hooks), average)
+
+
+def _average(task: Fit, now: Now) -> None:
+    """End with the average of the last weights. Every process estimates the batch norms by the same whole mini-batches."""
+    assert now.average is not None
+    sizes = calibration_sizes(now.average.settings.images, len(task.train))
+    images = task.train.epoch(sizes, stream(task.seed, "averaged batch norms"))
+    with task.precision:
+        now.average.put_(now.network, (images for images, _ in images))
 
 
 def _epoch(task: Fit, now: Now, todo: Epoch, bar: Bar, save: Callable[[Part], None]) -> LogRow:
     """One epoch, or what is left of it."""
     now.network.train()
     epoch, sizes, tally, first = todo.number, todo.sizes, Tally(), 0
+    begins = 0 if task.settings.averaging is None else first_step(task.settings.averaging, task.steps(task.epochs))
     if todo.done is not None:
         todo.done.draw_on()
         tally, first = todo.done.tally(), todo.done.steps
@@ -163,6 +180,8 @@ def _epoch(task: Fit, now: Now, todo: Epoch, bar: Bar, save: Callable[[Part], No
         found = now.step(images, labels, indices, task.precision)
         step, ends = todo.start + index, index + 1 == len(sizes)
         task.hooks.after_step(now.moment(epoch, step))
+        if now.average is not None and step >= begins:
+            now.average.add_()
         tally.add(found.total, found.parts, found.logits, labels)
         saves = not ends and task.resume_every is not None and (step + 1) % task.resume_every == 0
         if (index + 1) % CHECK_EVERY == 0 or ends or saves:
@@ -202,5 +221,7 @@ def _restored(task: Fit, saved: dict[str, Any] | None) -> tuple[list[LogRow], No
     now = _begun(task, _remaining(task) if saved["remaining"] else None)
     now.optimizer.load_state_dict(saved["optimizer"])
     now.scaler.load_state_dict(saved["scaler"])
+    if now.average is not None:
+        now.average.restore(saved["average"])
     rows: list[LogRow] = saved["rows"]
     return rows, now, snapshot.done(saved)

@@ -53,6 +53,7 @@ def take(
         "optimizer": now.optimizer.state_dict(),
         "scaler": now.scaler.state_dict(),
         "extra": [parameter.detach() for parameter in _extra(objective, hooks)],
+        "average": None if now.average is None else now.average.state(),
         "hooks": dict(hooks.state),
         "rows": list(rows),
         "remaining": now.remaining is not None,

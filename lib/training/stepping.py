@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lib.channels.steps import Scale
 from lib.networks.network import Network
+from lib.training.averaging import Average
 from lib.training.hooks import Hooks, Moment
 from lib.training.objective import Losses, Objective
 from lib.training.processes import PLAIN, share
@@ -46,6 +47,7 @@ class Now:
     scaler: torch.amp.GradScaler
     remaining: Remaining | None
     losses: nn.Module
+    average: Average | None
 
     def moment(self, epoch: int, step: int) -> Moment:
         """Where it stands."""

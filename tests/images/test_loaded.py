@@ -20,7 +20,8 @@ from tests import tiny
 
 CPU = torch.device("cpu")
 MOVED = replace(STILL, flip="random", crop_padding=2)
-CHANGED = replace(STILL, flip="random", resized_crop=ResizedCrop((0.3, 1.0), (0.75, 1.3333)), jitter=Jitter(0.4, 0.4, 0.4, 0.1))
+CUT = ResizedCrop((0.3, 1.0), (0.75, 1.3333))
+CHANGED = replace(STILL, flip="random", resized_crop=CUT, jitter=Jitter(0.4, 0.4, 0.4, 0.1))
 SIZES = [4, 3, 2]  # all nine images of the training split
 KINDS: dict[str, dict[str, Any]] = {
     "as they are": {},

@@ -24,7 +24,7 @@ from lib.training.sgd import Sgd
 from tests.networks_for_tests import alive, images, lived_in
 from tests.small_networks import NAMES as BUILDERS
 
-SETTINGS = Sgd(lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
+SETTINGS = Sgd(lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4, decayed="all")
 EPOCHS = 3
 THRESHOLDING = {
     "warmup_epochs": 0,

@@ -159,7 +159,7 @@ def test_decoupled_decay_shrinks_weights_by_the_rate_and_nothing_else(decoupled:
     network = lived_in("resnet8")
     method = make("kdfs", network, 1.0, decoupled_decay=decoupled, lr_factor=0.5)
     parameters = [*network.parameters(), *method.parameters]
-    optimizer = method.optimizer(parameters, Sgd(lr=0.2, momentum=0.9, nesterov=True, weight_decay=0.1))
+    optimizer = method.optimizer(parameters, Sgd(lr=0.2, momentum=0.9, nesterov=True, weight_decay=0.1, decayed="all"))
     for group in optimizer.param_groups:
         group["lr"] = 0.2 * group["lr_factor"]
     before = network.filters()["conv1"].detach().clone()

@@ -13,7 +13,7 @@ from lib.training.snapshot import part
 from lib.training.tally import Tally
 from tests.tiny import ROOT
 
-SETTINGS = Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+SETTINGS = Sgd(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, decayed="all")
 TRAINING = """
 import sys, torch
 from lib.training.device import Compute, prepare

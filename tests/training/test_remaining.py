@@ -31,7 +31,7 @@ from tests.training.test_loop import Bar, _task, folder, here  # noqa: F401 (fix
 
 STEPS = 10
 MAKERS: Mapping[str, Callable[[list[nn.Parameter], float], torch.optim.Optimizer]] = {
-    "sgd": lambda parameters, rate: sgd(parameters, Sgd(rate, 0.9, nesterov=True, weight_decay=5e-3)),
+    "sgd": lambda parameters, rate: sgd(parameters, Sgd(rate, 0.9, nesterov=True, weight_decay=5e-3, decayed="all")),
     "adamax": lambda parameters, rate: torch.optim.Adamax(parameters, lr=rate / 50, eps=1e-7, foreach=True),
 }
 RATES = {"resnet8": 0.05, "vgg16_kdfs": 1e-3, "mobilenet_v2_cifar": 1e-4}  # deep ones full of noise multiply rounding

@@ -20,7 +20,7 @@ from lib.params.section import section
 from lib.pruning.method import Method, Request
 from lib.pruning.thresholding import Thresholding, thresholding
 from lib.training.ahsg import AHSG, Variant
-from lib.training.sgd import Sgd
+from lib.training.sgd import Sgd, groups
 
 
 @section
@@ -36,7 +36,7 @@ def method(network: Network, params: AhsgHtSettings, request: Request) -> Method
 
     def optimizer(parameters: list[torch.nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:
         return AHSG(
-            parameters,
+            groups(parameters, settings),
             variant=params.variant,
             lr=settings.lr,
             heavy_ball=params.heavy_ball,

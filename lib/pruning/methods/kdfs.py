@@ -16,7 +16,7 @@ suite's, and Adamax runs at `lr_factor` times its rate; numbers of filters follo
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -27,7 +27,7 @@ from lib.channels.steps import Depthwise, Layer, Scale, Value
 from lib.cost.differentiable import Macs
 from lib.masks.filters import Holder, Masks, full
 from lib.masks.kept import Kept
-from lib.networks.batch_norms import recalibrate_
+from lib.networks.batch_norms import BATCH, recalibrate_
 from lib.networks.network import Network
 from lib.params.bounds import EpochsOrNone, Factor, Images, Share, Temperature, Weight
 from lib.params.section import section
@@ -36,9 +36,9 @@ from lib.pruning.groups import Group
 from lib.pruning.kdfs_sampler import Sampler, nearest, temperature_at
 from lib.pruning.method import Common, Method, Request
 from lib.training.hooks import Moment
-from lib.training.sgd import Sgd
+from lib.training.sgd import Sgd, groups
 
-TOLERANCE, CALIBRATION_BATCH = 0.01, 128  # of the target, beyond which the run says by how much it missed; images
+TOLERANCE = 0.01  # of the target, beyond which the run says by how much it missed
 
 
 @section
@@ -151,7 +151,7 @@ class Search:
             self.masks[name].copy_(mask)
         self.holder.hold_(self.masks)
         optimizer.state.clear()
-        sample = self.request.sample(self.params.calibration, CALIBRATION_BATCH)
+        sample = self.request.sample(self.params.calibration, BATCH)
         recalibrate_(self.network, (images.to(self.network.dtype) for images, _ in sample))
 
     def after_epoch(self, moment: Moment) -> dict[str, float]:
@@ -233,26 +233,27 @@ def gates(network: Network) -> dict[str, Value]:
     return found
 
 
+def _decaying(group: dict[str, Any], params: KdfsSettings) -> dict[str, Any]:
+    """A group of weights that decays in Adamax's own way or apart from it."""
+    decay = {"weight_decay": 0.0, "decoupled_decay": group["weight_decay"]} if params.decoupled_decay else {}
+    return {**group, **decay, "lr_factor": params.lr_factor}
+
+
 def method(network: Network, params: KdfsSettings, request: Request) -> Method:
     """Search, then fine-tuning with the masks held."""
     search = Search(network, params, request)
 
     def optimizer(parameters: list[nn.Parameter], settings: Sgd) -> torch.optim.Optimizer:
         weights = [parameter for parameter in parameters if parameter is not search.sampler.logits]
-        decay = 0.0 if params.decoupled_decay else settings.weight_decay
-        groups = [
-            {"params": weights, "weight_decay": decay, "lr_factor": params.lr_factor},
-            {"params": [search.sampler.logits], "weight_decay": 0.0, "lr_factor": params.sampler_lr_factor},
-        ]
-        made = torch.optim.Adamax(groups, lr=settings.lr, eps=1e-7, foreach=True)
-        made.param_groups[0]["decoupled_decay"] = settings.weight_decay if params.decoupled_decay else 0.0
-        return made
+        parted = [_decaying(group, params) for group in groups(weights, settings)]
+        sampler = {"params": [search.sampler.logits], "weight_decay": 0.0, "lr_factor": params.sampler_lr_factor}
+        return torch.optim.Adamax([*parted, sampler], lr=settings.lr, eps=1e-7, foreach=True)
 
     def after_step(moment: Moment) -> None:
-        group = moment.optimizer.param_groups[0]
-        if group["decoupled_decay"]:
-            with torch.no_grad():
-                torch._foreach_mul_(group["params"], 1.0 - group["lr"] * group["decoupled_decay"])
+        for group in moment.optimizer.param_groups:
+            if group.get("decoupled_decay"):
+                with torch.no_grad():
+                    torch._foreach_mul_(group["params"], 1.0 - group["lr"] * group["decoupled_decay"])
         if search.over and moment.whole:
             search.holder.hold_(search.masks, moment.optimizer)
 
