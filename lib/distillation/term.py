@@ -7,12 +7,20 @@ name.
 """
 
 from lib.networks.network import Network
-from lib.training.taps import Taps
+from lib.training.taps import Outputs, Taps
 
 
 def logits_only(_: object, __: Network) -> Taps:
     """For a term that looks at nothing but logits."""
     return ()
+
+
+def refuse_other_classes(name: str, student: Outputs, teacher: Outputs) -> None:
+    """Raise ValueError unless both tell the same classes apart."""
+    if student.logits.shape != teacher.logits.shape:
+        shapes = f"{tuple(student.logits.shape)} and {tuple(teacher.logits.shape)}"
+        msg = f"{name} compares logits of one set of classes, got student and teacher logits {shapes}; "
+        raise ValueError(msg + "train both on one data set")
 
 
 def penultimate(_: object, __: Network) -> Taps:

@@ -23,6 +23,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "feature": {"where": "stages", "distance": "mse"},
     "hap": {"teacher_blocks": 2},
     "kd": {"temperature": 4.0},
+    "lskd": {"temperature": 2.0},
     "lsp": {"teacher_maps": 3},
     "lsp2": {"window": 4},
     "mat": {"window": 2},

@@ -11,7 +11,7 @@ Departs: nothing. T^2 keeps the size of the gradient independent of the temperat
 from torch import Tensor
 from torch.nn import functional
 
-from lib.distillation.term import logits_only
+from lib.distillation.term import logits_only, refuse_other_classes
 from lib.params.bounds import Temperature
 from lib.params.section import section
 from lib.training.taps import Outputs, Term
@@ -35,8 +35,5 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 def term(params: KdSettings, student: Outputs, teacher: Outputs) -> Term:
     """Raises ValueError unless both tell the same classes apart."""
-    if student.logits.shape != teacher.logits.shape:
-        shapes = f"{tuple(student.logits.shape)} and {tuple(teacher.logits.shape)}"
-        msg = f"kd compares logits of one set of classes, got student and teacher logits {shapes}; train both on one data set"
-        raise ValueError(msg)
+    refuse_other_classes("kd", student, teacher)
     return Term(lambda student, teacher, _: divergence(student.logits, teacher.logits, params.temperature), by_image=True)
