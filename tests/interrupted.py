@@ -40,12 +40,18 @@ PART = {"running__resume_every": 2}  # with states within an epoch too
 
 def document(**changes: Any) -> dict[str, Any]:
     """Three epochs of three steps. The teacher's features are wider than the student's, so an adapter is trained too; the
-    dense first epoch of the pruning moves filters far, so that its state is not what it began with.
+    dense first epoch of the pruning moves filters far, so that its state is not what it began with. Weights are averaged from
+    the second step on.
     """
     batches = {"kind": "constant", "size": 8, "last": "merge"}
     lengths = {f"{name}__epochs": EPOCHS for name in ("teacher", "prune__training", "distill__training")}
     sizes = {f"{name}__batches": batches for name in ("teacher", "prune__training", "distill__training")}
-    return tiny.document(prune__methods__ahsg_ht__warmup_epochs=1, prune__training__lr=0.5, **lengths, **sizes, **changes)
+    averages = {
+        "teacher__averaging": {"kind": "ema", "decay": 0.5, "start": 0.2, "images": 16},
+        "distill__training__averaging": {"kind": "swa", "start": 0.2, "images": 16},
+    }
+    fixed = {"prune__methods__ahsg_ht__warmup_epochs": 1, "prune__training__lr": 0.5, "prune__calibration": 16}
+    return tiny.document(**fixed, **averages, **lengths, **sizes, **changes)
 
 
 def prepare(folder: Path) -> None:
