@@ -1,6 +1,7 @@
 """Measure a compact network: accuracy on the test split, parameters, MACs, bytes.
 
-Reads a compact checkpoint, the numbers of its packed form and the data folder; writes flat numeric JSON.
+Reads a compact checkpoint, the numbers of its packed form and the data folder; writes flat numeric JSON, and the predicted
+class of every test image.
 """
 
 import json
@@ -15,11 +16,12 @@ def main(
     data: Data,
     keep_ratio: KeepRatio,
     out: Annotated[Path, "the JSON file to write"],
+    predictions: Annotated[Path, "the predicted classes to write, a .safetensors file"],
     encoded: Annotated[Path | None, "the numbers of its packed form, the .json of stage encode; may be left out"] = None,
     params: Params = PARAMS,
 ) -> None:
     """One cell."""
-    from lib.atomic import write_text
+    from lib.atomic import write_bytes, write_text
     from lib.images.dataset import load
     from lib.params.section import read
     from lib.pruning.layers import Layers
@@ -31,8 +33,9 @@ def main(
     compute, layers = read(document, "compute", Compute), read(document, "prune.layers", Layers)
     packed = {} if encoded is None else json.loads(encoded.read_text())
     dataset = load(data, read(document, "running", Running).workers)
-    numbers = measure(source, dataset, keep_ratio, layers, compute) | packed
-    write_text(out, json.dumps(numbers, indent=2, sort_keys=True) + "\n")
+    measured = measure(source, dataset, keep_ratio, layers, compute)
+    write_bytes(predictions, measured.predictions)
+    write_text(out, json.dumps(measured.numbers | packed, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

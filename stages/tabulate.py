@@ -12,6 +12,7 @@ from stages.command import PARAMS, Params, read_params, run
 
 def main(
     cells: Annotated[Path, "the folder of the cells' numbers"],
+    predictions: Annotated[Path, "the folder of the predicted classes"],
     latency: Annotated[Path, "the folder of latencies"],
     logs: Annotated[Path, "the folder of the training logs"],
     published: Annotated[Path, "the file of published numbers"],
@@ -21,7 +22,7 @@ def main(
     """All tables and pictures of one suite."""
     from lib.steps import tabulate
 
-    gathered = tabulate.gather(read_params(params), cells, latency, logs, read_params(published))
+    gathered = tabulate.gather(read_params(params), cells, predictions, latency, logs, read_params(published))
     tabulate.write(gathered, out)
     sys.stderr.write(gathered.complaints)
 

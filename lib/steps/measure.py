@@ -1,6 +1,7 @@
 """The numbers of one cell: accuracy on the test split, cost, and size."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from lib.channels.steps import Join
 from lib.cost.macs import count, fractional_macs
@@ -12,8 +13,9 @@ from lib.masks.weights import zero_share
 from lib.networks import outline
 from lib.networks.network import Network
 from lib.pruning.layers import LEFT_OUT, Layers
+from lib.tables import predictions
 from lib.training.device import Compute, prepare
-from lib.training.evaluation import evaluate
+from lib.training.evaluation import judge
 
 DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
 
@@ -28,7 +30,14 @@ NOTED = (
 )
 
 
-def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, compute: Compute) -> dict[str, float]:
+class Measured(NamedTuple):
+    """predictions: the content of a file, see `lib.tables.predictions`."""
+
+    numbers: dict[str, float]
+    predictions: bytes
+
+
+def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, compute: Compute) -> Measured:
     """Numbers of compact checkpoint `source`; keep_ratio and layers: as asked for. Raises ValueError for other data.
 
     Only here, and where compact and encode prove that nothing changed, are the test labels looked at.
@@ -43,7 +52,7 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
     device = prepare(compute)
     batches = batches_for(source, checkpoint, dataset, "test", device)
     network, architecture = checkpoint.network, checkpoint.network.architecture
-    scores = evaluate(network.to(device), batches)
+    scores, predicted = judge(network.to(device), batches)
     dense = outline(architecture.dense)
     cost, whole = count(network, checkpoint.shape), count(dense, checkpoint.shape)
     notes = {name: checkpoint.notes[name] for name in NOTED if name in checkpoint.notes}  # an imported network has fewer
@@ -63,7 +72,8 @@ def measure(source: Path, dataset: Dataset, keep_ratio: float, layers: Layers, c
         numbers["macs_fractional"] = fractional_macs(dense, checkpoint.shape, keep_ratio, left_out=left_out)
     if architecture.num_classes > 5:
         numbers["top5"] = scores.top5
-    return {name: _short(value) for name, value in numbers.items()}
+    told = predictions.content(predicted.numpy(), batches.labels.cpu().numpy())
+    return Measured({name: _short(value) for name, value in numbers.items()}, told)
 
 
 def _has_closed_form(network: Network, dense: Network, layers: Layers, keep_ratio: float) -> bool:

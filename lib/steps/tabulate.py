@@ -10,9 +10,9 @@ import pandas as pd
 
 from lib import atomic
 from lib.params import suite
-from lib.params.suite import Suite
+from lib.params.suite import Cell, Suite
 from lib.plots import accuracy, latency, losses, ranking, sizes, training
-from lib.tables import latencies, logs, published, reports, results, summaries, timings, writing
+from lib.tables import comparisons, latencies, logs, predictions, published, reports, results, summaries, timings, writing
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,17 @@ class Gathered:
 
     suite: Suite
     cells: pd.DataFrame
+    right: Mapping[Cell, predictions.Right]
     timings: pd.DataFrame
     machine: Mapping[str, str]
     logs: pd.DataFrame
     published: pd.DataFrame
     missing: Mapping[str, tuple[str, ...]]
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row a group of cells that differ in the seed only."""
+        return summaries.with_standing(summaries.summarise(self.cells), comparisons.ranks(self.suite, self.right))
 
     @property
     def complaints(self) -> str:
@@ -40,37 +46,48 @@ class Gathered:
 def gather(
     document: Mapping[str, Any],
     cells: Path,
+    judged: Path,
     latencies: Path,
     training_logs: Path,
     published_document: Mapping[str, Any],
 ) -> Gathered:
     """Read what the suite of a parameter document has so far.
 
-    training_logs: the folder of the folders logs.STAGES. Raises ValueError when no cell is there or a file is broken.
+    judged: the folder of predicted classes. training_logs: the folder of the folders logs.STAGES. Raises ValueError when no
+    cell is there or a file is broken.
     """
     wanted = suite.read(document)
     found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(training_logs, wanted)
+    classes = predictions.read(judged, wanted)
     return Gathered(
         suite=wanted,
         cells=found.rows,
+        right=classes.right,
         timings=timings.beside_macs(timed.rows, found.rows),
         machine=timings.read_machine(latencies / "machine.json"),
         logs=logged.rows,
         published=published.rows(published_document, wanted.dataset, wanted.benchmark.network),
-        missing={"cells": found.missing, "latencies": timed.missing, "training logs": logged.missing},
+        missing={
+            "cells": found.missing,
+            "predictions": classes.missing,
+            "latencies": timed.missing,
+            "training logs": logged.missing,
+        },
     )
 
 
 def texts(gathered: Gathered) -> dict[str, str]:
     """The tables by their file names. Only those called latency* depend on what a clock said."""
-    wanted, summary = gathered.suite, summaries.summarise(gathered.cells)
+    wanted, summary = gathered.suite, gathered.summary
+    compared = comparisons.compare(wanted, gathered.right)
     reproducible = {kind: names for kind, names in gathered.missing.items() if kind != "latencies"}
     headline = summaries.headline(summary, wanted)
     return {
         "table.csv": writing.csv(writing.long_form(gathered.cells, gathered.published)),
         "summary.csv": writing.csv(summary),
+        "comparisons.csv": writing.csv(compared.assign(differs=compared["differs"].map({True: "yes", False: "no"}))),
         "summary.json": json.dumps(headline, indent=2, sort_keys=True) + "\n",
-        "table.md": reports.table(wanted, summary, gathered.published, reproducible),
+        "table.md": reports.table(wanted, summary, compared, gathered.published, reproducible),
         "training.csv": writing.csv(gathered.logs),
         "latency.csv": writing.csv(gathered.timings),
         "latency.md": latencies.report(wanted, gathered.timings, gathered.machine, gathered.missing["latencies"]),
@@ -79,7 +96,7 @@ def texts(gathered: Gathered) -> dict[str, str]:
 
 def pictures(gathered: Gathered) -> dict[str, bytes]:
     """The PNG pictures by their file names. Only the one called latency* depends on what a clock said."""
-    wanted, summary = gathered.suite, summaries.summarise(gathered.cells)
+    wanted, summary = gathered.suite, gathered.summary
     return {
         "accuracy_macs.png": accuracy.picture(wanted, summary, gathered.published),
         "accuracy_bytes.png": sizes.picture(wanted, summary),

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from lib.params.suite import DENSE, Suite
+from lib.tables import differences
 from lib.tables.summaries import REFERENCES
 from lib.tables.writing import markdown, scaled
 
@@ -13,7 +14,14 @@ TableRow = Mapping[str, Any]
 Column = tuple[str, Callable[[TableRow], str]]
 
 NOTES = (
-    "Top-1 is that of the test split: mean ± sample standard deviation over seeds (their number); one seed has none.",
+    "Top-1 is that of the test split: mean ± sample standard deviation over seeds (their number); one seed has none. 95 % is "
+    "the interval of the mean by Student's t.",
+    "Pruned is the top-1 on the validation split when pruning leaves nothing more to choose: before any training where masks "
+    "are chosen at once, else at the end of the pruning.",
+    "Rank is among the rows of one keep ratio and distiller: 1 + the number of those that are significantly better. Rows that "
+    "cannot be told apart from the best share its rank.",
+    "Best for names the costs for which no row is both cheaper and more accurate (Pareto front): macs; bytes, those of the "
+    "encoded file with its accuracy.",
     "FLOPs (MACs) are multiply-accumulates of the convolutions and linear layers of the compact network, counted from "
     "its real integer shapes. In brackets: how many times fewer than the dense network has.",
     "Every Δ is the mean of differences paired by seed: to the dense network of the same distiller, to the same pruned "
@@ -32,7 +40,12 @@ NOTES = (
 PUBLISHED_NOTES = (
     "Copied from the sources, not run by us: other splits, teachers and budgets, often selected on the test set.",
     "Ours is the row above of the same method, keep ratio and distiller. Blank: not given.",
+    "Control says how far a row may be compared with ours, by the levels of Wang et al., Why is the State of Neural Network "
+    "Pruning so Confusing, <https://arxiv.org/abs/2301.05219>, table 2. S1: the same data, network and ratio (of filters, or "
+    "within 3 points of MACs) and no more. A claim about a criterion needs S3, as our own rows have it: the same starting "
+    "network, epochs and schedule too. Blank: another ratio.",
 )
+NEAR = 0.03  # share of the dense network's MACs by which two rows may differ and be of one size
 NAMES: tuple[Column, ...] = (
     ("Method", lambda row: row["method"]),
     ("Keep ratio", lambda row: _number(row["keep_ratio"], "")),
@@ -40,14 +53,23 @@ NAMES: tuple[Column, ...] = (
 )
 
 
-def table(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame, missing: Mapping[str, Sequence[str]]) -> str:
-    """The suite's table. missing: kind of file -> names of those wanted and not there."""
+def table(
+    suite: Suite,
+    summary: pd.DataFrame,
+    compared: pd.DataFrame,
+    published: pd.DataFrame,
+    missing: Mapping[str, Sequence[str]],
+) -> str:
+    """The suite's table. compared: as comparisons.compare gives it. missing: kind of file -> names of those wanted and not
+    there.
+    """
     axes = suite.benchmark
     setting = f"Teacher: {suite.teacher}. Compaction: {axes.compaction}. Seeds: {', '.join(map(str, axes.seeds))}."
     parts = [
         f"# {suite.name}: {axes.network} on {suite.dataset}",
         shown(_columns(), summary.to_dict("records")),
         "\n".join(f"- {note}" for note in (setting, *NOTES)),
+        *([differences.section(compared)] if len(compared) else []),
         *([_published(summary, published)] if len(published) else []),
         *absent(missing),
     ]
@@ -70,6 +92,10 @@ def _columns() -> list[Column]:
         *NAMES,
         ("Achieved", lambda row: _number(row["keep_ratio_achieved"], ".3f")),
         ("Top-1 %", lambda row: _spread(row["top1_mean"], row["top1_std"], row["n"])),
+        ("95 %", lambda row: _between(row["top1_low"], row["top1_high"])),
+        ("Rank", lambda row: _number(row["rank"], ".0f")),
+        ("Best for", lambda row: row["best_for"]),
+        ("Pruned %", lambda row: _number(row["pruned_top1"], ".2f")),
         ("Top-5 %", lambda row: _number(row["top5"], ".2f")),
         ("Δ dense", lambda row: "" if row["method"] == DENSE else _paired(row)),
         ("Δ none", lambda row: "" if row["distiller"] == "none" else _number(row["delta_to_none"], "+z.2f")),
@@ -97,12 +123,20 @@ def _published(summary: pd.DataFrame, published: pd.DataFrame) -> str:
         ("Δ", lambda row: _number(row["top1"] - row["baseline_top1"], "+z.2f")),
         ("FLOPs saved %", lambda row: _number(row["flops_reduction_percent"], ".1f")),
         ("Ours", lambda row: ours.get(_match(row), "")),
+        ("Control", lambda row: _control(row, summary)),
         ("Source", lambda row: numbers[row["source"]]),
     ]
     notes = [f"- {note}" for note in PUBLISHED_NOTES]
     for row in sources.to_dict("records"):
         notes.append(f"- {numbers[row['source']]} {row['title']}, <{row['url']}>; FLOPs counted: {row['counting']}.")
     return "\n\n".join(("## Published", shown(columns, published.to_dict("records")), "\n".join(notes)))
+
+
+def _control(row: TableRow, summary: pd.DataFrame) -> str:
+    """Whether a published row is of the ratio of one of ours; there is nothing else that the two share."""
+    ours = summary[summary["method"] != DENSE]
+    near = (ours["macs_ratio"] - row["macs_ratio"]).abs() <= NEAR
+    return "S1" if bool(((ours["keep_ratio"] == row["keep_ratio"]) | near).any()) else ""
 
 
 def _match(row: TableRow) -> tuple[str, float, str]:
@@ -116,6 +150,11 @@ def _number(value: float, spec: str) -> str:
 def _spread(mean: float, std: float, n: float) -> str:
     """mean ± std (n), leaving out what is not known."""
     return f"{mean:.2f}" + ("" if pd.isna(std) else f" ± {std:.2f}") + ("" if pd.isna(n) else f" ({n:.0f})")
+
+
+def _between(low: float, high: float) -> str:
+    """An interval; blank where there is none."""
+    return "" if pd.isna(low) else f"{low:.2f}-{high:.2f}"
 
 
 def _paired(row: TableRow) -> str:

@@ -1,19 +1,33 @@
 """Cells -> means, sample standard deviations over seeds, and paired differences to the controls."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from lib.params.suite import DENSE, Suite
+from lib.tables.comparisons import Row, interval
 
 GROUP = ["dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction"]
 CONTROLS = (DENSE, "scratch", "random")
 REFERENCES = ("none", "kd")
 MEANS = (
     *("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio", "sparsity"),
-    *("encoded_top1", "encoded_bytes", "encoded_ratio", "encoded_change"),
+    *("encoded_top1", "encoded_bytes", "encoded_ratio", "encoded_change", "pruned_top1"),
 )
-COLUMNS = ["top1_mean", "top1_std", "n", "params", "macs", "macs_ratio", "bytes", "delta_to_dense", "delta_n"]
+COLUMNS = [
+    "top1_mean",
+    "top1_std",
+    "top1_low",
+    "top1_high",
+    "n",
+    "params",
+    "macs",
+    "macs_ratio",
+    "bytes",
+    "delta_to_dense",
+    "delta_n",
+]
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -30,7 +44,8 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 def summarise(cells: pd.DataFrame) -> pd.DataFrame:
     """One row a group of cells that differ in the seed only, in reading order; accuracies and differences in percent.
 
-    top1_std is the sample standard deviation (ddof=1), blank for one seed. delta_to_<x> is the mean over seeds of top1
+    top1_std is the sample standard deviation (ddof=1), top1_low and top1_high the 95 % interval of the mean; blank for one
+    seed. delta_to_<x> is the mean over seeds of top1
     minus the top1 of <x> with the same seed: dense of the same distiller; or the same network distilled as <x>.
     delta_n counts the seeds that have such a dense partner.
     """
@@ -46,6 +61,8 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
     aggregations: dict[str, Any] = {
         "top1_mean": ("top1", "mean"),
         "top1_std": ("top1", "std"),  # pandas' std is the sample one
+        "top1_low": ("top1", lambda values: interval(list(values))[0]),
+        "top1_high": ("top1", lambda values: interval(list(values))[1]),
         "n": ("top1", "count"),
         "delta_n": ("delta_to_dense", "count"),
         **{name: (name, "mean") for name in [*MEANS, *deltas]},
@@ -77,11 +94,24 @@ def dense_macs(summary: pd.DataFrame) -> float:
     return float((summary["macs"] / summary["macs_ratio"]).median())
 
 
-def pareto(summary: pd.DataFrame) -> pd.DataFrame:
-    """The rows that no other row beats in both MACs (fewer) and mean top-1 (higher), fewest MACs first."""
-    rising = summary.sort_values(["macs", "top1_mean"], ascending=[True, False], kind="stable")
-    best_so_far = rising["top1_mean"].cummax()
-    return rising[rising["top1_mean"] > best_so_far.shift(fill_value=float("-inf"))]
+def pareto(summary: pd.DataFrame, cost: str = "macs", top1: str = "top1_mean") -> pd.DataFrame:
+    """The rows that no other row beats in both cost (lower) and accuracy (higher), cheapest first; those without either are
+    left out.
+    """
+    rising = summary.dropna(subset=[cost, top1]).sort_values([cost, top1], ascending=[True, False], kind="stable")
+    best_so_far = rising[top1].cummax()
+    return rising[rising[top1] > best_so_far.shift(fill_value=float("-inf"))]
+
+
+def with_standing(summary: pd.DataFrame, ranks: Mapping[Row, int]) -> pd.DataFrame:
+    """The summary with where its rows stand: rank among those of one keep ratio and distiller, and `best_for`, the costs for
+    which no row is both cheaper and more accurate: macs, bytes (as encoded where that was done, with that accuracy).
+    """
+    size = ("encoded_bytes", "encoded_top1") if summary["encoded_bytes"].notna().any() else ("bytes", "top1_mean")
+    fronts = {"macs": pareto(summary).index, "bytes": pareto(summary, *size).index}
+    best = [", ".join(name for name, front in fronts.items() if place in front) for place in summary.index]
+    rows = (Row(*row) for row in summary[["method", "keep_ratio", "distiller"]].itertuples(index=False, name=None))
+    return summary.assign(rank=[ranks.get(row) for row in rows], best_for=best)
 
 
 def _rank(name: str, first: tuple[str, ...]) -> str:

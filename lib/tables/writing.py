@@ -12,15 +12,20 @@ MEASURED = (
     *("epochs", "top1", "top5", "params", "macs", "macs_ratio", "sparsity", "bytes", "max_abs_logit_difference"),
     *("encoded_top1", "encoded_bytes", "encoded_ratio"),
 )
-DETAILS = ("keep_ratio_achieved", "params_ratio", "macs_fractional", "masked_top1", "validation_top1", "classes")
+DETAILS = (
+    *("keep_ratio_achieved", "params_ratio", "macs_fractional", "masked_top1", "validation_top1", "pruned_top1", "classes"),
+)
 PUBLISHED = ("start", "top1_std", "n", "baseline_top1", "counting", "source", "url")
 TEXT_COLUMNS = 3
 
 _COUNTS = (
     *("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n"),
-    *("threads", "batch", "file_bytes"),
+    *("threads", "batch", "file_bytes", "rank", "images", "better", "worse"),
 )
-_PERCENTS = ("top1", "top5", "masked_top1", "validation_top1", "baseline_top1", "top1_mean", "top1_std", "encoded_top1")
+_PERCENTS = (
+    *("top1", "top5", "masked_top1", "validation_top1", "pruned_top1", "baseline_top1", "encoded_top1"),
+    *("top1_mean", "top1_std", "top1_low", "top1_high", "difference", "low", "high"),
+)
 _DELTAS = ("delta_to_dense", *(f"delta_to_{name}" for name in summaries.REFERENCES))
 _FORMATS: Mapping[str, str] = {
     **dict.fromkeys(_COUNTS, ".0f"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.numpy import load as load_tensors
 
 from lib.cost.macs import count, fractional_macs
 from lib.formats.checkpoint import Checkpoint, load, save
@@ -55,7 +56,7 @@ def _compact(data: Dataset, folder: Path, mode: str, keep_ratio: float = KEEP) -
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 def test_the_numbers_agree_with_cost_and_evaluate(data: Dataset, tmp_path: Path, mode: str) -> None:
     source, masks = _compact(data, tmp_path, mode)
-    numbers = measure(source, data, KEEP, EVERYWHERE, COMPUTE)
+    numbers, told = measure(source, data, KEEP, EVERYWHERE, COMPUTE)
     small, dense = load(source).network, build(Architecture("resnet8", 10, 1))
     cost, whole = count(small, data.shape), count(dense, data.shape)
     test = data.splits["test"]
@@ -79,6 +80,9 @@ def test_the_numbers_agree_with_cost_and_evaluate(data: Dataset, tmp_path: Path,
         expected["macs_fractional"] = fractional_macs(dense, data.shape, KEEP)
     assert {name: numbers[name] for name in expected} == pytest.approx(expected, abs=1e-6)
     assert numbers.keys() == expected.keys() | {"max_abs_logit_difference", "max_abs_logit_difference_float64"}
+    classes = load_tensors(told)
+    assert classes["labels"].tolist() == test.labels.tolist()
+    assert 100.0 * float((classes["predicted"] == classes["labels"]).mean()) == pytest.approx(scores.top1)
     assert numbers["max_abs_logit_difference"] < 1e-3
     assert all(isinstance(numbers[name], int) for name in ("params", "macs", "bytes", "epochs", "classes"))
     assert 0.0 < numbers["macs_ratio"] < 0.6
@@ -104,15 +108,15 @@ def test_the_closed_form_is_given_where_every_layer_has_its_ratio(
     apply_(masked.network, masked.kept)
     save(tmp_path / "masked.safetensors", masked)
     shrink(tmp_path / "masked.safetensors", data, "scatter", COMPUTE, tmp_path / "compact.safetensors")
-    numbers = measure(tmp_path / "compact.safetensors", data, KEEP, EVERYWHERE, COMPUTE)
+    numbers = measure(tmp_path / "compact.safetensors", data, KEEP, EVERYWHERE, COMPUTE).numbers
     assert ("macs_fractional" in numbers) == given
     other = replace(EVERYWHERE, allocation="global")
-    assert "macs_fractional" not in measure(tmp_path / "compact.safetensors", data, KEEP, other, COMPUTE)
+    assert "macs_fractional" not in measure(tmp_path / "compact.safetensors", data, KEEP, other, COMPUTE).numbers
 
 
 def test_params_of_the_compact_network_are_those_of_its_tensors(data: Dataset, tmp_path: Path) -> None:
     source, _ = _compact(data, tmp_path, "scatter")
-    assert measure(source, data, KEEP, EVERYWHERE, COMPUTE)["params"] == sum(
+    assert measure(source, data, KEEP, EVERYWHERE, COMPUTE).numbers["params"] == sum(
         p.numel() for p in load(source).network.parameters()
     )
 
@@ -120,7 +124,7 @@ def test_params_of_the_compact_network_are_those_of_its_tensors(data: Dataset, t
 @pytest.mark.parametrize(("keep_ratio", "kept"), [(1.0, 1.0), (0.7, (11 * 3 + 22 * 2 + 44 * 2) / (16 * 3 + 64 + 128))])
 def test_the_keep_ratio_achieved_counts_whole_filters(data: Dataset, tmp_path: Path, keep_ratio: float, kept: float) -> None:
     source, _ = _compact(data, tmp_path, "scatter", keep_ratio)
-    numbers = measure(source, data, keep_ratio, EVERYWHERE, COMPUTE)
+    numbers = measure(source, data, keep_ratio, EVERYWHERE, COMPUTE).numbers
     assert numbers["keep_ratio_achieved"] == round(kept, 6)
     assert (numbers["macs_ratio"] == 1.0) == (keep_ratio == 1.0)
 
@@ -133,7 +137,7 @@ def test_top5_means_nothing_with_five_classes(data: Dataset, tmp_path: Path) -> 
     notes = {"epochs": 1, "validation_top1": 20.0}
     save(tmp_path / "masked.safetensors", Checkpoint(network, Kept(masks), data.shape, data.mean, data.std, notes))
     shrink(tmp_path / "masked.safetensors", few, "scatter", COMPUTE, tmp_path / "compact.safetensors")
-    numbers = measure(tmp_path / "compact.safetensors", few, KEEP, EVERYWHERE, COMPUTE)
+    numbers = measure(tmp_path / "compact.safetensors", few, KEEP, EVERYWHERE, COMPUTE).numbers
     assert "top5" not in numbers
     assert numbers["classes"] == 5
 

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lib.steps import tabulate
 from lib.steps.tabulate import Gathered
+from lib.tables import predictions
 from stages.command.options import arguments
 from stages.tabulate import main
 from tests.tiny import timing
@@ -26,13 +28,16 @@ DOCUMENT = {
         "compaction": "scatter",
     },
 }
+LABELS = np.arange(50) % 10
 PUBLISHED: dict[str, Any] = {"sources": {}, "rows": []}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A complete suite: 20 cells, 5 latencies, logs of 4 teachers, 10 prunings and 20 distillations."""
-    for name in ("cells", "latency", "logs"):
+    """A complete suite: 20 cells with what they say of 50 images, 5 latencies, logs of 4 teachers, 10 prunings and 20
+    distillations.
+    """
+    for name in ("cells", "predictions", "latency", "logs"):
         (tmp_path / name).mkdir()
     for network in ("resnet8", "resnet14"):
         for seed in (0, 1):
@@ -53,6 +58,9 @@ def folder(tmp_path: Path) -> Path:
                     "epochs": 9,
                 }
                 (tmp_path / f"cells/{method}-{keep}-{distiller}-{seed}.json").write_text(json.dumps(cell))
+                predicted = np.where(np.arange(50) < 40 * keep + 10 * (distiller == "kd"), LABELS, 9 - LABELS)
+                predicted_file = tmp_path / f"predictions/{method}-{keep}-{distiller}-{seed}.safetensors"
+                predicted_file.write_bytes(predictions.content(predicted, LABELS))
     (tmp_path / "latency/machine.json").write_text('{"device": "a made-up one", "versions": {"torch": "0"}}')
     return tmp_path
 
@@ -63,7 +71,7 @@ def _log(path: Path) -> None:
 
 
 def _gather(folder: Path) -> Gathered:
-    return tabulate.gather(DOCUMENT, folder / "cells", folder / "latency", folder / "logs", PUBLISHED)
+    return tabulate.gather(DOCUMENT, folder / "cells", folder / "predictions", folder / "latency", folder / "logs", PUBLISHED)
 
 
 def _texts(folder: Path) -> dict[str, str]:
@@ -109,13 +117,29 @@ def test_missing_files_are_named_and_the_rest_is_tabulated(folder: Path) -> None
     assert json.loads(texts["summary.json"])["cells"] == {"expected": 20, "found": 19}
 
 
+def test_a_missing_prediction_is_named_and_its_cell_is_in_no_comparison(folder: Path) -> None:
+    before = _texts(folder)["comparisons.csv"]
+    for seed in (0, 1):
+        (folder / f"predictions/fpgm-0.5-kd-{seed}.safetensors").unlink()
+    after = _texts(folder)
+    assert "Missing predictions (2): fpgm-0.5-kd-0, fpgm-0.5-kd-1" in after["table.md"]
+    assert "fpgm,0.5,kd,dense" in before
+    assert "fpgm,0.5,kd" not in after["comparisons.csv"]
+
+
+def test_what_differs_stands_under_the_table(folder: Path) -> None:
+    text = _texts(folder)["table.md"]
+    assert "Against dense: worse: scratch 0.7 none, scratch 0.7 kd, scratch 0.5 none, " in text
+    assert "Against none: better: " in text
+
+
 def test_complete_suite_has_nothing_to_complain_about(folder: Path) -> None:
     assert _gather(folder).complaints == ""
     assert "Missing" not in _texts(folder)["table.md"]
 
 
 def test_cells_alone_are_enough(folder: Path, tmp_path: Path) -> None:
-    gathered = tabulate.gather(DOCUMENT, folder / "cells", tmp_path / "absent", tmp_path / "absent", PUBLISHED)
+    gathered = tabulate.gather(DOCUMENT, folder / "cells", *[tmp_path / "absent"] * 3, PUBLISHED)
     tabulate.write(gathered, tmp_path / "out")
     written = (tmp_path / "out/training.csv").read_text()
     assert written.startswith("run,stage,seed,epoch,lr,loss,train_top1,validation_top1,")
@@ -144,7 +168,9 @@ def test_encoded_columns_and_headline_are_there_once_something_is_encoded(folder
         path.write_text(json.dumps(json.loads(path.read_text()) | packed))
     after = _texts(folder)
     (row,) = [
-        line for line in after["table.md"].splitlines() if line.startswith("| fpgm ") and "| 0.7 " in line and "none" in line
+        line
+        for line in after["table.md"].split("## What differs")[0].splitlines()
+        if line.startswith("| fpgm ") and "| 0.7 " in line and "none" in line
     ]
     assert "20.0 kB (17.2×)" in row  # noqa: RUF001
     assert "64.00 (+0.00)" in row
@@ -183,6 +209,7 @@ def test_stage_writes_every_output_and_says_what_is_missing(
         "params": "params.yaml",
         "published": "published.yaml",
         "cells": "cells",
+        "predictions": "predictions",
         "latency": "latency",
         "logs": "logs",
         "out": "out",
@@ -191,6 +218,7 @@ def test_stage_writes_every_output_and_says_what_is_missing(
     monkeypatch.setattr("sys.argv", ["tabulate", *words])
     main(**arguments(main))
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
+    tables_there |= {"comparisons.csv"}
     pictures_there = {
         "accuracy_macs.png",
         "accuracy_bytes.png",

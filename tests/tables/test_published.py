@@ -8,7 +8,7 @@ import pytest
 
 from lib.params.section import parse
 from lib.params.suite import Benchmark, Suite
-from lib.tables import published, reports, summaries, writing
+from lib.tables import comparisons, published, reports, summaries, writing
 
 ROW: dict[str, Any] = {
     "dataset": "cifar10",
@@ -73,11 +73,14 @@ def test_published_stand_apart_from_ours_with_their_source() -> None:
     }
     cells = pd.DataFrame([identity | cell])
     theirs = published.rows(_document(), "cifar10", "resnet20")
-    text = reports.table(suite, summaries.summarise(cells), theirs, {})
+    text = reports.table(
+        suite, summaries.with_standing(summaries.summarise(cells), {}), comparisons.compare(suite, {}), theirs, {}
+    )
     ours, copied = text.split("## Published")
     assert "90.50 (1)" in ours
     assert "91.00 ± 0.10 (3)" not in ours
     assert "91.00 ± 0.10 (3)" in copied
+    assert " S1 | " in copied
     assert "[1] A paper, <https://example.org/paper>; FLOPs counted: conv only." in copied
     origins = [line.split(",")[0] for line in writing.csv(writing.long_form(cells, theirs)).splitlines()]
     assert origins == ["origin", "ours", "published"]

@@ -16,12 +16,11 @@ import math
 import torch
 from torch import Tensor
 
-from lib.distillation.similarity import exact
 from lib.distillation.term import logits_only, refuse_other_classes
 from lib.distillation.terms.kd import divergence
 from lib.params.bounds import Temperature
 from lib.params.section import section
-from lib.training.taps import Outputs, Term
+from lib.training.taps import Outputs, Term, exact
 
 SLACK = 1e-7
 
@@ -39,7 +38,7 @@ def standardised(logits: Tensor) -> Tensor:
     """Logits (B, classes) -> the same less their mean, over their standard deviation, image by image."""
     precise = exact(logits)
     centred = precise - precise.mean(1, keepdim=True)
-    deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / math.sqrt(logits.shape[1] - 1)
+    deviation: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / math.sqrt(logits.shape[1] - 1)
     return centred / (SLACK + deviation)
 
 

@@ -1,0 +1,122 @@
+"""Paired tests against SciPy's binomial test and definitions written out; ranks and resolution on made-up networks."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lib.params.suite import Benchmark, Cell, Suite
+from lib.tables import comparisons
+from lib.tables.comparisons import Row
+from lib.tables.predictions import Right
+
+IMAGES = 1000
+
+
+def _suite(methods: tuple[str, ...], distillers: tuple[str, ...] = ("none",), seeds: tuple[int, ...] = (0, 1, 2)) -> Suite:
+    axes = Benchmark("resnet8", ("resnet8",), methods, (0.5,), distillers, seeds, "coupled")
+    return Suite("made-up", "digits", "resnet8", axes)
+
+
+def _right(suite: Suite, accuracies: Mapping[tuple[str, str], float], shift: int = 0) -> dict[Cell, Right]:
+    """Networks that are right on their first images: nested, so that two disagree on as many as their accuracies differ."""
+    return {
+        cell: np.roll(np.arange(IMAGES) < round(IMAGES * accuracies[cell.method, cell.distiller]), shift * cell.seed)
+        for cell in suite.cells
+    }
+
+
+def test_p_is_that_of_the_binomial_test_over_the_images_of_all_seeds() -> None:
+    suite = _suite(("l1", "fpgm"))
+    generator = np.random.default_rng(0)
+    right = {cell: generator.random(IMAGES) < 0.8 for cell in suite.cells}
+    compared = comparisons.compare(suite, right)
+    (row,) = compared[(compared["method"] == "fpgm") & (compared["reference"] == "l1")].to_dict("records")
+    pairs = [(right[Cell("fpgm", 0.5, "none", seed)], right[Cell("l1", 0.5, "none", seed)]) for seed in (0, 1, 2)]
+    better, worse = (sum(int((pair[one] & ~pair[1 - one]).sum()) for pair in pairs) for one in (0, 1))
+    assert (row["better"], row["worse"], row["images"], row["n"]) == (better, worse, 3 * IMAGES, 3)
+    assert row["p"] == pytest.approx(stats.binomtest(better, better + worse, 0.5).pvalue, rel=1e-9)
+    assert row["difference"] == pytest.approx(100 * (better - worse) / (3 * IMAGES))
+    differences = [100 * (mine.mean() - theirs.mean()) for mine, theirs in pairs]
+    low, high = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+
+
+def test_p_is_corrected_for_all_comparisons_as_holm_says() -> None:
+    values = [0.01, 0.04, 0.03, 0.005]
+    # sorted: 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1, then never falling
+    assert comparisons.holm(values) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert comparisons.holm([]) == []
+
+
+def test_every_method_meets_its_references_and_every_distiller_its_own() -> None:
+    suite = _suite(("l1", "random", "fpgm"), ("none", "kd", "kd_at"))
+    right = _right(suite, {(method, distiller): 0.5 for method, _, distiller, _ in suite.cells})
+    found = {tuple(row) for row in comparisons.compare(suite, right)[["method", "distiller", "reference"]].to_numpy()}
+    assert {("fpgm", "kd", "l1"), ("fpgm", "kd", "random"), ("fpgm", "kd", "dense"), ("l1", "none", "random")} <= found
+    assert {("fpgm", "kd", "none"), ("fpgm", "kd_at", "none"), ("fpgm", "kd_at", "kd"), ("dense", "kd", "none")} <= found
+    assert not {("l1", "none", "l1"), ("fpgm", "none", "kd"), ("dense", "none", "l1"), ("dense", "none", "dense")} & found
+
+
+def test_networks_that_agree_do_not_differ() -> None:
+    suite = _suite(("l1", "fpgm"))
+    compared = comparisons.compare(
+        suite, _right(suite, dict.fromkeys([("l1", "none"), ("fpgm", "none"), ("dense", "none")], 0.7))
+    )
+    assert compared["p"].tolist() == [1.0] * len(compared)
+    assert not compared["differs"].any()
+    assert compared[["difference", "low", "high"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]] * len(compared)
+
+
+def test_what_cannot_be_told_apart_from_the_best_shares_its_rank() -> None:
+    suite = _suite(("l1", "fpgm", "random"))
+    accuracies = {("l1", "none"): 0.900, ("fpgm", "none"): 0.901, ("random", "none"): 0.80, ("dense", "none"): 0.95}
+    assert comparisons.ranks(suite, _right(suite, accuracies)) == {
+        Row("l1", 0.5, "none"): 1,
+        Row("fpgm", 0.5, "none"): 1,
+        Row("random", 0.5, "none"): 3,
+    }
+
+
+def test_a_seed_that_one_row_lacks_is_left_out_of_its_comparisons() -> None:
+    suite = _suite(("l1", "fpgm"))
+    right = _right(suite, {("l1", "none"): 0.9, ("fpgm", "none"): 0.8, ("dense", "none"): 0.95})
+    del right[Cell("l1", 0.5, "none", 1)]
+    compared = comparisons.compare(suite, right)
+    assert compared[compared["reference"] == "l1"]["n"].tolist() == [2]
+    assert comparisons.compare(suite, {}).empty
+    assert comparisons.ranks(suite, {}) == {}
+
+
+def test_resolution_is_the_difference_that_half_of_such_tables_find() -> None:
+    """Simulated: with that true difference and as many disagreements, the corrected test finds it about every second time."""
+    suite = _suite(("l1", "fpgm"), seeds=(0,))
+    generator = np.random.default_rng(1)
+
+    def drawn(difference: float) -> dict[Cell, Right]:
+        """l1 and dense alike but for 4 % of the images; fpgm better than both by so many points."""
+        base = generator.random(10_000) < 0.9
+        made = {}
+        for cell in suite.cells:
+            moves = generator.random(10_000) < 0.02
+            gains = generator.random(10_000) < (difference / 100 if cell.method == "fpgm" else 0.0)
+            made[cell] = (base ^ moves) | gains
+        return made
+
+    resolution = comparisons.resolution(comparisons.compare(suite, drawn(0.5)))
+    assert 0.2 < resolution < 1.0
+    found = 0
+    for _ in range(60):
+        compared = comparisons.compare(suite, drawn(resolution / 0.1))  # nine in ten gains fall on images told right already
+        found += bool(compared[(compared["method"] == "fpgm") & (compared["reference"] == "l1")]["differs"].iloc[0])
+    assert 15 < found < 60
+
+
+def test_an_interval_is_students_and_one_value_has_none() -> None:
+    values = [91.2, 91.9, 91.5]
+    expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+    assert comparisons.interval(values) == pytest.approx(expected)
+    assert comparisons.interval([3.0, 3.0]) == (3.0, 3.0)
+    assert all(math.isnan(end) for end in comparisons.interval([3.0]))

@@ -1,0 +1,55 @@
+"""Predicted classes, written and read back; what is damaged or of other images is refused by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from lib.params.suite import Benchmark, Cell, Suite
+from lib.tables import predictions
+
+SUITE = Suite("made-up", "digits", "resnet8", Benchmark("resnet8", ("resnet8",), ("l1",), (0.5,), ("kd",), (0,), "coupled"))
+DENSE, L1 = Cell("dense", 1.0, "kd", 0), Cell("l1", 0.5, "kd", 0)
+LABELS = np.array([3, 1, 2, 0])
+
+
+def _written(folder: Path, cell: Cell, predicted: list[int], labels: np.ndarray = LABELS) -> Path:
+    path = folder / f"{cell.key}.safetensors"
+    path.write_bytes(predictions.content(np.array(predicted), labels))
+    return path
+
+
+def test_what_was_told_right_is_read_back_by_cell(tmp_path: Path) -> None:
+    _written(tmp_path, DENSE, [3, 1, 2, 0])
+    _written(tmp_path, L1, [3, 0, 2, 1])
+    judged = predictions.read(tmp_path, SUITE)
+    assert {cell: right.tolist() for cell, right in judged.right.items()} == {
+        DENSE: [True] * 4,
+        L1: [True, False, True, False],
+    }
+    assert judged.missing == ()
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    _written(tmp_path, DENSE, [3, 1, 2, 0])
+    assert predictions.read(tmp_path, SUITE).missing == ("l1-0.5-kd-0",)
+    assert predictions.read(tmp_path / "absent", SUITE).right == {}
+
+
+def test_files_about_other_images_are_refused(tmp_path: Path) -> None:
+    _written(tmp_path, DENSE, [3, 1, 2, 0])
+    _written(tmp_path, L1, [3, 1, 2, 0], LABELS[::-1])
+    with pytest.raises(ValueError, match=r"l1-0\.5-kd-0\.safetensors is about other test images .*; remove it and make"):
+        predictions.read(tmp_path, SUITE)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a file of tensors", save({"labels": LABELS}), save({"labels": LABELS, "predicted": LABELS[:2]})],
+    ids=["empty", "text", "one vector", "two lengths"],
+)
+def test_a_broken_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "dense-1.0-kd-0.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"dense-1\.0-kd-0\.safetensors should hold .*; remove it and make it again"):
+        predictions.read(tmp_path, SUITE)
