@@ -80,3 +80,19 @@ SCALE_BREAKS = """\
    shared.
 4. **`dvc.lock`.** It is written whole after each chain of stages. `{many}` writes {written} GB in all, and a
    suite of ten times as many cells {ten_times} GB. Beyond some thousand cells, split the suite."""
+RECIPE = """\
+# The training recipe
+
+What each part of the recipe is worth, measured on the validation split of CIFAR-10 with ResNet-20: `python -m bench.recipe`.
+The test split has no say in it. A part that does nothing is off in the suites."""
+RECIPE_TRAINED = """\
+## Training from random weights
+
+{epochs} epochs each, mini-batches of 128, bfloat16. Each part alone is added to the plain recipe; Δ is the mean over seeds of
+differences paired by seed, with its 95 % interval by Student's t. p is McNemar's exact test on the {images} validation images,
+seeds pooled, corrected by Holm for the rows of this table; below {level} a part did something to these networks."""
+RECIPE_PRUNED = """\
+## After pruning
+
+One trained network, half of its filters pruned by l1 (coupled), 1 epoch in stage prune and {epochs} in stage distill. Δ,
+interval and p as above."""

@@ -121,7 +121,11 @@ def tally(one: Row, two: Row, right: Mapping[Cell, Right]) -> Tally | None:
     seeds = sorted(cell.seed for cell in right if _row(cell) == one and Cell(*two, cell.seed) in right)
     if not seeds:
         return None
-    pairs = [(right[Cell(*one, seed)], right[Cell(*two, seed)]) for seed in seeds]
+    return tallied([(right[Cell(*one, seed)], right[Cell(*two, seed)]) for seed in seeds])
+
+
+def tallied(pairs: Sequence[tuple[Right, Right]]) -> Tally:
+    """Of two networks' judgements for each seed."""
     return Tally(
         images=sum(len(mine) for mine, _ in pairs),
         better=sum(int((mine & ~theirs).sum()) for mine, theirs in pairs),

@@ -1,0 +1,79 @@
+"""The recipe's page: gains that can be worked out by hand, and a bench that does each training once."""
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import recipe as bench
+from docs.generator import recipe
+from docs.generator.recipe import PRUNED, TRAINED, Part
+from lib.steps.document import check
+from lib.steps.train_teacher import teach
+from tests import tiny
+
+IMAGES = 20
+
+
+def _row(part: str, seed: int, right: int) -> dict[str, Any]:
+    """The first images are told right."""
+    bits = b64encode(np.packbits(np.arange(IMAGES) < right).tobytes()).decode()
+    fixed = {"stage": "trained", "epochs": 8, "images": IMAGES, "validation_top1": 100.0 * right / IMAGES}
+    return {**fixed, "part": part, "seed": seed, "right": bits}
+
+
+def test_a_gain_is_the_mean_of_differences_paired_by_seed() -> None:
+    rows = [_row("plain", 0, 10), _row("plain", 1, 12), _row("EMA", 0, 18), _row("EMA", 1, 18), _row("SWA", 0, 10)]
+    text = recipe.gains(rows, TRAINED)
+    (ema,) = [line for line in text.splitlines() if line.startswith("| EMA ")]
+    # +8 and +6 images of 20: 35 points, 14 images better and none worse: p = 2 / 2^14, one of two comparisons
+    assert "| 2 | 90.00 | +35.00 |" in ema
+    assert "| 0.000 |" in ema
+    (swa,) = [line for line in text.splitlines() if line.startswith("| SWA ")]
+    assert "| 1 | 50.00 | +0.00 |  | 1.000 |" in swa
+    assert "cosine" not in text
+
+
+def test_a_part_whose_seeds_have_no_plain_partner_has_no_gain() -> None:
+    assert "| 1 | 90.00 |  |  |  |" in recipe.gains([_row("plain", 0, 10), _row("EMA", 1, 18)], TRAINED)
+
+
+@pytest.mark.parametrize("part", [*TRAINED, *PRUNED], ids=lambda part: part.name)
+def test_every_part_is_a_parameter_file_that_is_right(part: Part) -> None:
+    check(bench.changed(tiny.document(), part.changes))
+
+
+def test_what_is_done_is_not_done_again_and_seeds_come_one_after_the_other() -> None:
+    known = [_row(part.name, 0, 1) for part in TRAINED[:-1]]
+    assert [(run.part, run.seed) for run, _ in bench.missing(known, ["trained"], 2)] == [
+        (TRAINED[-1].name, 0),
+        *((part.name, 1) for part in TRAINED),
+    ]
+
+
+def test_both_halves_train_on_real_data(tmp_path: Path) -> None:
+    data, document = tiny.digits(tmp_path), tiny.document(benchmark__distillers=["none"])
+    dense = tmp_path / "dense.safetensors"
+    teach(document, "resnet8", tiny.here(document, tmp_path), tmp_path, dense, tmp_path / "dense.csv")
+    rows = []
+    for stage, part in (("trained", TRAINED[4]), ("pruned", PRUNED[2])):
+        run = bench.Run(stage, part.name, 0)
+        rows.append(bench.train(run, part, document, data, dense, tmp_path / "resume"))
+    assert [row["images"] for row in rows] == [143, 143]
+    assert "pruned_top1" in rows[1]
+    for row in rows:
+        assert 100.0 * recipe._right(row).mean() == pytest.approx(row["validation_top1"], abs=1e-3)
+    (tmp_path / "docs/measured").mkdir(parents=True)
+    (tmp_path / recipe.MEASURED).write_text(json.dumps(rows))
+    text = recipe.page(tmp_path)
+    assert "## Training from random weights" in text
+    assert "## After pruning" in text
+
+
+def test_pruning_without_a_network_is_refused_with_a_cure(tmp_path: Path) -> None:
+    data, document = tiny.digits(tmp_path), tiny.document()
+    with pytest.raises(ValueError, match=r"--dense: .* give one that train_teacher wrote"):
+        bench.train(bench.Run("pruned", "plain", 0), PRUNED[0], document, data, None, tmp_path / "resume")
