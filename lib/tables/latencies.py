@@ -39,6 +39,22 @@ def report(suite: Suite, timed: pd.DataFrame, machine: Mapping[str, str], missin
     return "\n\n".join([f"# {suite.name}: latency", *tables, listed, *absent({"latencies": missing})]) + "\n"
 
 
+def lines(timed: pd.DataFrame, machine: Mapping[str, str]) -> dict[tuple[str, float], str]:
+    """A line a network, by method and keep ratio: its time in the fastest runtime, fewest threads and smallest batch."""
+    if timed.empty:
+        return {}
+    alone = fewest_threads(timed)
+    alone = alone[alone["batch"] == alone["batch"].min()]
+    rows = alone[alone["runtime"] == _fastest(alone)].to_dict("records")
+    return {(row["method"], row["keep_ratio"]): _line(row, machine) for row in rows}
+
+
+def _line(row: TableRow, machine: Mapping[str, str]) -> str:
+    faster = "" if row["method"] == DENSE else f", {row['speedup']:.2f} times as fast as dense"
+    setting = f"{row['runtime']}, {in_threads(row['threads'])}, batch {row['batch']}"
+    return f"{_three(row['median_ms'])} ms{faster} ({setting}; {machine.get('device', 'machine not recorded')})"
+
+
 def fewest_threads(timed: pd.DataFrame) -> pd.DataFrame:
     """The timings with the fewest threads, which is one unless that was not timed."""
     return timed[timed["threads"] == timed["threads"].min()]

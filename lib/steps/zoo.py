@@ -1,0 +1,209 @@
+"""The networks of a suite for everybody: packed files, each with a card that says what it is; and a check of the cards."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from lib.atomic import write_bytes, write_text
+from lib.formats.fitting import batches_for
+from lib.formats.packed import SUFFIX, unpacked
+from lib.images.dataset import Dataset, load
+from lib.images.imagefolder import Progress
+from lib.images.settings import DataSettings
+from lib.params.bounds import Sha256
+from lib.params.section import section, validated
+from lib.params.suite import Cell, Suite
+from lib.steps.download import make
+from lib.tables import results
+from lib.tables.writing import markdown, scaled
+from lib.training.device import Compute, prepare
+from lib.training.evaluation import evaluate
+
+MOVED = 5.0 / 10_000 * 100  # percent points: what rounding of another processor may move, five images of 10,000
+Count = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Timings = Mapping[tuple[str, float], str]
+
+
+@section
+class Card:
+    """What a packed network is.
+
+    top1, validation_top1 in percent; top1 is that of the packed network on the test split. macs_ratio: of the dense network's.
+    latency: one line, with the machine. commit, command: of this repository, which made it.
+    """
+
+    suite: Text
+    dataset: Text
+    network: Text
+    method: Text
+    keep_ratio: float
+    distiller: Text
+    compaction: Text
+    seed: Count
+    epochs: Count
+    top1: float
+    validation_top1: float
+    params: Count
+    macs: Count
+    macs_ratio: float
+    file_bytes: Count
+    sha256: Sha256
+    latency: str
+    commit: Text
+    command: Text
+
+
+class Origin(NamedTuple):
+    """Where networks come from: the commit whose code made them, and the command."""
+
+    commit: str
+    command: str
+
+
+class Checked(NamedTuple):
+    """A network scored again. problem: what differs; empty when nothing does."""
+
+    name: str
+    top1: float
+    problem: str
+
+
+def gather(suite: Suite, packed: Path, cells: Path, timings: Timings, origin: Origin, out: Path) -> list[Card]:
+    """Copy the packed network of each row's best seed by validation into folder `out`, with its card; and a README.
+
+    packed, cells: the folders of the encoded networks and of the cells' numbers. timings: a line by method and keep ratio.
+    Raises ValueError for a cell that is not there yet.
+    """
+    cards = []
+    for best, numbers in _best(suite, cells):
+        source = packed / f"{best.key}{SUFFIX}"
+        if not source.is_file():
+            msg = f"{source} is missing; make it with: dvc repro"
+            raise ValueError(msg)
+        content = source.read_bytes()
+        cards.append(_card(suite, best, numbers, content, timings, origin))
+        write_bytes(out / f"{best.key}{SUFFIX}", content)
+        write_text(out / f"{best.key}.json", json.dumps(asdict(cards[-1]), indent=2, sort_keys=True) + "\n")
+    write_text(out / "README.md", page(suite, cards))
+    return cards
+
+
+def page(suite: Suite, cards: Sequence[Card]) -> str:
+    """The cards of a suite as a table."""
+    head = ["Method", "Keep ratio", "Distiller", "Seed", "Top-1 %", "MACs", "File", "Latency", "sha256"]
+    rows = [
+        [
+            *(card.method, str(card.keep_ratio), card.distiller, str(card.seed), f"{card.top1:.2f}"),
+            *(f"{scaled(card.macs)} ({card.macs_ratio:.2f})", f"{scaled(card.file_bytes)}B", card.latency, card.sha256[:12]),
+        ]
+        for card in cards
+    ]
+    words = f"""# {suite.name}: networks to take away
+
+The packed network of each row of [the table](../../../metrics/{suite.name}/table.md), of the seed that is best on validation.
+Top-1 is that of the packed network on the test split of {suite.dataset}. The card beside each file has the rest.
+
+Score them again: `python -m tools.verify --suite {suite.name}`. Take one out:
+`python -m stages.encode --import models/zoo/{suite.name}/FILE.bin --out small.safetensors`."""
+    return f"{words}\n\n{markdown(head, rows)}\n"
+
+
+def cards(folder: Path) -> dict[str, Card]:
+    """The cards in a folder, by name. Raises ValueError for one that is none, and where there is no card or no file to one."""
+    found = {path.stem: validated(results.load(path), Card, path.name) for path in sorted(folder.glob("*.json"))}
+    if not found:
+        msg = f"{folder} holds no network; make it with: python -m tools.zoo"
+        raise ValueError(msg)
+    lacking = [name for name in found if not (folder / f"{name}{SUFFIX}").is_file()]
+    if lacking:
+        msg = f"{folder} lacks the networks of the cards {', '.join(lacking)}; take them from the repository again"
+        raise ValueError(msg)
+    return found
+
+
+def obtained(settings: DataSettings, folder: Path, cache: Path, progress: Progress) -> Dataset:
+    """The data set in a folder, which is made where it is not there yet. Raises ValueError with the cure."""
+    if not folder.exists():
+        make(settings, cache, progress, folder)
+    return load(folder)
+
+
+def verify(
+    folder: Path, cells: Path, dataset: Dataset, compute: Compute, names: Iterable[str], known: Mapping[str, Card]
+) -> Iterator[Checked]:
+    """Score each network of a folder on the test split again, and compare: file with card, score with card, card with table.
+
+    cells: the folder of the numbers that the table was made of. names: of known cards, in the order to go.
+    """
+    device = prepare(compute)
+    for name in names:
+        path, card = folder / f"{name}{SUFFIX}", known[name]
+        if (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != card.sha256:
+            yield Checked(name, float("nan"), f"the file has sha256 {digest[:12]}…, its card says {card.sha256[:12]}…")
+            continue
+        checkpoint = unpacked(path)
+        top1 = evaluate(checkpoint.network.to(device), batches_for(path, checkpoint, dataset, "test", device)).top1
+        yield Checked(name, top1, _problem(card, top1, cells / f"{name}.json"))
+
+
+def _problem(card: Card, top1: float, cell: Path) -> str:
+    if abs(top1 - card.top1) > MOVED:
+        return f"it scores {top1:.2f} %, its card says {card.top1:.2f} %"
+    if not cell.is_file():
+        return f"the table has no such cell ({cell})"
+    numbers = results.load(cell)
+    wrong = [
+        f"{name} is {numbers.get(other)} in the table, {value} on the card"
+        for name, other, value in (("top1", "encoded_top1", card.top1), ("macs", "macs", card.macs))
+        if numbers.get(other) != value
+    ]
+    return "; ".join(wrong)
+
+
+def _best(suite: Suite, cells: Path) -> Iterator[tuple[Cell, Mapping[str, Any]]]:
+    """Of each row the cell of highest validation accuracy, the first of equal ones."""
+    rows: dict[tuple[str, float, str], list[Cell]] = {}
+    for cell in suite.cells:
+        rows.setdefault(cell[:3], []).append(cell)
+    for own in rows.values():
+        numbers = {cell: _numbers(cells / f"{cell.key}.json") for cell in own}
+        best = max(own, key=lambda cell: numbers[cell]["validation_top1"])
+        yield best, numbers[best]
+
+
+def _numbers(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        msg = f"{path} is missing; make it with: dvc repro"
+        raise ValueError(msg)
+    return results.load(path)
+
+
+def _card(suite: Suite, cell: Cell, numbers: Mapping[str, Any], content: bytes, timings: Timings, origin: Origin) -> Card:
+    axes = suite.benchmark
+    return Card(
+        suite=suite.name,
+        dataset=suite.dataset,
+        network=axes.network,
+        method=cell.method,
+        keep_ratio=cell.keep_ratio,
+        distiller=cell.distiller,
+        compaction=axes.compaction,
+        seed=cell.seed,
+        epochs=int(numbers["epochs"]),
+        top1=numbers["encoded_top1"],
+        validation_top1=numbers["validation_top1"],
+        params=numbers["params"],
+        macs=numbers["macs"],
+        macs_ratio=numbers["macs_ratio"],
+        file_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        latency=timings.get((cell.method, cell.keep_ratio), ""),
+        commit=origin.commit,
+        command=origin.command,
+    )

@@ -1,0 +1,145 @@
+"""Networks kept in the repository: the best seed of each row, with a card that is true; and every kind of lie is found."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lib.formats.checkpoint import Checkpoint
+from lib.formats.packed import pack, unpacked
+from lib.images.augmentation import STILL
+from lib.images.dataset import Dataset, load
+from lib.images.minibatches import minibatches
+from lib.networks import build
+from lib.networks.architecture import Architecture
+from lib.params.suite import Benchmark, Suite
+from lib.quantization.sharing import share_
+from lib.randomness import stream
+from lib.steps import zoo
+from lib.training.device import Compute
+from lib.training.evaluation import evaluate
+from tests import tiny
+
+AXES = Benchmark("resnet8", ("resnet8",), ("l1",), (0.5,), ("none",), (0, 1), "coupled")
+SUITE = Suite("made-up", "digits", "resnet8", AXES)
+COMPUTE = Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None)
+ORIGIN = zoo.Origin("0123abc", "make suite NAME=made-up && make repro")
+BEST = {"dense": 1, "l1": 0}  # seed that is better on validation
+TIMINGS = {("l1", 0.5): "0.1 ms, 2.00 times as fast as dense (onnxruntime, 1 thread, batch 1; a machine)"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load(tiny.digits(tmp_path_factory.mktemp("digits")))
+
+
+def _packed(seed: int, data: Dataset) -> tuple[bytes, float]:
+    """A network of random weights, and what it scores."""
+    network = build(Architecture("resnet8", 10, 1), stream(seed, "initialisation")).eval()
+    share_(network, {"*": 3})
+    checkpoint = Checkpoint(network, None, data.shape, data.mean, data.std, {"epochs": 9})
+    test = minibatches(data, data.splits["test"], STILL, torch.device("cpu"))
+    return pack(checkpoint, "huffman").content, round(evaluate(network, test).top1, 6)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, data: Dataset) -> Path:
+    """A suite of two rows and two seeds, and what is kept of it."""
+    for name in ("encoded", "cells"):
+        (tmp_path / name).mkdir()
+    for cell in SUITE.cells:
+        content, top1 = _packed(cell.seed + 2 * (cell.method == "l1"), data)
+        (tmp_path / f"encoded/{cell.key}.bin").write_bytes(content)
+        validation = 90.0 + (cell.seed == BEST[cell.method])
+        numbers = {"encoded_top1": top1, "validation_top1": validation, "top1": 1.0, "params": 7, "macs": 5, "macs_ratio": 0.5}
+        (tmp_path / f"cells/{cell.key}.json").write_text(json.dumps(numbers | {"epochs": 12}))
+    zoo.gather(SUITE, tmp_path / "encoded", tmp_path / "cells", TIMINGS, ORIGIN, tmp_path / "zoo")
+    return tmp_path
+
+
+def _verified(folder: Path, data: Dataset) -> dict[str, str]:
+    known = zoo.cards(folder / "zoo")
+    return {found.name: found.problem for found in zoo.verify(folder / "zoo", folder / "cells", data, COMPUTE, known, known)}
+
+
+def test_the_best_seed_of_every_row_is_kept_with_its_card(folder: Path, data: Dataset) -> None:
+    cards = zoo.cards(folder / "zoo")
+    assert cards.keys() == {"dense-1.0-none-1", "l1-0.5-none-0"}
+    card = cards["l1-0.5-none-0"]
+    content = (folder / "encoded/l1-0.5-none-0.bin").read_bytes()
+    assert (folder / "zoo/l1-0.5-none-0.bin").read_bytes() == content
+    assert (card.sha256, card.file_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert (card.method, card.seed, card.epochs, card.validation_top1) == ("l1", 0, 12, 91.0)
+    assert (card.latency, card.commit) == (TIMINGS["l1", 0.5], "0123abc")
+    assert "python -m tools.verify --suite made-up" in (folder / "zoo/README.md").read_text()
+
+
+def test_what_is_kept_scores_what_it_is_said_to(folder: Path, data: Dataset) -> None:
+    assert _verified(folder, data) == {"dense-1.0-none-1": "", "l1-0.5-none-0": ""}
+
+
+def _one_bit(folder: Path) -> None:
+    path = folder / "zoo/l1-0.5-none-0.bin"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def _one_weight(folder: Path) -> None:
+    """A network that is whole, with a card that knows its file, and another classifier."""
+    path, card = folder / "zoo/l1-0.5-none-0.bin", folder / "zoo/l1-0.5-none-0.json"
+    checkpoint = unpacked(path)
+    with torch.no_grad():
+        checkpoint.network.get_parameter("classifier.bias")[3] += 100.0
+    path.write_bytes(pack(checkpoint, "huffman").content)
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}))
+
+
+def _card(folder: Path) -> None:
+    path = folder / "zoo/l1-0.5-none-0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"top1": 99.0}))
+
+
+def _table(folder: Path) -> None:
+    path = folder / "cells/l1-0.5-none-0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"encoded_top1": 99.0}))
+
+
+def _no_cell(folder: Path) -> None:
+    (folder / "cells/l1-0.5-none-0.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("lie", "told"),
+    [
+        (_one_bit, "the file has sha256"),
+        (_one_weight, "it scores"),
+        (_card, "its card says 99.00 %"),
+        (_table, "top1 is 99.0 in the table"),
+        (_no_cell, "the table has no such cell"),
+    ],
+)
+def test_a_lie_is_found_and_the_other_network_is_checked_all_the_same(
+    folder: Path, data: Dataset, lie: Callable[[Path], None], told: str
+) -> None:
+    lie(folder)
+    found = _verified(folder, data)
+    assert told in found["l1-0.5-none-0"]
+    assert found["dense-1.0-none-1"] == ""
+
+
+def test_a_card_without_its_network_and_a_folder_without_cards_are_refused(folder: Path) -> None:
+    (folder / "zoo/l1-0.5-none-0.bin").unlink()
+    with pytest.raises(ValueError, match=r"lacks the networks of the cards l1-0\.5-none-0; take them from the repository"):
+        zoo.cards(folder / "zoo")
+    with pytest.raises(ValueError, match=r"holds no network; make it with: python -m tools\.zoo"):
+        zoo.cards(folder / "cells" / "none")
+
+
+def test_a_suite_that_is_not_run_yet_is_refused_with_a_cure(folder: Path) -> None:
+    (folder / "encoded/dense-1.0-none-1.bin").unlink()
+    with pytest.raises(ValueError, match=r"dense-1\.0-none-1\.bin is missing; make it with: dvc repro"):
+        zoo.gather(SUITE, folder / "encoded", folder / "cells", TIMINGS, ORIGIN, folder / "other")

@@ -1,0 +1,41 @@
+"""Score the networks of models/zoo again, and compare with their cards and the committed tables; exit 1 on a difference.
+
+Needs nothing but the data set of each suite: from --data, or obtained as the suite says (kept in .scratch). Trains nothing.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from stages.command import run
+
+ZOO, KEPT, DOWNLOADS = Path("models/zoo"), Path(".scratch/verify"), Path(".scratch/downloads")
+
+
+def main(
+    suite: Annotated[str | None, "the one to check; all if left out"] = None,
+    data: Annotated[Path | None, "the folder of its data set, as stage download writes it"] = None,
+) -> None:
+    """All networks of one suite, or of all."""
+    from lib.images.settings import DataSettings
+    from lib.params.section import parse, read
+    from lib.progress import images, networks
+    from lib.steps import zoo
+    from lib.training.device import Compute
+    from tools.suite import suites
+
+    wrong = 0
+    for name in [suite] if suite else sorted(path.name for path in ZOO.iterdir() if path.is_dir()):
+        document, known = parse(suites().text(name)), zoo.cards(ZOO / name)
+        settings, compute = read(document, "data", DataSettings), read(document, "compute", Compute)
+        dataset = zoo.obtained(settings, data or KEPT / settings.name, DOWNLOADS, images)
+        cells, shown = Path("metrics") / name / "cells", networks(known, name)
+        for found in zoo.verify(ZOO / name, cells, dataset, compute, shown, known):
+            wrong += bool(found.problem)
+            sys.stdout.write(f"{name}/{found.name}: {found.problem or f'{found.top1:.2f} %, as card and table say'}\n")
+    if wrong:
+        sys.exit(f"error: {wrong} networks are not what is said of them")
+
+
+if __name__ == "__main__":
+    run(main)
