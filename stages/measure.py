@@ -16,8 +16,8 @@ def main(
     data: Data,
     keep_ratio: KeepRatio,
     out: Annotated[Path, "the JSON file to write"],
-    predictions: Annotated[Path, "the predicted classes to write, a .safetensors file"],
     encoded: Annotated[Path | None, "the numbers of its packed form, the .json of stage encode; may be left out"] = None,
+    predictions: Annotated[Path | None, "the predicted classes to write, a .safetensors file; not written if left out"] = None,
     params: Params = PARAMS,
 ) -> None:
     """One cell."""
@@ -34,7 +34,8 @@ def main(
     packed = {} if encoded is None else json.loads(encoded.read_text())
     dataset = load(data, read(document, "running", Running).workers)
     measured = measure(source, dataset, keep_ratio, layers, compute)
-    write_bytes(predictions, measured.predictions)
+    if predictions is not None:
+        write_bytes(predictions, measured.predictions)
     write_text(out, json.dumps(measured.numbers | packed, indent=2, sort_keys=True) + "\n")
 
 

@@ -13,17 +13,21 @@ from stages.command import PARAMS, Params, read_params, run
 def main(
     cells: Annotated[Path, "the folder of the cells' numbers"],
     predictions: Annotated[Path, "the folder of the predicted classes"],
+    compact: Annotated[Path, "the folder of the compact networks"],
     latency: Annotated[Path, "the folder of latencies"],
     logs: Annotated[Path, "the folder of the training logs"],
     published: Annotated[Path, "the file of published numbers"],
     out: Annotated[Path, "the folder to write"],
+    hours: Annotated[Path | None, "what `make repro` notes of its hours; may be missing"] = None,
     params: Params = PARAMS,
 ) -> None:
     """All tables and pictures of one suite."""
+    from lib.graph import provenance
     from lib.steps import tabulate
 
-    gathered = tabulate.gather(read_params(params), cells, predictions, latency, logs, read_params(published))
-    tabulate.write(gathered, out)
+    document = read_params(params)
+    gathered = tabulate.gather(document, cells, predictions, compact, latency, logs, read_params(published))
+    tabulate.write(gathered, out, provenance.facts(Path(), hours, gathered.suite.name))
     sys.stderr.write(gathered.complaints)
 
 

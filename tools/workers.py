@@ -12,15 +12,16 @@ from typing import Annotated
 from stages.command import run
 
 ALONE = {"latency", "tabulate"}  # timing must have the machine to itself, and the table comes last
-LOGS = Path(".scratch/workers")
+LOGS, HOURS = Path(".scratch/workers"), Path(".scratch/hours.json")
 
 
 def main(jobs: Annotated[int, "how many at once"]) -> None:
     """All stages that are not up to date."""
-    from lib.graph import report
+    from lib.graph import provenance, report
     from lib.graph.pipeline import Pipeline, locked
     from lib.graph.workers import Running
     from lib.progress import cells
+    from tools.suite import suites
 
     with locked(Path()) as repo:
         pipeline = Pipeline(repo, Path("dvc.lock"))
@@ -28,7 +29,7 @@ def main(jobs: Annotated[int, "how many at once"]) -> None:
             sys.stderr.write("everything is up to date\n")
             return
         todo = Running(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
-        with cells(len(todo.waiting)) as tell:
+        with provenance.counted(HOURS, suites().active()), cells(len(todo.waiting)) as tell:
             todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), report.state(todo)))
     if todo.failed:
         raise ValueError(report.failures(todo, LOGS))

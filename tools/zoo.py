@@ -4,7 +4,6 @@ Of each row of the table the seed that is best on validation. `dvc repro` must h
 the one that is checked out.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """One suite."""
+    from lib.graph.provenance import commit
     from lib.params.suite import read
     from lib.steps import zoo
     from lib.tables import latencies, results, timings
@@ -25,18 +25,9 @@ def main(
     metrics, models = Path("metrics") / suite.name, Path("models") / suite.name
     timed = timings.beside_macs(timings.read(metrics / "latency", suite).rows, results.read(metrics / "cells", suite).rows)
     lines = latencies.lines(timed, timings.read_machine(metrics / "latency" / "machine.json"))
-    origin = zoo.Origin(_commit(), f"make suite NAME={suite.name} && make repro")
+    origin = zoo.Origin(commit(Path()) or "none", f"make suite NAME={suite.name} && make repro")
     made = zoo.gather(suite, models / "encoded", metrics / "cells", lines, origin, out / suite.name)
     sys.stderr.write(f"{len(made)} networks, {sum(card.file_bytes for card in made):,} bytes, in {out / suite.name}\n")
-
-
-def _commit() -> str:
-    words = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        msg = f"the cards name the commit, and git does not tell it: {done.stderr.strip()}; run this in a clone"
-        raise ValueError(msg)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -83,16 +83,32 @@ SCALE_BREAKS = """\
 RECIPE = """\
 # The training recipe
 
-What each part of the recipe is worth, measured on the validation split of CIFAR-10 with ResNet-20: `python -m bench.recipe`.
-The test split has no say in it. A part that does nothing is off in the suites."""
+What each part of the recipe is worth, measured on the validation split of CIFAR-10 with ResNet-20: `python -m
+bench.parts recipe`. The test split has no say in it. A part that does nothing is off in the suites."""
 RECIPE_TRAINED = """\
 ## Training from random weights
 
-{epochs} epochs each, mini-batches of 128, bfloat16. Each part alone is added to the plain recipe; Δ is the mean over seeds of
-differences paired by seed, with its 95 % interval by Student's t. p is McNemar's exact test on the {images} validation images,
-seeds pooled, corrected by Holm for the rows of this table; below {level} a part did something to these networks."""
+{epochs} epochs each, mini-batches of 128, bfloat16. Each part alone is added to the plain recipe; Δ is the mean over
+seeds of differences paired by seed, with its 95 % interval by Student's t. p is McNemar's exact test on the {images}
+validation images, seeds pooled, corrected by Holm for the rows of this table; below {level} a part did something to
+these networks."""
 RECIPE_PRUNED = """\
 ## After pruning
 
-One trained network, half of its filters pruned by l1 (coupled), 1 epoch in stage prune and {epochs} in stage distill. Δ,
-interval and p as above."""
+One trained network, half of its filters pruned by l1 (coupled), 1 epoch in stage prune and {epochs} in stage distill.
+Δ, interval and p as above."""
+AHSG = """\
+# Does the acceleration of AHSG-HT help?
+
+The method's name promises acceleration: a heavy ball on iterates that are thresholded after every step. The released
+code never applies it ([methods.md](methods.md#ahsg_ht)). Here it acts. `python -m bench.parts ahsg` prunes one
+trained ResNet-20 to half of its filters (CIFAR-10, coupled), 3 epochs of thresholding and 2 with the masks held,
+under every setting of the others.
+
+Each row below asks what one choice changes, everything else and the seed being equal; Δ is the mean of such pairs in
+points of validation accuracy, with its 95 % interval and p by Student's t. Pairs of one seed share images, so that
+the intervals are narrower than those of as many seeds would be."""
+AHSG_SETTINGS = """\
+## All settings
+
+Validation top-1 in percent on {images} images, the mean over seeds {seeds}."""

@@ -18,11 +18,12 @@ MEASURED = Path("docs/measured/recipe.json")
 
 
 class Part(NamedTuple):
-    """changes: by dotted place in the parameter file."""
+    """changes: by dotted place in the parameter file. method: that prunes, where something is pruned."""
 
     name: str
     meaning: str
     changes: Mapping[str, Any]
+    method: str = "l1"
 
 
 LINEAR = {"kind": "one_cycle", "peak": 0.15, "start_factor": 0.1, "final_factor": 0.0}
@@ -82,7 +83,7 @@ def page(root: Path) -> str:
 
 def gains(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> str:
     """A row a part: its accuracy, and the paired difference to plain over the seeds that both have."""
-    right = {(row["part"], row["seed"]): _right(row) for row in rows}
+    right = {(row["part"], row["seed"]): right_of(row) for row in rows}
     pruned = any("pruned_top1" in row for row in rows)
     compared = {part.name: _against_plain(part.name, right) for part in parts[1:]}
     there = {name: made for name, made in compared.items() if made is not None}
@@ -115,5 +116,6 @@ def _told(made: Tally | None, corrected: float | None) -> list[str]:
     return [f"{np.mean(made.differences):+.2f}", between, f"{corrected:.3f}"]
 
 
-def _right(row: Mapping[str, Any]) -> Right:
+def right_of(row: Mapping[str, Any]) -> Right:
+    """Which validation images a training of the file told right, bool (N,)."""
     return np.unpackbits(np.frombuffer(b64decode(row["right"]), np.uint8))[: row["images"]].astype(bool)

@@ -12,7 +12,22 @@ from lib import atomic
 from lib.params import suite
 from lib.params.suite import Cell, Suite
 from lib.plots import accuracy, latency, losses, ranking, sizes, training
-from lib.tables import comparisons, latencies, logs, predictions, published, reports, results, summaries, timings, writing
+from lib.report import contents
+from lib.tables import (
+    comparisons,
+    kept_filters,
+    latencies,
+    logs,
+    predictions,
+    published,
+    reports,
+    results,
+    summaries,
+    timings,
+    writing,
+)
+
+LINKS = {"table.md": "as text", "latency.md": "latency"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,7 @@ class Gathered:
     suite: Suite
     cells: pd.DataFrame
     right: Mapping[Cell, predictions.Right]
+    kept: pd.DataFrame
     timings: pd.DataFrame
     machine: Mapping[str, str]
     logs: pd.DataFrame
@@ -47,22 +63,24 @@ def gather(
     document: Mapping[str, Any],
     cells: Path,
     judged: Path,
+    compact: Path,
     latencies: Path,
     training_logs: Path,
     published_document: Mapping[str, Any],
 ) -> Gathered:
     """Read what the suite of a parameter document has so far.
 
-    judged: the folder of predicted classes. training_logs: the folder of the folders logs.STAGES. Raises ValueError when no
-    cell is there or a file is broken.
+    judged: the folder of predicted classes. compact: of the compact networks. training_logs: the folder of the folders
+    logs.STAGES. Raises ValueError when no cell is there or a file is broken.
     """
     wanted = suite.read(document)
     found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(training_logs, wanted)
-    classes = predictions.read(judged, wanted)
+    classes, kept = predictions.read(judged, wanted), kept_filters.read(compact, wanted)
     return Gathered(
         suite=wanted,
         cells=found.rows,
         right=classes.right,
+        kept=kept.rows,
         timings=timings.beside_macs(timed.rows, found.rows),
         machine=timings.read_machine(latencies / "machine.json"),
         logs=logged.rows,
@@ -70,6 +88,7 @@ def gather(
         missing={
             "cells": found.missing,
             "predictions": classes.missing,
+            "kept filters": kept.missing,
             "latencies": timed.missing,
             "training logs": logged.missing,
         },
@@ -86,6 +105,7 @@ def texts(gathered: Gathered) -> dict[str, str]:
         "table.csv": writing.csv(writing.long_form(gathered.cells, gathered.published)),
         "summary.csv": writing.csv(summary),
         "comparisons.csv": writing.csv(compared.assign(differs=compared["differs"].map({True: "yes", False: "no"}))),
+        "kept.csv": writing.csv(gathered.kept),
         "summary.json": json.dumps(headline, indent=2, sort_keys=True) + "\n",
         "table.md": reports.table(wanted, summary, compared, gathered.published, reproducible),
         "training.csv": writing.csv(gathered.logs),
@@ -107,9 +127,14 @@ def pictures(gathered: Gathered) -> dict[str, bytes]:
     }
 
 
-def write(gathered: Gathered, folder: Path) -> None:
-    """Write all tables and pictures into a folder, each whole or not at all."""
+def write(gathered: Gathered, folder: Path, known: Mapping[str, str]) -> None:
+    """Write all tables and pictures and the report into a folder, each whole or not at all. known: facts of the run."""
     encoded = {name: text.encode() for name, text in texts(gathered).items()}
     for name, content in (encoded | pictures(gathered)).items():
-        with atomic.replacing(folder / name) as temporary:
-            temporary.write_bytes(content)
+        atomic.write_bytes(folder / name, content)
+    atomic.write_text(folder / "report.html", page(gathered.suite, gathered.published, folder, known))
+
+
+def page(suite: Suite, theirs: pd.DataFrame, folder: Path, known: Mapping[str, str]) -> str:
+    """The report of a suite, HTML, from the tables in its folder and the machine's file in folder/latency."""
+    return contents.report(suite, contents.read(folder), theirs, known, LINKS)

@@ -39,20 +39,29 @@ def report(suite: Suite, timed: pd.DataFrame, machine: Mapping[str, str], missin
     return "\n\n".join([f"# {suite.name}: latency", *tables, listed, *absent({"latencies": missing})]) + "\n"
 
 
-def lines(timed: pd.DataFrame, machine: Mapping[str, str]) -> dict[tuple[str, float], str]:
-    """A line a network, by method and keep ratio: its time in the fastest runtime, fewest threads and smallest batch."""
+def in_the_fastest(timed: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The runtime in which dense is fastest, with the fewest threads and the smallest batch, in words; and the timings there,
+    a row a network. Both are empty where nothing was timed.
+    """
     if timed.empty:
-        return {}
+        return "", timed[["method", "keep_ratio", "median_ms", "speedup"]]
     alone = fewest_threads(timed)
     alone = alone[alone["batch"] == alone["batch"].min()]
-    rows = alone[alone["runtime"] == _fastest(alone)].to_dict("records")
-    return {(row["method"], row["keep_ratio"]): _line(row, machine) for row in rows}
+    rows = alone[alone["runtime"] == _fastest(alone)]
+    setting = f"{rows['runtime'].iloc[0]}, {in_threads(rows['threads'].iloc[0])}, batch {rows['batch'].iloc[0]}"
+    return setting, rows[["method", "keep_ratio", "median_ms", "speedup"]]
 
 
-def _line(row: TableRow, machine: Mapping[str, str]) -> str:
+def lines(timed: pd.DataFrame, machine: Mapping[str, str]) -> dict[tuple[str, float], str]:
+    """A line a network, by method and keep ratio, of `in_the_fastest`."""
+    setting, rows = in_the_fastest(timed)
+    where = f"{setting}; {machine.get('device', 'machine not recorded')}"
+    return {(row["method"], row["keep_ratio"]): f"{_time(row)} ({where})" for row in rows.to_dict("records")}
+
+
+def _time(row: TableRow) -> str:
     faster = "" if row["method"] == DENSE else f", {row['speedup']:.2f} times as fast as dense"
-    setting = f"{row['runtime']}, {in_threads(row['threads'])}, batch {row['batch']}"
-    return f"{_three(row['median_ms'])} ms{faster} ({setting}; {machine.get('device', 'machine not recorded')})"
+    return f"{_three(row['median_ms'])} ms{faster}"
 
 
 def fewest_threads(timed: pd.DataFrame) -> pd.DataFrame:

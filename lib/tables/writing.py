@@ -20,7 +20,7 @@ TEXT_COLUMNS = 3
 
 _COUNTS = (
     *("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n"),
-    *("threads", "batch", "file_bytes", "rank", "images", "better", "worse"),
+    *("threads", "batch", "file_bytes", "rank", "images", "better", "worse", "filters", "kept"),
 )
 _PERCENTS = (
     *("top1", "top5", "masked_top1", "validation_top1", "pruned_top1", "baseline_top1", "encoded_top1"),

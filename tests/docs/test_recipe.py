@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import recipe as bench
-from docs.generator import recipe
+from bench import parts as bench
+from docs.generator import ahsg, recipe
 from docs.generator.recipe import PRUNED, TRAINED, Part
 from lib.steps.document import check
 from lib.steps.train_teacher import teach
@@ -41,16 +41,18 @@ def test_a_part_whose_seeds_have_no_plain_partner_has_no_gain() -> None:
     assert "| 1 | 90.00 |  |  |  |" in recipe.gains([_row("plain", 0, 10), _row("EMA", 1, 18)], TRAINED)
 
 
-@pytest.mark.parametrize("part", [*TRAINED, *PRUNED], ids=lambda part: part.name)
+@pytest.mark.parametrize("part", [*TRAINED, *PRUNED, *ahsg.PARTS], ids=lambda part: part.name)
 def test_every_part_is_a_parameter_file_that_is_right(part: Part) -> None:
     check(bench.changed(tiny.document(), part.changes))
 
 
 def test_what_is_done_is_not_done_again_and_seeds_come_one_after_the_other() -> None:
     known = [_row(part.name, 0, 1) for part in TRAINED[:-1]]
-    assert [(run.part, run.seed) for run, _ in bench.missing(known, ["trained"], 2)] == [
-        (TRAINED[-1].name, 0),
-        *((part.name, 1) for part in TRAINED),
+    assert [(run.stage, run.part, run.seed) for run, _ in bench.missing(known, "recipe", 2)] == [
+        ("trained", TRAINED[-1].name, 0),
+        *(("pruned", part.name, 0) for part in PRUNED),
+        *(("trained", part.name, 1) for part in TRAINED),
+        *(("pruned", part.name, 1) for part in PRUNED),
     ]
 
 
@@ -65,7 +67,7 @@ def test_both_halves_train_on_real_data(tmp_path: Path) -> None:
     assert [row["images"] for row in rows] == [143, 143]
     assert "pruned_top1" in rows[1]
     for row in rows:
-        assert 100.0 * recipe._right(row).mean() == pytest.approx(row["validation_top1"], abs=1e-3)
+        assert 100.0 * recipe.right_of(row).mean() == pytest.approx(row["validation_top1"], abs=1e-3)
     (tmp_path / "docs/measured").mkdir(parents=True)
     (tmp_path / recipe.MEASURED).write_text(json.dumps(rows))
     text = recipe.page(tmp_path)
@@ -73,7 +75,21 @@ def test_both_halves_train_on_real_data(tmp_path: Path) -> None:
     assert "## After pruning" in text
 
 
-def test_pruning_without_a_network_is_refused_with_a_cure(tmp_path: Path) -> None:
-    data, document = tiny.digits(tmp_path), tiny.document()
-    with pytest.raises(ValueError, match=r"--dense: .* give one that train_teacher wrote"):
-        bench.train(bench.Run("pruned", "plain", 0), PRUNED[0], document, data, None, tmp_path / "resume")
+def test_the_effect_of_a_heavy_ball_is_the_mean_over_all_other_settings_and_seeds() -> None:
+    """0.1 adds two points to variant sgd and takes one from paper; 0.3 is not measured; the rest changes nothing."""
+    gains = {"sgd": 2.0, "paper": -1.0}
+    scores = {
+        (ahsg.name(ball, *other), seed): 80.0 + seed + (gains[other[0]] + 0.02 * (other[2] - 0.5)) * (ball > 0)
+        for other in ahsg.OTHERS
+        for ball in (0.0, 0.1)
+        for seed in (0, 1)
+    }
+    text = ahsg.effects(scores, (0, 1))
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines()}
+    assert "| 16 | +0.50 |" in lines["heavy ball 0.1 instead of 0"]
+    assert "| 8 | +2.00 |" in lines["heavy ball 0.1 instead of 0, variant sgd"]
+    assert "better" in lines["heavy ball 0.1 instead of 0, variant sgd"]
+    assert "worse" in lines["heavy ball 0.1 instead of 0, variant paper"]
+    assert "not measured" in lines["heavy ball 0.3 instead of 0"]
+    assert "| 16 | +0.00 |" in lines["growing mini-batches instead of fixed ones"]
+    assert "| sgd | fixed | no | 80.50 | 82.49 |  |" in ahsg.settings(scores, (0, 1))

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     """A complete suite: 20 cells with what they say of 50 images, 5 latencies, logs of 4 teachers, 10 prunings and 20
     distillations.
     """
-    for name in ("cells", "predictions", "latency", "logs"):
+    for name in ("cells", "predictions", "compact", "latency", "logs"):
         (tmp_path / name).mkdir()
     for network in ("resnet8", "resnet14"):
         for seed in (0, 1):
@@ -59,6 +59,8 @@ def folder(tmp_path: Path) -> Path:
                 }
                 (tmp_path / f"cells/{method}-{keep}-{distiller}-{seed}.json").write_text(json.dumps(cell))
                 predicted = np.where(np.arange(50) < 40 * keep + 10 * (distiller == "kd"), LABELS, 9 - LABELS)
+                plan = {"dense": {"conv1": 10}, "filters": {"conv1": list(range(int(10 * keep)))}}
+                (tmp_path / f"compact/{method}-{keep}-{distiller}-{seed}.json").write_text(json.dumps(plan))
                 predicted_file = tmp_path / f"predictions/{method}-{keep}-{distiller}-{seed}.safetensors"
                 predicted_file.write_bytes(predictions.content(predicted, LABELS))
     (tmp_path / "latency/machine.json").write_text('{"device": "a made-up one", "versions": {"torch": "0"}}')
@@ -71,7 +73,8 @@ def _log(path: Path) -> None:
 
 
 def _gather(folder: Path) -> Gathered:
-    return tabulate.gather(DOCUMENT, folder / "cells", folder / "predictions", folder / "latency", folder / "logs", PUBLISHED)
+    folders = (folder / name for name in ("cells", "predictions", "compact", "latency", "logs"))
+    return tabulate.gather(DOCUMENT, *folders, PUBLISHED)
 
 
 def _texts(folder: Path) -> dict[str, str]:
@@ -127,6 +130,13 @@ def test_a_missing_prediction_is_named_and_its_cell_is_in_no_comparison(folder: 
     assert "fpgm,0.5,kd" not in after["comparisons.csv"]
 
 
+def test_kept_filters_are_listed_once_for_all_distillers(folder: Path) -> None:
+    lines = _texts(folder)["kept.csv"].splitlines()
+    assert lines[0] == "method,keep_ratio,seed,layer,filters,kept,indices"
+    assert "fpgm,0.7,1,conv1,10,7,0-6" in lines
+    assert len(lines) == 1 + 10
+
+
 def test_what_differs_stands_under_the_table(folder: Path) -> None:
     text = _texts(folder)["table.md"]
     assert "Against dense: worse: scratch 0.7 none, scratch 0.7 kd, scratch 0.5 none, " in text
@@ -139,7 +149,7 @@ def test_complete_suite_has_nothing_to_complain_about(folder: Path) -> None:
 
 
 def test_cells_alone_are_enough(folder: Path, tmp_path: Path) -> None:
-    gathered = tabulate.gather(DOCUMENT, folder / "cells", *[tmp_path / "absent"] * 3, PUBLISHED)
+    gathered = tabulate.gather(DOCUMENT, folder / "cells", *[tmp_path / "absent"] * 4, PUBLISHED)
     tabulate.write(gathered, tmp_path / "out")
     written = (tmp_path / "out/training.csv").read_text()
     assert written.startswith("run,stage,seed,epoch,lr,loss,train_top1,validation_top1,")
@@ -210,6 +220,7 @@ def test_stage_writes_every_output_and_says_what_is_missing(
         "published": "published.yaml",
         "cells": "cells",
         "predictions": "predictions",
+        "compact": "compact",
         "latency": "latency",
         "logs": "logs",
         "out": "out",
@@ -218,7 +229,7 @@ def test_stage_writes_every_output_and_says_what_is_missing(
     monkeypatch.setattr("sys.argv", ["tabulate", *words])
     main(**arguments(main))
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
-    tables_there |= {"comparisons.csv"}
+    tables_there |= {"comparisons.csv", "kept.csv"}
     pictures_there = {
         "accuracy_macs.png",
         "accuracy_bytes.png",

@@ -1,0 +1,118 @@
+"""The page that asks whether the acceleration of AHSG-HT helps: every heavy ball under every other setting."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from docs.generator import openings
+from docs.generator.markdown import NOTE, table
+from docs.generator.recipe import FALLING, Part
+from lib.tables.comparisons import LEVEL, interval
+
+MEASURED = Path("docs/measured/ahsg.json")
+BALLS = (0.0, 0.1, 0.3)
+GROWING = {"kind": "linear-reset", "start": 64, "increment": 4, "cap": 128, "last": "merge"}
+FIXED = {"kind": "constant", "size": 128, "last": "merge"}
+BATCHES = {"growing": GROWING, "fixed": FIXED}
+COMMON = {
+    "benchmark.distillers": ["none"],
+    "distill.training.epochs": 2,
+    "distill.training.lr": 0.05,
+    "distill.training.schedule": FALLING,
+    "prune.training.epochs": 3,
+    "prune.training.lr": 0.05,
+    "prune.methods.ahsg_ht.warmup_epochs": 0,
+}
+OTHERS = tuple(itertools.product(("sgd", "paper"), BATCHES, (False, True)))  # variant, mini-batches, mask_momentum
+
+
+def name(ball: float, variant: str, batches: str, mask: bool) -> str:
+    """Of one setting."""
+    return f"{variant}, {batches}, {'masked' if mask else 'unmasked'} momentum, heavy ball {ball}"
+
+
+def _part(ball: float, variant: str, batches: str, mask: bool) -> Part:
+    own = {"heavy_ball": ball, "variant": variant, "batches": BATCHES[batches], "mask_momentum": mask}
+    changes = {f"prune.methods.ahsg_ht.{key}": value for key, value in own.items()}
+    return Part(name(ball, variant, batches, mask), "", COMMON | changes, "ahsg_ht")
+
+
+PARTS = tuple(_part(ball, *other) for other in OTHERS for ball in BALLS)
+
+
+def page(root: Path) -> str:
+    """The whole page."""
+    rows = json.loads((root / MEASURED).read_text())
+    scores = {(row["part"], row["seed"]): row["validation_top1"] for row in rows}
+    seeds = sorted({seed for _, seed in scores})
+    parts = [
+        NOTE.format(source=MEASURED.as_posix()),
+        openings.AHSG,
+        effects(scores, seeds),
+        openings.AHSG_SETTINGS.format(seeds=", ".join(map(str, seeds)), images=rows[0]["images"]),
+        settings(scores, seeds),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def effects(scores: Mapping[tuple[str, int], float], seeds: Sequence[int]) -> str:
+    """A row a question: what one choice changes, everything else and the seed being equal."""
+    questions = [
+        *((f"heavy ball {ball} instead of 0", _balls(scores, seeds, ball, OTHERS)) for ball in BALLS[1:]),
+        *(
+            (
+                f"heavy ball {ball} instead of 0, variant {variant}",
+                _balls(scores, seeds, ball, [o for o in OTHERS if o[0] == variant]),
+            )
+            for variant in ("sgd", "paper")
+            for ball in BALLS[1:]
+        ),
+        ("growing mini-batches instead of fixed ones", _swapped(scores, seeds, 1, "growing", "fixed")),
+        ("momentum masked instead of not, variant sgd", _swapped(scores, seeds, 2, True, False, "sgd")),
+        ("variant sgd instead of paper", _swapped(scores, seeds, 0, "sgd", "paper")),
+    ]
+    return table(("Choice", "Pairs", "Δ validation top-1", "95 %", "p", "Answer"), [_answer(*one) for one in questions])
+
+
+def settings(scores: Mapping[tuple[str, int], float], seeds: Sequence[int]) -> str:
+    """A row a setting of everything else, a column a heavy ball: means over seeds."""
+    body = []
+    for variant, batches, mask in OTHERS:
+        found = [
+            [scores[key] for seed in seeds if (key := (name(ball, variant, batches, mask), seed)) in scores] for ball in BALLS
+        ]
+        body.append([variant, batches, "yes" if mask else "no", *(f"{np.mean(own):.2f}" if own else "" for own in found)])
+    return table(("Variant", "Mini-batches", "Momentum masked", *(f"Heavy ball {ball}" for ball in BALLS)), body)
+
+
+def _balls(scores: Mapping[tuple[str, int], float], seeds: Sequence[int], ball: float, others: Sequence[Any]) -> list[float]:
+    pairs = [((name(ball, *other), seed), (name(0.0, *other), seed)) for other in others for seed in seeds]
+    return [scores[one] - scores[two] for one, two in pairs if one in scores and two in scores]
+
+
+def _swapped(
+    scores: Mapping[tuple[str, int], float], seeds: Sequence[int], place: int, one: Any, two: Any, variant: str = ""
+) -> list[float]:
+    """Differences of settings that are equal but for one place of OTHERS."""
+    found = []
+    for other in OTHERS:
+        if other[place] != one or (variant and other[0] != variant):
+            continue
+        swapped: Any = tuple(two if index == place else value for index, value in enumerate(other))
+        keys = [((name(ball, *other), seed), (name(ball, *swapped), seed)) for ball in BALLS for seed in seeds]
+        found += [scores[mine] - scores[theirs] for mine, theirs in keys if mine in scores and theirs in scores]
+    return found
+
+
+def _answer(question: str, differences: Sequence[float]) -> list[str]:
+    if len(differences) <= 1:
+        return [question, str(len(differences)), "", "", "", "not measured"]
+    low, high = interval(differences)
+    p = float(stats.ttest_1samp(differences, 0.0).pvalue) if any(differences) else 1.0
+    answer = "no effect shows" if not p < LEVEL else "better" if np.mean(differences) > 0 else "worse"
+    return [question, str(len(differences)), f"{np.mean(differences):+z.2f}", f"{low:+.2f} to {high:+.2f}", f"{p:.3f}", answer]

@@ -1,0 +1,45 @@
+"""Where results come from: the commit, and the hours that `make repro` took for a suite."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lib.atomic import write_text
+
+
+def commit(root: Path) -> str:
+    """The commit of a work tree, marked -dirty where files differ from it; empty outside of a repository."""
+    words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+@contextmanager
+def counted(path: Path, suite: str) -> Iterator[None]:
+    """Add the time of what is done inside to a file of hours, also where it fails or is interrupted."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        known = _read(path)
+        hours = known.get(suite, 0.0) + (time.monotonic() - start) / 3600
+        write_text(path, json.dumps(known | {suite: round(hours, 3)}, indent=2, sort_keys=True) + "\n")
+
+
+def facts(root: Path, hours: Path | None, suite: str) -> dict[str, str]:
+    """In words; what is not known is left out."""
+    spent = _read(hours).get(suite) if hours else None
+    told = {"Commit": commit(root), "Hours": f"{spent:.1f} by the clock, all runs on this machine" if spent else ""}
+    return {name: text for name, text in told.items() if text}
+
+
+def _read(path: Path) -> dict[str, float]:
+    """Nothing where there is no file, or one that was edited into something else: it is told, and decides nothing."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and all(isinstance(value, int | float) for value in found.values()) else {}

@@ -1,0 +1,191 @@
+"""The charts of a report, as Vega-Lite by Altair: they answer to the pointer, and hold their own data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import altair as alt
+import pandas as pd
+
+from lib.params.suite import Suite
+from lib.tables import kept_filters
+from lib.tables.summaries import CONTROLS
+
+HEIGHT, ROW = 320, 18  # pixels of a chart, of a line of one
+GREYS = ("#000000", "#6b6b6b", "#a8a8a8")  # for CONTROLS, as in the pictures
+MUTED = ("#cc6677", "#3388cc", "#117733", "#ddaa33", "#882255", "#44aa99", "#999933", "#aa4499", "#332288")
+DIFFERS, DOES_NOT = "#117733", "#a8a8a8"
+KEPT, DROPPED = "#3388cc", "#eeeeee"
+TITLES = {"trained": "Training of the whole network", "pruned": "Pruning", "distilled": "Distillation"}
+
+
+class Chart(NamedTuple):
+    """name: of its place in the page. words: what it shows."""
+
+    name: str
+    title: str
+    words: str
+    spec: Mapping[str, Any]
+
+
+class Cost(NamedTuple):
+    """What accuracy is set against: a column of the summary, its words, and the accuracy that belongs to it."""
+
+    column: str
+    title: str
+    top1: str
+
+
+MACS = Cost("macs", "FLOPs (MACs)", "top1_mean")
+BYTES = Cost("encoded_bytes", "Bytes of the packed file", "encoded_top1")
+TIME = Cost("median_ms", "Time of an image, ms (fastest float runtime, fewest threads, smallest batch)", "top1_mean")
+
+
+def charts(suite: Suite, timed: pd.DataFrame, compared: pd.DataFrame, logs: pd.DataFrame, kept: pd.DataFrame) -> list[Chart]:
+    """All charts for which there is something to show. timed: the summary, with median_ms."""
+    found = [_accuracy(timed, cost) for cost in (MACS, TIME, BYTES) if timed[cost.column].notna().any()]
+    found += [_differences(rows, name) for name, rows in compared.groupby("reference", sort=False)]
+    for stage, title in TITLES.items():
+        if len(rows := logs[logs["stage"] == stage]):
+            found.append(_curves(rows, stage, title))
+    if len(kept):
+        found += [_shares(kept), _filters(kept, suite.benchmark.seeds[0])]
+    return found
+
+
+def _accuracy(summary: pd.DataFrame, cost: Cost) -> Chart:
+    rows = summary.dropna(subset=[cost.column, cost.top1]).assign(top1=lambda frame: frame[cost.top1])
+    shown = rows[["method", "keep_ratio", "distiller", "top1", "top1_low", "top1_high", "n", cost.column]]
+    pick = alt.selection_point(fields=["method"], bind="legend")
+    base = alt.Chart(_known(shown)).encode(
+        x=alt.X(f"{cost.column}:Q", title=cost.title, scale=alt.Scale(zero=False)),
+        color=_colour(summary["method"]),
+        opacity=alt.condition(pick, alt.value(1.0), alt.value(0.12)),
+    )
+    axis = alt.Y("top1:Q", title="Top-1 on the test split (%)", scale=alt.Scale(zero=False))
+    tips = ["method", "keep_ratio", "distiller", alt.Tooltip("top1:Q", format=".2f"), *_ends(shown), cost.column, "n"]
+    points = base.mark_point(filled=True, size=90).encode(y=axis, shape="distiller:N", tooltip=tips)
+    layers = [points]
+    if cost.top1 == "top1_mean" and shown["top1_low"].notna().any():
+        layers.insert(0, base.mark_rule().encode(y=alt.Y("top1_low:Q", title=""), y2="top1_high:Q"))
+    made = alt.layer(*layers).add_params(pick).properties(width="container", height=HEIGHT)
+    words = "Point at a mark for its figures; choose a method in the legend."
+    if len(layers) > 1:
+        words += " Lines are 95 % intervals over seeds."
+    return Chart(f"accuracy-{cost.column}", f"Accuracy against {cost.title[0].lower()}{cost.title[1:]}", words, made.to_dict())
+
+
+def _differences(compared: pd.DataFrame, reference: str) -> Chart:
+    names = compared[["method", "keep_ratio", "distiller"]].astype(str).agg(" ".join, axis=1)
+    rows = compared.assign(row=names, told=compared["differs"].map({True: "differs", False: "not told apart"}))
+    shown = rows[["row", "difference", "low", "high", "better", "worse", "p", "p_holm", "told", "n"]]
+    colour = alt.Color("told:N", title="", scale=alt.Scale(domain=["differs", "not told apart"], range=[DIFFERS, DOES_NOT]))
+    tips: list[alt.Tooltip | str] = [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("difference", "low", "high")]
+    tips += [*(alt.Tooltip(f"{name}:Q", format=".4f") for name in ("p", "p_holm")), "better", "worse", "n"]
+    base = alt.Chart(_known(shown)).encode(y=alt.Y("row:N", title="", sort=None), color=colour)
+    points = base.mark_point(filled=True, size=70).encode(
+        x=alt.X("difference:Q", title=f"Points of top-1 more than {reference}"), tooltip=["row", *tips]
+    )
+    zero = alt.Chart().mark_rule(color="#555555").encode(x=alt.datum(0))
+    layers = [zero, points]
+    if shown["low"].notna().any():
+        layers.insert(1, base.mark_rule().encode(x=alt.X("low:Q", title=""), x2="high:Q"))
+    made = alt.layer(*layers).properties(width="container", height=ROW * len(shown))
+    words = "Differences paired by seed. Green: McNemar's test, corrected by Holm, is below 5 %. "
+    words += "Lines are 95 % intervals over seeds."
+    return Chart(f"differences-{reference}", f"Against {reference}", words, made.to_dict())
+
+
+def _curves(logs: pd.DataFrame, stage: str, title: str) -> Chart:
+    numbers = logs.assign(**{name: pd.to_numeric(logs[name]) for name in ("epoch", "loss", "train_top1", "validation_top1")})
+    shown = numbers[["run", "method", "keep_ratio", "distiller", "seed", "epoch", "loss", "train_top1", "validation_top1"]]
+    pick = alt.selection_point(fields=["method"], bind="legend")
+    made = (
+        alt.Chart(_known(shown.dropna(subset=["validation_top1"])))
+        .mark_line(point=alt.OverlayMarkDef(size=18))
+        .encode(
+            x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")),
+            y=alt.Y("validation_top1:Q", title="Validation top-1 (%)", scale=alt.Scale(zero=False)),
+            color=_colour(shown["method"]),
+            detail="run:N",
+            opacity=alt.condition(pick, alt.value(0.9), alt.value(0.08)),
+            tooltip=["run", "epoch", alt.Tooltip("validation_top1:Q", format=".2f"), alt.Tooltip("loss:Q", format=".3f")],
+        )
+        .add_params(pick)
+        .properties(width="container", height=HEIGHT)
+    )
+    return Chart(f"curves-{stage}", title, "A line a run; choose a method in the legend.", made.to_dict())
+
+
+def _shares(kept: pd.DataFrame) -> Chart:
+    """The share of each layer's filters that stays, the mean over seeds."""
+    rows = kept.assign(row=_row(kept), share=kept["kept"] / kept["filters"])
+    shown = rows.groupby(["row", "layer"], sort=False).agg(share=("share", "mean"), filters=("filters", "first")).reset_index()
+    made = (
+        alt.Chart(_known(shown))
+        .mark_rect()
+        .encode(
+            x=alt.X("layer:N", sort=None, title="", axis=alt.Axis(labelAngle=-60)),
+            y=alt.Y("row:N", sort=None, title=""),
+            color=alt.Color("share:Q", title="stays", scale=alt.Scale(scheme="viridis", domain=[0, 1])),
+            tooltip=["row", "layer", alt.Tooltip("share:Q", format=".1%"), "filters"],
+        )
+        .properties(width="container", height=ROW * shown["row"].nunique())
+    )
+    return Chart("shares", "What stays of each layer", "The share of the filters that stay, mean over seeds.", made.to_dict())
+
+
+def _filters(kept: pd.DataFrame, seed: int) -> Chart:
+    """Every filter of the network of one seed, a row chosen from a list."""
+    own = kept[kept["seed"] == seed]
+    records = [
+        {"row": row, "layer": layer, "stays": [int(index in stays) for index in range(filters)]}
+        for row, layer, filters, stays in zip(
+            _row(own), own["layer"], own["filters"], map(_indices, own["indices"]), strict=True
+        )
+    ]
+    names = list(dict.fromkeys(record["row"] for record in records))
+    chosen = alt.selection_point(
+        fields=["row"], bind=alt.binding_select(options=names, name="network: "), value=[{"row": names[-1]}]
+    )
+    made = (
+        alt.Chart(alt.Data(values=records))
+        .transform_filter(chosen)
+        .transform_flatten(["stays"])
+        .transform_window(filter_number="row_number()", groupby=["layer"])
+        .mark_rect(stroke="white", strokeWidth=0.4)
+        .encode(
+            x=alt.X("filter_number:O", title="filter", axis=alt.Axis(labels=False, ticks=False)),
+            y=alt.Y("layer:N", sort=None, title=""),
+            color=alt.Color("stays:O", title="", scale=alt.Scale(domain=[0, 1], range=[DROPPED, KEPT]), legend=None),
+            tooltip=["layer:N", "filter_number:Q", "stays:O"],
+        )
+        .add_params(chosen)
+        .properties(width="container", height=ROW * own["layer"].nunique())
+    )
+    words = f"Blue filters stay, grey ones go; seed {seed}. Layers from top to bottom, as data flows."
+    return Chart("filters", "Every filter", words, made.to_dict())
+
+
+def _row(kept: pd.DataFrame) -> pd.Series:
+    return kept["method"] + " " + kept["keep_ratio"].astype(str)
+
+
+def _indices(text: str) -> set[int]:
+    return set(kept_filters.indices(text))
+
+
+def _colour(methods: Sequence[str]) -> alt.Color:
+    names = list(dict.fromkeys(methods))
+    others = [name for name in names if name not in CONTROLS]
+    colours = dict(zip(CONTROLS, GREYS, strict=True)) | {name: MUTED[place % len(MUTED)] for place, name in enumerate(others)}
+    return alt.Color("method:N", scale=alt.Scale(domain=names, range=[colours[name] for name in names]))
+
+
+def _ends(shown: pd.DataFrame) -> list[alt.Tooltip]:
+    there = [name for name in ("top1_low", "top1_high") if shown[name].notna().any()]
+    return [alt.Tooltip(f"{name}:Q", format=".2f") for name in there]
+
+
+def _known(frame: pd.DataFrame) -> alt.Data:
+    """The rows themselves, with null where nothing is known."""
+    return alt.Data(values=frame.astype(object).where(frame.notna(), None).to_dict("records"))

@@ -1,0 +1,148 @@
+"""What stands in a suite's report: its tables with their figures as numbers, so that they sort, and the facts of its run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lib.params.suite import Suite
+from lib.report.charts import charts
+from lib.report.page import Table, page
+from lib.tables import comparisons, kept_filters, logs, timings
+from lib.tables.comparisons import LEVEL, resolution
+from lib.tables.latencies import in_the_fastest
+
+MAIN = {
+    "method": "Method",
+    "keep_ratio": "Keep ratio",
+    "distiller": "Distiller",
+    "top1_mean": "Top-1 %",
+    "top1_std": "± std",
+    "top1_low": "95 % from",
+    "top1_high": "to",
+    "n": "Seeds",
+    "rank": "Rank",
+    "best_for": "Best for",
+    "delta_to_dense": "Δ dense",
+    "pruned_top1": "Right after pruning %",
+    "params": "Params",
+    "macs": "MACs",
+    "macs_ratio": "of dense",
+    "median_ms": "Time, ms",
+    "encoded_bytes": "Packed, bytes",
+    "encoded_top1": "Packed top-1 %",
+    "epochs": "Epochs",
+}
+PAIRS = {
+    "method": "Method",
+    "keep_ratio": "Keep ratio",
+    "distiller": "Distiller",
+    "reference": "Against",
+    "difference": "Δ points",
+    "low": "95 % from",
+    "high": "to",
+    "better": "Images better",
+    "worse": "worse",
+    "p": "p",
+    "p_holm": "p, Holm",
+    "differs": "Differs",
+}
+THEIRS = {
+    "method": "Method",
+    "keep_ratio": "Keep ratio",
+    "distiller": "Distiller",
+    "start": "Start",
+    "top1": "Top-1 %",
+    "std": "± std",
+    "n": "Seeds",
+    "baseline_top1": "Baseline %",
+    "flops_reduction_percent": "FLOPs saved %",
+    "title": "Source",
+}
+SIZE = ["method", "keep_ratio"]
+DIGITS = 4  # of figures that are no counts
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `tabulate` wrote into a suite's folder, read back; a table that is not there has no rows."""
+
+    summary: pd.DataFrame
+    compared: pd.DataFrame
+    timed: pd.DataFrame
+    logs: pd.DataFrame
+    kept: pd.DataFrame
+    machine: Mapping[str, str]
+
+
+def read(folder: Path) -> Files:
+    """Raises ValueError where the suite was not tabulated."""
+    if not (folder / "summary.csv").is_file():
+        msg = f"{folder} holds no summary.csv; make it with: dvc repro"
+        raise ValueError(msg)
+    compared = _csv(folder / "comparisons.csv", comparisons.COLUMNS)
+    return Files(
+        summary=_csv(folder / "summary.csv", (*MAIN, "top1_low", "top1_high")),
+        compared=compared.assign(differs=compared["differs"] == "yes"),
+        timed=_csv(folder / "latency.csv", ("method", "keep_ratio", *timings.SETTING, "median_ms", "speedup")),
+        logs=_csv(folder / "training.csv", logs.COLUMNS),
+        kept=_csv(folder / "kept.csv", kept_filters.COLUMNS),
+        machine=timings.read_machine(folder / "latency" / "machine.json"),
+    )
+
+
+def report(suite: Suite, found: Files, published: pd.DataFrame, known: Mapping[str, str], links: Mapping[str, str]) -> str:
+    """The page of a suite. known: facts of its run that are in no file. links: texts by address, relative to the page."""
+    runtime, times = in_the_fastest(found.timed)
+    axes, machine = suite.benchmark, found.machine
+    versions = [f"{name.removeprefix('versions.')} {text}" for name, text in machine.items() if name.startswith("versions.")]
+    facts = {
+        "Data, network": f"{suite.dataset}, {axes.network}",
+        "Teacher": suite.teacher,
+        "Compaction": axes.compaction,
+        "Seeds": ", ".join(map(str, axes.seeds)),
+        "Timed in": runtime,
+        "Timed on": machine.get("device", ""),
+        "Versions": ", ".join(versions),
+        **known,
+    }
+    timed = found.summary.drop(columns="median_ms").merge(times[[*SIZE, "median_ms"]], on=SIZE, how="left")
+    drawn = charts(suite, timed, found.compared, found.logs, found.kept)
+    title = f"{suite.name}: {axes.network} on {suite.dataset}"
+    told = {name: fact for name, fact in facts.items() if fact}
+    return page(title, told, _tables(timed, found.compared, published), drawn, links)
+
+
+def _csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """With these columns at least, blank where the file has none."""
+    words = dict.fromkeys(("method", "distiller", "reference", "best_for", "layer", "indices", "run", "stage", "differs"), str)
+    there = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=[""]) if path.is_file() else pd.DataFrame()
+    return there.reindex(columns=list(dict.fromkeys([*there.columns, *columns])))
+
+
+def _tables(timed: pd.DataFrame, compared: pd.DataFrame, published: pd.DataFrame) -> list[Table]:
+    words = (
+        "Click a head to sort, type to filter. Top-1 is that of the test split, the mean over seeds. Rank is 1 + the number "
+    )
+    words += "of rows that are significantly better, so that rows which cannot be told apart share it."
+    found = [Table("main", "Table", words, _shown(timed, MAIN))]
+    if len(compared):
+        words = (
+            f"McNemar's exact test on the same test images, seeds pooled, corrected by Holm for {len(compared)} comparisons. "
+        )
+        words += (
+            f"Below {LEVEL} a pair differs. About {resolution(compared):.2f} points is the smallest difference that shows."
+        )
+        told = compared.assign(differs=compared["differs"].map({True: "yes", False: ""}))
+        found.append(Table("differences", "What differs", words, _shown(told, PAIRS)))
+    if len(published):
+        words = "Copied from the sources, not run by us: other splits, teachers and budgets, often selected on the test set."
+        found.append(Table("published", "Published", words, _shown(published, THEIRS)))
+    return found
+
+
+def _shown(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The columns that say something, by the names that people read."""
+    there = [name for name in names if name in rows and rows[name].notna().any() and (rows[name] != "").any()]
+    return rows[there].round(DIGITS).rename(columns=names)

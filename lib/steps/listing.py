@@ -1,0 +1,55 @@
+"""A committed suite as a report, and as a line of the page that lists all of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from lib.params import suite
+from lib.params.suite import DENSE
+from lib.report import contents
+from lib.report.index import Line
+from lib.tables import published
+from lib.tables.comparisons import resolution
+
+
+class Listed(NamedTuple):
+    """page: the report, HTML."""
+
+    page: str
+    line: Line
+
+
+def listed(document: Mapping[str, Any], folder: Path, published_document: Mapping[str, Any]) -> Listed:
+    """document: the suite's parameters. folder: its metrics. Raises ValueError where it was not tabulated."""
+    wanted = suite.read(document)
+    theirs = published.rows(published_document, wanted.dataset, wanted.benchmark.network)
+    found = contents.read(folder)
+    page = contents.report(wanted, found, theirs, {}, {"index.html": "all suites"})
+    rows = found.summary
+    pruned = rows[rows["method"] != DENSE].sort_values("top1_mean", ascending=False, kind="stable")
+    line = Line(
+        name=wanted.name,
+        title=f"{wanted.name}: {wanted.benchmark.network} on {wanted.dataset}",
+        rows=len(rows),
+        seeds=len(wanted.benchmark.seeds),
+        dense=_told(rows[rows["method"] == DENSE]),
+        best=_told(pruned),
+        verdict=_verdict(found.compared),
+    )
+    return Listed(page, line)
+
+
+def _told(rows: pd.DataFrame) -> str:
+    for row in rows.head(1).to_dict("records"):
+        name = f"{row['method']} {row['keep_ratio']} {row['distiller']}"
+        return f"{name}, {row['top1_mean']:.2f} % at {row['macs_ratio']:.2f} of the MACs"
+    return "none"
+
+
+def _verdict(compared: pd.DataFrame) -> str:
+    if compared.empty:
+        return "No paired tests: it was run before predictions were kept."
+    count, least = int(compared["differs"].sum()), resolution(compared)
+    return f"{count} of {len(compared)} comparisons differ; about {least:.2f} points is the smallest difference that shows."
