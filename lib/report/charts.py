@@ -28,16 +28,19 @@ class Chart(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What accuracy is set against: a column of the summary, its words, and the accuracy that belongs to it."""
+    """What accuracy is set against: a column of the summary, its words on the axis and in a title, and the accuracy that
+    belongs to it.
+    """
 
     column: str
+    axis: str
     title: str
     top1: str
 
 
-MACS = Cost("macs", "FLOPs (MACs)", "top1_mean")
-BYTES = Cost("encoded_bytes", "Bytes of the packed file", "encoded_top1")
-TIME = Cost("median_ms", "Time of an image, ms (fastest float runtime, fewest threads, smallest batch)", "top1_mean")
+MACS = Cost("macs", "FLOPs (MACs)", "Accuracy against MACs", "top1_mean")
+BYTES = Cost("encoded_bytes", "bytes of the packed file", "Accuracy of the packed file against its bytes", "encoded_top1")
+TIME = Cost("median_ms", "time, ms", "Accuracy against time", "top1_mean")
 
 
 def charts(suite: Suite, timed: pd.DataFrame, compared: pd.DataFrame, logs: pd.DataFrame, kept: pd.DataFrame) -> list[Chart]:
@@ -57,12 +60,13 @@ def _accuracy(summary: pd.DataFrame, cost: Cost) -> Chart:
     shown = rows[["method", "keep_ratio", "distiller", "top1", "top1_low", "top1_high", "n", cost.column]]
     pick = alt.selection_point(fields=["method"], bind="legend")
     base = alt.Chart(_known(shown)).encode(
-        x=alt.X(f"{cost.column}:Q", title=cost.title, scale=alt.Scale(zero=False)),
+        x=alt.X(f"{cost.column}:Q", title=cost.axis, scale=alt.Scale(zero=False)),
         color=_colour(summary["method"]),
         opacity=alt.condition(pick, alt.value(1.0), alt.value(0.12)),
     )
     axis = alt.Y("top1:Q", title="Top-1 on the test split (%)", scale=alt.Scale(zero=False))
-    tips = ["method", "keep_ratio", "distiller", alt.Tooltip("top1:Q", format=".2f"), *_ends(shown), cost.column, "n"]
+    names, figures = ("method:N", "keep_ratio:N", "distiller:N"), (f"{cost.column}:Q", "n:Q")
+    tips = [*names, alt.Tooltip("top1:Q", format=".2f"), *_ends(shown), *figures]
     points = base.mark_point(filled=True, size=90).encode(y=axis, shape="distiller:N", tooltip=tips)
     layers = [points]
     if cost.top1 == "top1_mean" and shown["top1_low"].notna().any():
@@ -71,7 +75,7 @@ def _accuracy(summary: pd.DataFrame, cost: Cost) -> Chart:
     words = "Point at a mark for its figures; choose a method in the legend."
     if len(layers) > 1:
         words += " Lines are 95 % intervals over seeds."
-    return Chart(f"accuracy-{cost.column}", f"Accuracy against {cost.title[0].lower()}{cost.title[1:]}", words, made.to_dict())
+    return Chart(f"accuracy-{cost.column}", cost.title, words, made.to_dict())
 
 
 def _differences(compared: pd.DataFrame, reference: str) -> Chart:
@@ -80,10 +84,10 @@ def _differences(compared: pd.DataFrame, reference: str) -> Chart:
     shown = rows[["row", "difference", "low", "high", "better", "worse", "p", "p_holm", "told", "n"]]
     colour = alt.Color("told:N", title="", scale=alt.Scale(domain=["differs", "not told apart"], range=[DIFFERS, DOES_NOT]))
     tips: list[alt.Tooltip | str] = [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("difference", "low", "high")]
-    tips += [*(alt.Tooltip(f"{name}:Q", format=".4f") for name in ("p", "p_holm")), "better", "worse", "n"]
+    tips += [*(alt.Tooltip(f"{name}:Q", format=".4f") for name in ("p", "p_holm")), "better:Q", "worse:Q", "n:Q"]
     base = alt.Chart(_known(shown)).encode(y=alt.Y("row:N", title="", sort=None), color=colour)
     points = base.mark_point(filled=True, size=70).encode(
-        x=alt.X("difference:Q", title=f"Points of top-1 more than {reference}"), tooltip=["row", *tips]
+        x=alt.X("difference:Q", title=f"Points of top-1 more than {reference}"), tooltip=["row:N", *tips]
     )
     zero = alt.Chart().mark_rule(color="#555555").encode(x=alt.datum(0))
     layers = [zero, points]
@@ -108,7 +112,7 @@ def _curves(logs: pd.DataFrame, stage: str, title: str) -> Chart:
             color=_colour(shown["method"]),
             detail="run:N",
             opacity=alt.condition(pick, alt.value(0.9), alt.value(0.08)),
-            tooltip=["run", "epoch", alt.Tooltip("validation_top1:Q", format=".2f"), alt.Tooltip("loss:Q", format=".3f")],
+            tooltip=["run:N", "epoch:Q", alt.Tooltip("validation_top1:Q", format=".2f"), alt.Tooltip("loss:Q", format=".3f")],
         )
         .add_params(pick)
         .properties(width="container", height=HEIGHT)
@@ -127,7 +131,7 @@ def _shares(kept: pd.DataFrame) -> Chart:
             x=alt.X("layer:N", sort=None, title="", axis=alt.Axis(labelAngle=-60)),
             y=alt.Y("row:N", sort=None, title=""),
             color=alt.Color("share:Q", title="stays", scale=alt.Scale(scheme="viridis", domain=[0, 1])),
-            tooltip=["row", "layer", alt.Tooltip("share:Q", format=".1%"), "filters"],
+            tooltip=["row:N", "layer:N", alt.Tooltip("share:Q", format=".1%"), "filters:Q"],
         )
         .properties(width="container", height=ROW * shown["row"].nunique())
     )

@@ -60,6 +60,7 @@ THEIRS = {
     "flops_reduction_percent": "FLOPs saved %",
     "title": "Source",
 }
+PS = ("p", "p_holm")  # of which two digits count, however small
 SIZE = ["method", "keep_ratio"]
 DIGITS = 4  # of figures that are no counts
 
@@ -145,4 +146,6 @@ def _tables(timed: pd.DataFrame, compared: pd.DataFrame, published: pd.DataFrame
 def _shown(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """The columns that say something, by the names that people read."""
     there = [name for name in names if name in rows and rows[name].notna().any() and (rows[name] != "").any()]
-    return rows[there].round(DIGITS).rename(columns=names)
+    shown = rows[there].round(dict.fromkeys([name for name in there if name not in PS], DIGITS))
+    shown = shown.assign(**{name: rows[name].map(lambda p: float(f"{p:.2g}")) for name in PS if name in there})
+    return shown.astype(object).where(shown.notna(), "").rename(columns=names)

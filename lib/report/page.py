@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from lib.report.charts import Chart
 
-ROWS = 25  # of a table on one page
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
@@ -53,9 +52,11 @@ def _sortable(table: Table) -> str:
         classes="display compact nowrap",
         display_logo_when_loading=False,
         scrollX=True,
-        pageLength=ROWS,
+        paging=False,
         showIndex=False,
         maxBytes=0,
+        text_in_header_can_be_selected=False,  # a click on it sorts
+        layout={"topStart": "search", "topEnd": None, "bottomStart": "info", "bottomEnd": None},
     )
 
 

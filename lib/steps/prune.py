@@ -48,7 +48,7 @@ def prune(
     """Prune the network of checkpoint `dense`; `guide` is the checkpoint, or the folder of several, of who guides.
 
     The checkpoint notes `pruned_top1`, the validation accuracy in percent at the moment that pruning leaves nothing more to
-    choose: before the training, where a trained network's masks were settled by then, else after it.
+    choose: before the training, where masks were settled by then, else after it; nothing where random weights were masked.
     Writes the masked network and its masks to `out`, the log to `log` (.csv). Returns a line for the user, or nothing.
     """
     module: ModuleType = plugins.find(methods, cell.method)
@@ -78,15 +78,15 @@ def prune(
         sections = document["distill"]["terms"]
         objective = distilled(network, model, params.guide, sections, training.label_smoothing, setting.example())
     settle = partial(_settled, network, setting, read(document, "prune.calibration", Calibrating))
-    settled = method.held() if params.start == "dense" else None
-    before = {} if settled is None else settle(settled)
+    settled = method.held()
+    before = settle(settled) if settled is not None and params.start == "dense" else {}
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
     terms = {name: document["distill"]["terms"][name] for name in params.guide}
     decides = {"cell": cell, "params": params, "layers": request.layers, "terms": terms}
     with trained(Run(label, network, method, objective, training, epochs, decides, "prune.training"), setting) as rows:
         kept = method.kept().to("cpu")
         apply_(network, kept)
-        found = settle(kept) if method.held() is None else before
+        found = settle(kept) if settled is None else before
         save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs, **found}))
         write_log(log, rows)
     return f"{remark}\n" if (remark := method.remark()) else ""

@@ -110,7 +110,9 @@ def texts(gathered: Gathered) -> dict[str, str]:
         "table.md": reports.table(wanted, summary, compared, gathered.published, reproducible),
         "training.csv": writing.csv(gathered.logs),
         "latency.csv": writing.csv(gathered.timings),
-        "latency.md": latencies.report(wanted, gathered.timings, gathered.machine, gathered.missing["latencies"]),
+        "latency.md": latencies.report(
+            wanted, gathered.timings, gathered.machine, gathered.missing["latencies"], summaries.best(summary)
+        ),
     }
 
 

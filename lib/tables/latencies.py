@@ -8,14 +8,17 @@ import pandas as pd
 
 from lib.params.suite import DENSE, Suite
 from lib.tables.reports import NAMES, Column, TableRow, absent, macs, shown
+from lib.tables.summaries import pareto
 from lib.tables.timings import NETWORK
 from lib.tables.writing import scaled
 
+Accuracies = Mapping[tuple[str, float], float]  # mean top-1 of the best distiller, by method and keep ratio
 NOTHING = "No latency has been measured yet; measure it with: `dvc repro`"
 NOTES = (
     "Speed-up is how many times as fast as the dense network in the same runtime, with the same threads and batch size: its "
     "median time over that of the row, in brackets the 95 % bootstrap interval. The row of dense gives its median in ms.",
     "FLOPs (MACs): in brackets how many times fewer than the dense network has, which is the speed-up in step with the MACs.",
+    "Best for time names the batch sizes for which no row is both faster and more accurate (with its best distiller).",
     "Fastest is the runtime in which the dense network takes the least time.",
     "What is timed is the form that ships: compact, batch norms folded into the convolutions, without a scatter. The first "
     "seed of each method and keep ratio is timed. `latency.csv` has all figures.",
@@ -30,11 +33,13 @@ FASTEST = "## In the fastest runtime"  # how the heading of the table in short b
 FIRST: tuple[Column, ...] = (*NAMES[:2], ("FLOPs (MACs)", macs))
 
 
-def report(suite: Suite, timed: pd.DataFrame, machine: Mapping[str, str], missing: Sequence[str]) -> str:
+def report(
+    suite: Suite, timed: pd.DataFrame, machine: Mapping[str, str], missing: Sequence[str], accuracies: Accuracies
+) -> str:
     """All tables of speed-ups, each for a thread count and batch size. timed: as timings.beside_macs gives it."""
     device = "; ".join(f"{name}: {text}" for name, text in machine.items()) or "not recorded"
     notes = [*NOTES, *([ASKED] if timed["asked_share"].notna().any() else []), f"Measured on: {device}."]
-    tables = _tables(timed) if len(timed) else [NOTHING]
+    tables = _tables(timed, accuracies) if len(timed) else [NOTHING]
     listed = "\n".join(f"- {note}" for note in notes)
     return "\n\n".join([f"# {suite.name}: latency", *tables, listed, *absent({"latencies": missing})]) + "\n"
 
@@ -74,22 +79,34 @@ def in_threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _tables(timed: pd.DataFrame) -> list[str]:
+def _tables(timed: pd.DataFrame, accuracies: Accuracies) -> list[str]:
     alone = fewest_threads(timed)
     threads = in_threads(alone["threads"].iloc[0])
-    parts = [f"{FASTEST}, {threads}", _in_the_fastest(alone)]
+    parts = [f"{FASTEST}, {threads}", _in_the_fastest(alone, accuracies)]
     for (count, batch), rows in timed.groupby(["threads", "batch"]):
         parts += [f"## {in_threads(count)}, batch {batch}", _speedups(rows)]
     largest = alone[alone["batch"] == alone["batch"].max()]
     return [*parts, f"## Files, and peak memory with {threads}, batch {largest['batch'].iloc[0]}", _sizes(largest)]
 
 
-def _in_the_fastest(timed: pd.DataFrame) -> str:
+def _in_the_fastest(timed: pd.DataFrame, accuracies: Accuracies) -> str:
     """A column a batch size: the speed-up in the runtime in which dense is fastest."""
     chosen = {batch: _fastest(rows) for batch, rows in timed.groupby("batch")}
     rows = timed[timed["runtime"] == timed["batch"].map(chosen)]
     columns = [_column(f"Speed-up, batch {batch} ({runtime})", batch, _speedup) for batch, runtime in chosen.items()]
-    return shown([*FIRST, *columns], _networks(rows, "batch"))
+    fronts = _fronts(rows, accuracies)
+    best: Column = ("Best for time, batch", lambda row: ", ".join(fronts.get((row["method"], row["keep_ratio"]), ())))
+    return shown([*FIRST, *columns, best], _networks(rows, "batch"))
+
+
+def _fronts(timed: pd.DataFrame, accuracies: Accuracies) -> dict[tuple[str, float], list[str]]:
+    """The batch sizes for which no network is both faster and more accurate, by method and keep ratio."""
+    found: dict[tuple[str, float], list[str]] = {}
+    scores = [accuracies.get((row["method"], row["keep_ratio"])) for row in timed.to_dict("records")]
+    for batch, rows in timed.assign(top1=pd.Series(scores, index=timed.index, dtype=float)).groupby("batch"):
+        for row in pareto(rows, "median_ms", "top1").to_dict("records"):
+            found.setdefault((row["method"], row["keep_ratio"]), []).append(str(batch))
+    return found
 
 
 def _speedups(timed: pd.DataFrame) -> str:

@@ -103,6 +103,12 @@ def pareto(summary: pd.DataFrame, cost: str = "macs", top1: str = "top1_mean") -
     return rising[rising[top1] > best_so_far.shift(fill_value=float("-inf"))]
 
 
+def best(summary: pd.DataFrame) -> dict[tuple[str, float], float]:
+    """The mean top-1 of the best distiller, by method and keep ratio."""
+    found = summary.groupby(["method", "keep_ratio"])["top1_mean"].max()
+    return {(method, keep_ratio): float(value) for (method, keep_ratio), value in found.items()}
+
+
 def with_standing(summary: pd.DataFrame, ranks: Mapping[Row, int]) -> pd.DataFrame:
     """The summary with where its rows stand: rank among those of one keep ratio and distiller, and `best_for`, the costs for
     which no row is both cheaper and more accurate: macs, bytes (as encoded where that was done, with that accuracy).

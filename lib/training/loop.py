@@ -160,9 +160,9 @@ def _average(task: Fit, now: Now) -> None:
     """End with the average of the last weights. Every process estimates the batch norms by the same whole mini-batches."""
     assert now.average is not None
     sizes = calibration_sizes(now.average.settings.images, len(task.train))
-    images = task.train.epoch(sizes, stream(task.seed, "averaged batch norms"))
+    batches = task.train.epoch(sizes, stream(task.seed, "averaged batch norms"))
     with task.precision:
-        now.average.put_(now.network, (images for images, _ in images))
+        now.average.put_(now.network, (images for images, _ in batches))
 
 
 def _epoch(task: Fit, now: Now, todo: Epoch, bar: Bar, save: Callable[[Part], None]) -> LogRow:

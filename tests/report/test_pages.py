@@ -38,8 +38,16 @@ DOCUMENT: dict[str, Any] = {
     },
 }
 POINT = """
-    const [chart, x, y] = arguments, canvas = chart.querySelector("canvas, svg"), box = canvas.getBoundingClientRect();
-    canvas.dispatchEvent(new MouseEvent("mousemove", {clientX: box.left + x, clientY: box.top + y, bubbles: true}));
+    const canvas = arguments[0].querySelector("canvas, svg"), box = canvas.getBoundingClientRect();
+    for (let x = 10; x < box.width; x += 4)
+        for (let y = 10; y < box.height; y += 4) {
+            const at = {clientX: box.left + x, clientY: box.top + y, bubbles: true};
+            canvas.dispatchEvent(new PointerEvent("pointermove", at));
+            canvas.dispatchEvent(new MouseEvent("mousemove", at));
+            const tip = document.querySelector("#vg-tooltip-element.visible");
+            if (tip) return tip.innerText;
+        }
+    return "";
 """
 PUBLISHED: dict[str, Any] = {"sources": {}, "rows": []}
 
@@ -124,7 +132,7 @@ def test_a_report_opens_quickly_without_errors_and_fits(folder: Path, browser: A
     assert _opened(browser, folder / "report.html", width) < SECONDS
     assert browser.get_log("browser") == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".chart")) == 13
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".chart")) == 11
 
 
 @browser_only
@@ -148,21 +156,9 @@ def test_a_chart_tells_figures_where_it_is_pointed_at(folder: Path, browser: Any
     _opened(browser, folder / "report.html", 1280)
     chart = browser.find_element(By.ID, "chart-accuracy-macs")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
-    size = browser.execute_script("const box = arguments[0].getBoundingClientRect(); return [box.width, box.height]", chart)
-    found = ""
-    for across in range(20, int(size[0]), 6):
-        for down in range(20, int(size[1]), 6):
-            browser.execute_script(
-                POINT,
-                chart,
-                across,
-                down,
-            )
-        tips = browser.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible")
-        found = tips[0].text if tips else found
-        if "method" in found:
-            break
+    found = browser.execute_script(POINT, chart)
     assert "method" in found
+    assert "top1" in found
 
 
 @browser_only
@@ -173,7 +169,7 @@ def test_what_comes_from_files_is_text_and_no_code(folder: Path, browser: Any) -
 
 def test_a_page_names_nothing_outside(folder: Path) -> None:
     text = (folder / "report.html").read_text()
-    for word in ('src="http', "src='http", '<link rel="stylesheet" href="http', "import("):
+    for word in ('src="http', "src='http", 'href="http', "url(http"):
         assert word not in text
 
 
