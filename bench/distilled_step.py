@@ -75,7 +75,9 @@ def main(
     threads: Annotated[int, "of torch"] = 1,
     turns: Annotated[int, "of each combination"] = 9,
 ) -> None:
-    compute = Compute(device="cpu", threads=threads, precision=precision, train_remaining=True, processes=1, rendezvous=None)
+    compute = Compute(
+        device="cpu", threads=threads, precision=precision, train_remaining=True, processes=1, rendezvous=None, compile=False
+    )
     context = autocast(compute, prepare(compute))
     images = torch.randn(BATCH, 3, 32, 32).to(memory_format=torch.channels_last)
     labels = torch.arange(BATCH) % 10

@@ -99,7 +99,7 @@ def main(
     precision: Annotated[Literal["bfloat16", "float32"], "of the steps"] = "bfloat16",
     threads: Annotated[int, "of torch"] = 1,
 ) -> None:
-    compute = Compute("auto", threads, precision, train_remaining=True, processes=1, rendezvous=None)
+    compute = Compute("auto", threads, precision, train_remaining=True, processes=1, rendezvous=None, compile=False)
     device = prepare(compute)
     everything = split(50_000, device)
     block, validation = split(BATCH * STEPS, device), split(2, device)

@@ -60,7 +60,13 @@ def steppers(name: str, context: torch.autocast) -> tuple[Callable[[], None], Ca
 def main(threads: Annotated[int, "of torch"] = 1) -> None:
     for precision in ("bfloat16", "float32"):
         compute = Compute(
-            device="cpu", threads=threads, precision=precision, train_remaining=True, processes=1, rendezvous=None
+            device="cpu",
+            threads=threads,
+            precision=precision,
+            train_remaining=True,
+            processes=1,
+            rendezvous=None,
+            compile=False,
         )  # type: ignore[arg-type]
         context = autocast(compute, prepare(compute))
         for name in ("resnet20", "resnet56"):

@@ -108,7 +108,7 @@ def main(
     workers: Annotated[int, "processes that read images"] = 1,
     turns: Annotated[int, "of each"] = 5,
 ) -> None:
-    compute = Compute("cpu", 1, "float32", train_remaining=True, processes=1, rendezvous=None)
+    compute = Compute("cpu", 1, "float32", train_remaining=True, processes=1, rendezvous=None, compile=False)
     prepare(compute)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

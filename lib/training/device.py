@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import shutil
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -12,6 +13,8 @@ from torch.utils import deterministic
 from lib.params.section import section
 from lib.training.launching import Rendezvous
 
+COMPILERS = tuple(filter(None, (os.environ.get("CXX"), "g++", "clang++")))
+
 
 @section
 class Compute:
@@ -21,7 +24,8 @@ class Compute:
     precision: of the forward passes in training; float16 scales the loss, so that small gradients do not vanish.
     train_remaining: once it is settled what stays, train that alone, at its widths: the same steps but for rounding, and
     faster. processes: of each training, over which every mini-batch is shared out. rendezvous: how those of several machines
-    find one another; null: all of them run on this one.
+    find one another; null: all of them run on this one. compile: let torch compile networks for their training, which takes
+    up to a minute and makes steps faster; where hooks look into a network it stays as it is.
     """
 
     device: Literal["cpu", "cuda", "auto"]
@@ -30,9 +34,13 @@ class Compute:
     train_remaining: bool
     processes: Annotated[int, Field(ge=1, le=4096)]
     rendezvous: Rendezvous | None
+    compile: bool
 
     def __post_init__(self) -> None:
-        """Every machine has as many processes as the others."""
+        """Every machine has as many processes as the others; what is compiled is trained by one."""
+        if self.compile and self.processes > 1:
+            msg = f"compile is true and processes {self.processes}: batch norms that see all processes cannot be compiled; "
+            raise ValueError(msg + "set one of them to false, or 1")
         if self.rendezvous is not None and self.processes % self.rendezvous.nodes:
             msg = f"processes is {self.processes}, which {self.rendezvous.nodes} machines cannot share evenly; "
             raise ValueError(msg + "make it a multiple")
@@ -46,12 +54,15 @@ class Compute:
 def prepare(compute: Compute) -> torch.device:
     """Make torch deterministic and float32 exact, and choose the device.
 
-    Raises ValueError when a GPU is asked for and there is none.
+    Raises ValueError when a GPU is asked for and there is none, or compiling without a compiler.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     torch.set_num_threads(compute.threads)
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler: 2 seconds
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time and hides nothing: no kernel here reads it
+    if compute.compile and not any(map(shutil.which, COMPILERS)):
+        msg = f"compute.compile is true, and there is no C++ compiler ({', '.join(COMPILERS)}); install one or set it to false"
+        raise ValueError(msg)
     _no_tf32()
     _spare_the_compiler()
     if compute.device == "cuda" and not torch.cuda.is_available():
@@ -77,7 +88,7 @@ def _no_tf32() -> None:
 def _spare_the_compiler() -> None:
     """Let optimizers call their own methods: torch imports its compiler, more than a second, to keep it out of them.
 
-    Nothing is compiled here. Where torch remembers that is private to it: should it change, the import is back, no more.
+    They are never compiled. Where torch remembers that is private to it: should it change, the import is back, no more.
     """
     for method in vars(torch.optim.Optimizer).values():
         plain = inspect.unwrap(method)

@@ -25,7 +25,7 @@ from lib.training.objective import Objective
 from lib.training.processes import of_first, share, shared_batch_norms
 from lib.training.remaining import Remaining, remaining
 from lib.training.resume import Unfinished
-from lib.training.schedules import BatchSize, LearningRate, factor, largest
+from lib.training.schedules import BatchSize, LearningRate, factor, largest, most_often
 from lib.training.sgd import Sgd
 from lib.training.snapshot import Part
 from lib.training.stepping import Now, losses
@@ -149,6 +149,9 @@ def _remaining(task: Fit) -> Remaining | None:
 def _begun(task: Fit, small: Remaining | None) -> Now:
     """With a fresh optimizer."""
     network, objective = (task.network, task.objective) if small is None else (small.network, small.objective)
+    if task.compute.compile:
+        for tapped in filter(None, (objective.student, objective.teacher)):
+            tapped.compile_(most_often(task.batches))
     parameters = [*network.parameters(), *objective.parameters, *task.hooks.parameters]
     optimizer = task.hooks.optimizer(parameters, task.settings)
     scales = scaler(task.compute, task.train.device)

@@ -121,3 +121,8 @@ def size_at(schedule: Constant | Linear | Geometric, step: int) -> int:
     if step * math.log(schedule.growth) >= math.log(max(schedule.cap / schedule.start, 1.0)):
         return schedule.cap
     return min(schedule.cap, math.ceil(schedule.start * schedule.growth**step))
+
+
+def most_often(schedule: Constant | Linear | Geometric) -> int:
+    """The size that most mini-batches have, or grow to."""
+    return schedule.size if isinstance(schedule, Constant) else schedule.cap

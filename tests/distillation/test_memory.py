@@ -24,7 +24,8 @@ from tests.networks_for_tests import lived_in
 
 CPU = torch.device("cpu")
 PRECISION = autocast(
-    Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None), CPU
+    Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None, compile=False),
+    CPU,
 )
 COUNT = 23
 TERMS = {"kd": {"temperature": 4.0}, "at": {}, "feature": {"where": "penultimate", "distance": "mse"}}

@@ -30,7 +30,9 @@ from lib.training.device import Compute
 from tests import tiny
 from tests.networks_for_tests import images, lived_in
 
-COMPUTE = Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None)
+COMPUTE = Compute(
+    device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None, compile=False
+)
 RATIOS = (1.0, 0.57, 0.3, 0.001)
 
 

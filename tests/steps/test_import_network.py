@@ -110,7 +110,13 @@ def test_the_real_network_keeps_its_accuracy_and_its_compact_form_equals_the_mas
     apply_(checkpoint.network, Kept(masks))
     save(tmp_path / "masked.safetensors", replace(checkpoint, kept=Kept(masks)))
     compute = Compute(
-        device="cpu", threads=torch.get_num_threads(), precision="float32", train_remaining=True, processes=1, rendezvous=None
+        device="cpu",
+        threads=torch.get_num_threads(),
+        precision="float32",
+        train_remaining=True,
+        processes=1,
+        rendezvous=None,
+        compile=False,
     )
     shrink(tmp_path / "masked.safetensors", data, "coupled", compute, tmp_path / "compact.safetensors")  # proves it
     assert load(tmp_path / "compact.safetensors").notes["max_abs_logit_difference_float64"] < 1e-9

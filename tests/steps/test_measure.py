@@ -28,7 +28,9 @@ from lib.training.evaluation import evaluate
 from tests import tiny
 
 CPU = torch.device("cpu")
-COMPUTE = Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None)
+COMPUTE = Compute(
+    device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None, compile=False
+)
 KEEP = 0.5
 
 

@@ -25,7 +25,9 @@ from tests import tiny
 
 AXES = Benchmark("resnet8", ("resnet8",), ("l1",), (0.5,), ("none",), (0, 1), "coupled")
 SUITE = Suite("made-up", "digits", "resnet8", AXES)
-COMPUTE = Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None)
+COMPUTE = Compute(
+    device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None, compile=False
+)
 ORIGIN = zoo.Origin("0123abc", "make suite NAME=made-up && make repro")
 BEST = {"dense": 1, "l1": 0}  # seed that is better on validation
 TIMINGS = {("l1", 0.5): "0.1 ms, 2.00 times as fast as dense (onnxruntime, 1 thread, batch 1; a machine)"}

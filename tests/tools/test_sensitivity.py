@@ -31,7 +31,9 @@ from tests import tiny
 from tests.networks_for_tests import lived_in, random_masks
 from tools.sensitivity import main
 
-COMPUTE = Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None)
+COMPUTE = Compute(
+    device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None, compile=False
+)
 BAR = steps("test")
 
 
@@ -110,7 +112,9 @@ def test_bfloat16_is_what_the_section_compute_asks_for(folder: Path, data: Datas
     seen: list[bool] = []
     monkeypatch.setattr(sensitivity, "scan", lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
     for precision in ("float32", "bfloat16"):
-        compute = dataclasses.replace(COMPUTE, precision=precision, train_remaining=True, processes=1, rendezvous=None)
+        compute = dataclasses.replace(
+            COMPUTE, precision=precision, train_remaining=True, processes=1, rendezvous=None, compile=False
+        )
         examine(folder / "dense.safetensors", data, (0.5,), 1, None, compute, BAR)
     assert seen == [False, True]
 

@@ -19,7 +19,7 @@ import sys, torch
 from lib.training.device import Compute, prepare
 from lib.training.ahsg import AHSG
 from lib.training.sgd import Sgd, sgd
-prepare(Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None))
+prepare(Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None, compile=False))
 layer = torch.nn.Linear(2, 2)
 optimizer = OPTIMIZER
 for _ in range(2):
@@ -67,6 +67,7 @@ def test_float32_is_exact_on_a_gpu_too() -> None:
             train_remaining=True,
             processes=1,
             rendezvous=None,
+            compile=False,
         )
     )
     assert not torch.backends.cuda.matmul.allow_tf32  # raises where the older and the newer switches disagree
@@ -95,7 +96,9 @@ def test_each_process_of_a_machine_takes_a_gpu_of_its_own(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setenv("LOCAL_RANK", "3")
     for asked in ("cuda", "auto"):
-        compute = Compute(asked, torch.get_num_threads(), "float32", train_remaining=True, processes=4, rendezvous=None)  # type: ignore[arg-type]
+        compute = Compute(
+            asked, torch.get_num_threads(), "float32", train_remaining=True, processes=4, rendezvous=None, compile=False
+        )  # type: ignore[arg-type]
         assert prepare(compute) == torch.device("cuda", 3)
     assert chosen == [torch.device("cuda", 3)] * 2
 
