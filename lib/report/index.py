@@ -1,12 +1,11 @@
 """A page that lists the reports of all suites."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-TEMPLATE = Path(__file__).with_name("index.html.j2")
+from lib.report.markup import INDEX
 
 
 class Line(NamedTuple):
@@ -24,4 +23,4 @@ class Line(NamedTuple):
 def page(lines: Sequence[Line]) -> str:
     """HTML, with a link to <name>.html for each."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE.read_text()).render(lines=lines)
+    return environment.from_string(INDEX).render(lines=lines)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,8 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lib.report.charts import Chart
-
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+from lib.report.markup import PAGE
 
 
 class Table(NamedTuple):
@@ -32,7 +30,7 @@ def page(
 ) -> str:
     """HTML. facts: what is known of the run. links: texts by address, relative to the page."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return environment.from_string(PAGE).render(
         title=title,
         facts=facts,
         links=links,

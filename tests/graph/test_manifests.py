@@ -37,7 +37,7 @@ KD = {
 }
 METHODS = {f"prune/{path.stem}" for path in (ROOT / "lib/pruning/methods").glob("[a-z]*.py")}
 CHECKS = {"check", "rehearse"}  # of the parameters, and of what they build on the data
-DISTILLERS = {*KD, "distill/none", "distill/feature"}
+DISTILLERS = {*KD, "distill/lskd", "distill/none", "distill/feature"}
 TEACHERS = {"train_teacher/resnet8", "train_teacher/resnet20"}
 CELLS = {*METHODS, *DISTILLERS, *TEACHERS, "guide", "compact", "encode", "measure", "latency"}
 
@@ -85,7 +85,7 @@ def _changed_by(project: Path, name: str, edit: Callable[[str], str]) -> set[str
     [
         ("lib/pruning/methods/l1.py", {"prune/l1", *CHECKS}),
         ("lib/pruning/kdfs_sampler.py", {"prune/kdfs", *CHECKS}),
-        ("lib/distillation/terms/kd.py", {*KD, "prune/kdfs", *CHECKS}),
+        ("lib/distillation/terms/kd.py", {*KD, "distill/lskd", "prune/kdfs", *CHECKS}),
         ("lib/distillation/terms/rc.py", {"distill/kd_rc", "prune/kdfs", *CHECKS}),
         ("lib/distillation/terms/lsp.py", {*CHECKS}),  # no distiller and no guide has it; its settings are checked
         ("lib/networks/resnet.py", {*CELLS, *CHECKS}),

@@ -19,7 +19,8 @@ import sys, torch
 from lib.training.device import Compute, prepare
 from lib.training.ahsg import AHSG
 from lib.training.sgd import Sgd, sgd
-prepare(Compute(device="cpu", threads=1, precision="float32", train_remaining=True, processes=1, rendezvous=None, compile=False))
+settings = {"device": "cpu", "threads": 1, "precision": "float32", "train_remaining": True, "processes": 1}
+prepare(Compute(**settings, rendezvous=None, compile=False))
 layer = torch.nn.Linear(2, 2)
 optimizer = OPTIMIZER
 for _ in range(2):

@@ -1,3 +1,6 @@
+"""The templates of the pages (Jinja2), in a module so that a change of them makes the stage that uses them stale."""
+
+PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -62,3 +65,33 @@
 </script>
 </body>
 </html>
+"""
+INDEX = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>Filter pruning benchmark</title>
+<style>
+  body { font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 0 auto; max-width: 1100px; padding: 1rem; }
+  h1 { font-size: 1.5rem; }
+  article { border-top: 1px solid #ddd; padding: 0.6rem 0; }
+  h2 { font-size: 1.1rem; margin: 0; }
+  p { margin: 0.2rem 0; }
+</style>
+</head>
+<body>
+<h1>Filter pruning benchmark: all suites</h1>
+{% for line in lines %}
+<article>
+<h2><a href="{{ line.name }}.html">{{ line.title }}</a></h2>
+<p>{{ line.rows }} rows, {{ line.seeds }} {{ "seed" if line.seeds == 1 else "seeds" }}. Dense: {{ line.dense }}.
+Best pruned row: {{ line.best }}.</p>
+<p>{{ line.verdict }}</p>
+</article>
+{% endfor %}
+</body>
+</html>
+"""
