@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from docs.generator import openings, parameters, readme, registry, results, scale
+from docs.generator import ahsg, openings, parameters, readme, recipe, registry, results, scale
 from docs.generator.meanings import comments
 from lib.distillation import terms
 from lib.params.section import parse
@@ -28,7 +28,9 @@ def pages(root: Path) -> dict[Path, Page]:
     defaults = (root / DEFAULTS).read_text()
     document, notes = parse(defaults), comments(defaults)
     table = readme.table(root / "metrics" / document["suite"])
+    studies = {Path(f"docs/{one.MEASURED.stem}.md"): one.page for one in (recipe, ahsg) if (root / one.MEASURED).exists()}
     return {
+        **{path: Page(page(root)) for path, page in studies.items()},
         Path("docs/methods.md"): Page(registry.page(METHODS, document, notes)),
         Path("docs/terms.md"): Page(registry.page(TERMS, document, notes)),
         Path("docs/parameters.md"): Page(parameters.page(document, notes)),
