@@ -12,12 +12,12 @@ from stages.command import PARAMS, Params, read_params, run
 
 def main(
     cells: Annotated[Path, "the folder of the cells' numbers"],
-    predictions: Annotated[Path, "the folder of the predicted classes"],
-    compact: Annotated[Path, "the folder of the compact networks"],
     latency: Annotated[Path, "the folder of latencies"],
     logs: Annotated[Path, "the folder of the training logs"],
     published: Annotated[Path, "the file of published numbers"],
     out: Annotated[Path, "the folder to write"],
+    predictions: Annotated[Path | None, "the folder of the predicted classes; no paired tests if left out"] = None,
+    compact: Annotated[Path | None, "the folder of the compact networks; their filters are not listed if left out"] = None,
     hours: Annotated[Path | None, "what `make repro` notes of its hours; may be missing"] = None,
     params: Params = PARAMS,
 ) -> None:

@@ -62,20 +62,21 @@ class Gathered:
 def gather(
     document: Mapping[str, Any],
     cells: Path,
-    judged: Path,
-    compact: Path,
+    judged: Path | None,
+    compact: Path | None,
     latencies: Path,
     training_logs: Path,
     published_document: Mapping[str, Any],
 ) -> Gathered:
     """Read what the suite of a parameter document has so far.
 
-    judged: the folder of predicted classes. compact: of the compact networks. training_logs: the folder of the folders
-    logs.STAGES. Raises ValueError when no cell is there or a file is broken.
+    judged: the folder of predicted classes. compact: of the compact networks. None: they are not wanted. training_logs: the
+    folder of the folders logs.STAGES. Raises ValueError when no cell is there or a file is broken.
     """
     wanted = suite.read(document)
     found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(training_logs, wanted)
-    classes, kept = predictions.read(judged, wanted), kept_filters.read(compact, wanted)
+    classes = predictions.NONE if judged is None else predictions.read(judged, wanted)
+    kept = kept_filters.NONE if compact is None else kept_filters.read(compact, wanted)
     return Gathered(
         suite=wanted,
         cells=found.rows,

@@ -10,6 +10,7 @@ from lib.tables import results
 from lib.tables.results import Found
 
 COLUMNS = ("method", "keep_ratio", "seed", "layer", "filters", "kept", "indices")
+NONE = Found(pd.DataFrame(columns=list(COLUMNS)), ())
 
 
 def read(folder: Path, suite: Suite) -> Found:

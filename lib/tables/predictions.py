@@ -22,6 +22,9 @@ class Judged(NamedTuple):
     missing: tuple[str, ...]
 
 
+NONE = Judged({}, ())
+
+
 def content(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> bytes:
     """A file of the predicted classes (N,) and the true ones (N,), in the order of the test split."""
     return save({"labels": labels.astype(np.int32), "predicted": predicted.astype(np.int32)})
