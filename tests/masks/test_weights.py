@@ -152,7 +152,7 @@ def _teacher(data: Dataset) -> Checkpoint:
 def test_the_true_share_of_zeros_is_measured_and_macs_do_not_change(data: Dataset, tmp_path: Path, keep_ratio: float) -> None:
     sparsity = _sparse(data, tmp_path / "sparse.safetensors", keep_ratio)
     shrink(tmp_path / "sparse.safetensors", data, "scatter", COMPUTE, tmp_path / "small.safetensors")
-    numbers = measure(tmp_path / "small.safetensors", data, keep_ratio, EVERYWHERE, COMPUTE)
+    numbers = measure(tmp_path / "small.safetensors", data, keep_ratio, EVERYWHERE, COMPUTE).numbers
     dense = count(build(Architecture("resnet8", 10, 1)), data.shape)
     assert numbers["sparsity"] == round(1 - Kept(sparsity).share, 6) == pytest.approx(1 - keep_ratio, abs=1e-3)
     assert numbers["keep_ratio_achieved"] == round(Kept(sparsity).share, 6)
@@ -167,7 +167,7 @@ def test_filters_that_are_gone_are_no_zeros(data: Dataset, tmp_path: Path) -> No
     assert 0.4 < zero_share(network) < 0.6
     save(tmp_path / "masked.safetensors", Checkpoint(network, Kept(masks), data.shape, data.mean, data.std, {"epochs": 1}))
     shrink(tmp_path / "masked.safetensors", data, "scatter", COMPUTE, tmp_path / "small.safetensors")
-    assert measure(tmp_path / "small.safetensors", data, 0.5, EVERYWHERE, COMPUTE)["sparsity"] == 0.0
+    assert measure(tmp_path / "small.safetensors", data, 0.5, EVERYWHERE, COMPUTE).numbers["sparsity"] == 0.0
 
 
 @pytest.mark.parametrize("kind", ["shape", "missing", "unknown", "dtype"])

@@ -99,7 +99,7 @@ def test_a_normalisation_of_its_own_is_kept_to(folder: Path, tmp_path: Path) -> 
     encode(given, tmp_path / "compact.safetensors", here, tmp_path / "a.bin", opened)
     save(tmp_path / "out.safetensors", opened(tmp_path / "a.bin"))
     compute = read(given, "compute", Compute)
-    measured = measure(tmp_path / "out.safetensors", here.dataset, 1.0, EVERYWHERE, compute)
+    measured = measure(tmp_path / "out.safetensors", here.dataset, 1.0, EVERYWHERE, compute).numbers
     told = json.loads((tmp_path / "a.json").read_text())
     assert measured["top1"] == told["encoded_top1"]
     plain = encoded(given, folder, tmp_path / "b.bin")
