@@ -17,6 +17,7 @@ def main(
     data: Annotated[Path | None, "the folder of its data set, as stage download writes it"] = None,
 ) -> None:
     """All networks of one suite, or of all."""
+    from lib.images.dataset import load
     from lib.images.settings import DataSettings
     from lib.params.section import parse, read
     from lib.progress import images, networks
@@ -28,7 +29,7 @@ def main(
     for name in [suite] if suite else sorted(path.name for path in ZOO.iterdir() if path.is_dir()):
         document, known = parse(suites().text(name)), zoo.cards(ZOO / name)
         settings, compute = read(document, "data", DataSettings), read(document, "compute", Compute)
-        dataset = zoo.obtained(settings, data or KEPT / settings.name, DOWNLOADS, images)
+        dataset = load(data) if data else zoo.obtained(settings, KEPT / settings.name, DOWNLOADS, images)
         cells, shown = Path("metrics") / name / "cells", networks(known, name)
         for found in zoo.verify(ZOO / name, cells, dataset, compute, shown, known):
             wrong += bool(found.problem)

@@ -37,9 +37,9 @@ def facts(root: Path, hours: Path | None, suite: str) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, float]:
-    """Nothing where there is no file, or one that was edited into something else: it is told, and decides nothing."""
+    """Nothing where there is no file, or one that was edited into something else: no result depends on it."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) and all(isinstance(value, int | float) for value in found.values()) else {}

@@ -7,12 +7,10 @@ import altair as alt
 import pandas as pd
 
 from lib.params.suite import Suite
+from lib.plots.drawing import colours
 from lib.tables import kept_filters
-from lib.tables.summaries import CONTROLS
 
 HEIGHT, ROW = 320, 18  # pixels of a chart, of a line of one
-GREYS = ("#000000", "#6b6b6b", "#a8a8a8")  # for CONTROLS, as in the pictures
-MUTED = ("#cc6677", "#3388cc", "#117733", "#ddaa33", "#882255", "#44aa99", "#999933", "#aa4499", "#332288")
 DIFFERS, DOES_NOT = "#117733", "#a8a8a8"
 KEPT, DROPPED = "#3388cc", "#eeeeee"
 TITLES = {"trained": "Training of the whole network", "pruned": "Pruning", "distilled": "Distillation"}
@@ -179,10 +177,9 @@ def _indices(text: str) -> set[int]:
 
 
 def _colour(methods: Sequence[str]) -> alt.Color:
-    names = list(dict.fromkeys(methods))
-    others = [name for name in names if name not in CONTROLS]
-    colours = dict(zip(CONTROLS, GREYS, strict=True)) | {name: MUTED[place % len(MUTED)] for place, name in enumerate(others)}
-    return alt.Color("method:N", scale=alt.Scale(domain=names, range=[colours[name] for name in names]))
+    """As in the pictures."""
+    chosen = colours(methods)
+    return alt.Color("method:N", scale=alt.Scale(domain=list(chosen), range=list(chosen.values())))
 
 
 def _ends(shown: pd.DataFrame) -> list[alt.Tooltip]:

@@ -11,7 +11,7 @@ from lib.report.charts import charts
 from lib.report.page import Table, page
 from lib.tables import comparisons, kept_filters, logs, timings
 from lib.tables.comparisons import LEVEL, resolution
-from lib.tables.latencies import in_the_fastest
+from lib.tables.latencies import fastest_times
 
 MAIN = {
     "method": "Method",
@@ -83,10 +83,11 @@ def read(folder: Path) -> Files:
         msg = f"{folder} holds no summary.csv; make it with: dvc repro"
         raise ValueError(msg)
     compared = _csv(folder / "comparisons.csv", comparisons.COLUMNS)
+    timed = _csv(folder / "latency.csv", ("method", "keep_ratio", *timings.SETTING, "median_ms", "speedup"))
     return Files(
         summary=_csv(folder / "summary.csv", (*MAIN, "top1_low", "top1_high")),
         compared=compared.assign(differs=compared["differs"] == "yes"),
-        timed=_csv(folder / "latency.csv", ("method", "keep_ratio", *timings.SETTING, "median_ms", "speedup")),
+        timed=timed.dropna(subset=["runtime"]),  # tables of before there were several runtimes name none
         logs=_csv(folder / "training.csv", logs.COLUMNS),
         kept=_csv(folder / "kept.csv", kept_filters.COLUMNS),
         machine=timings.read_machine(folder / "latency" / "machine.json"),
@@ -95,7 +96,7 @@ def read(folder: Path) -> Files:
 
 def report(suite: Suite, found: Files, published: pd.DataFrame, known: Mapping[str, str], links: Mapping[str, str]) -> str:
     """The page of a suite. known: facts of its run that are in no file. links: texts by address, relative to the page."""
-    runtime, times = in_the_fastest(found.timed)
+    runtime, times = fastest_times(found.timed)
     axes, machine = suite.benchmark, found.machine
     versions = [f"{name.removeprefix('versions.')} {text}" for name, text in machine.items() if name.startswith("versions.")]
     facts = {

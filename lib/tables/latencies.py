@@ -44,7 +44,7 @@ def report(
     return "\n\n".join([f"# {suite.name}: latency", *tables, listed, *absent({"latencies": missing})]) + "\n"
 
 
-def in_the_fastest(timed: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+def fastest_times(timed: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     """The runtime in which dense is fastest, with the fewest threads and the smallest batch, in words; and the timings there,
     a row a network. Both are empty where nothing was timed.
     """
@@ -58,8 +58,8 @@ def in_the_fastest(timed: pd.DataFrame) -> tuple[str, pd.DataFrame]:
 
 
 def lines(timed: pd.DataFrame, machine: Mapping[str, str]) -> dict[tuple[str, float], str]:
-    """A line a network, by method and keep ratio, of `in_the_fastest`."""
-    setting, rows = in_the_fastest(timed)
+    """A line a network, by method and keep ratio, of `fastest_times`."""
+    setting, rows = fastest_times(timed)
     where = f"{setting}; {machine.get('device', 'machine not recorded')}"
     return {(row["method"], row["keep_ratio"]): f"{_time(row)} ({where})" for row in rows.to_dict("records")}
 

@@ -150,7 +150,7 @@ def test_complete_suite_has_nothing_to_complain_about(folder: Path) -> None:
 
 def test_cells_alone_are_enough(folder: Path, tmp_path: Path) -> None:
     gathered = tabulate.gather(DOCUMENT, folder / "cells", *[tmp_path / "absent"] * 4, PUBLISHED)
-    tabulate.write(gathered, tmp_path / "out")
+    tabulate.write(gathered, tmp_path / "out", {})
     written = (tmp_path / "out/training.csv").read_text()
     assert written.startswith("run,stage,seed,epoch,lr,loss,train_top1,validation_top1,")
     assert "No latency has been measured yet" in (tmp_path / "out/latency.md").read_text()
@@ -229,7 +229,7 @@ def test_stage_writes_every_output_and_says_what_is_missing(
     monkeypatch.setattr("sys.argv", ["tabulate", *words])
     main(**arguments(main))
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
-    tables_there |= {"comparisons.csv", "kept.csv"}
+    tables_there |= {"comparisons.csv", "kept.csv", "report.html"}
     pictures_there = {
         "accuracy_macs.png",
         "accuracy_bytes.png",
