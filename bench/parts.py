@@ -1,4 +1,4 @@
-"""What each part of a training is worth, on the validation split: `python -m bench.parts recipe --data data/cifar10`.
+"""What each part of a training is worth, on the validation split: `python -m bench.parts recipe --data FOLDER --dense FILE`.
 
 The parameter file gives everything but the parts.
 

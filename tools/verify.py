@@ -25,8 +25,11 @@ def main(
     from lib.training.device import Compute
     from tools.suite import suites
 
-    wrong = 0
-    for name in [suite] if suite else sorted(path.name for path in ZOO.iterdir() if path.is_dir()):
+    wrong, names = 0, [suite] if suite else sorted(path.parent.name for path in ZOO.glob("*/README.md"))
+    if not names:
+        msg = f"{ZOO} holds no networks; keep those of a suite that was run with: python -m tools.zoo"
+        raise ValueError(msg)
+    for name in names:
         document, known = parse(suites().text(name)), zoo.cards(ZOO / name)
         settings, compute = read(document, "data", DataSettings), read(document, "compute", Compute)
         dataset = load(data) if data else zoo.obtained(settings, KEPT / settings.name, DOWNLOADS, images)

@@ -25,7 +25,10 @@ def main(
     metrics, models = Path("metrics") / suite.name, Path("models") / suite.name
     timed = timings.beside_macs(timings.read(metrics / "latency", suite).rows, results.read(metrics / "cells", suite).rows)
     lines = latencies.lines(timed, timings.read_machine(metrics / "latency" / "machine.json"))
-    origin = zoo.Origin(commit(Path()) or "none", f"make suite NAME={suite.name} && make repro")
+    if not (made_by := commit(Path())):
+        msg = "the cards name the commit, and git tells of none here; run this in a clone"
+        raise ValueError(msg)
+    origin = zoo.Origin(made_by, f"make suite NAME={suite.name} && make repro")
     made = zoo.gather(suite, models / "encoded", metrics / "cells", lines, origin, out / suite.name)
     sys.stderr.write(f"{len(made)} networks, {sum(card.file_bytes for card in made):,} bytes, in {out / suite.name}\n")
 
