@@ -1,12 +1,16 @@
 """The templates of the pages (Jinja2), in a module so that a change of them makes the stage that uses them stale."""
 
-PAGE = """\
+HEAD = """\
 <!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
+"""
+PAGE = (
+    HEAD
+    + """\
 <title>{{ title }}</title>
 <style>
   body { font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 0 auto; max-width: 1240px; padding: 1rem; }
@@ -66,13 +70,10 @@ PAGE = """\
 </body>
 </html>
 """
-INDEX = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
+)
+INDEX = (
+    HEAD
+    + """\
 <title>Filter pruning benchmark</title>
 <style>
   body { font: 15px/1.45 system-ui, sans-serif; color: #222; margin: 0 auto; max-width: 1100px; padding: 1rem; }
@@ -95,3 +96,4 @@ Best pruned row: {{ line.best }}.</p>
 </body>
 </html>
 """
+)
