@@ -4,13 +4,14 @@ DVC's own command starts anew for every chain (a second), reads dvc.yaml and dvc
 every stage. Here all is read once; a worker, forked from here, runs its stages as DVC does and sends their entries back.
 """
 
+import fcntl
 import functools
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import networkx as nx
 from tqdm import tqdm
@@ -80,15 +81,14 @@ class Pipeline:
         entry is "" where nothing changed.
 
         folder: for DVC's notes on who reads and writes which file. The parent process holds DVC's lock for all its
-        children, and runs what a stage needs before it: they need not wait for one another.
+        children, and runs what a stage needs before it: they wait for one another only at DVC's cache.
         """
         from dvc.exceptions import DvcException
-        from dvc.lock import LockNoop
         from dvc.stage.serialize import to_lockfile
         from dvc.utils.serialize import dumps_yaml
 
         _be_quiet()
-        self._repo.lock, self._repo.tmp_dir = LockNoop(), str(folder)
+        self._repo.lock, self._repo.tmp_dir = _Turns(Path(self._repo.cache.local_cache_dir)), str(folder)
         with self._repo.lock:
             for name in chain:
                 stage = self._stages[name]
@@ -105,6 +105,38 @@ class Pipeline:
         if new:
             self._entries |= new
             write_text(self._lock, whole(self._entries, list(self._stages)))
+
+
+class _Turns:
+    """In place of DVC's lock in a worker: DVC gives it back while a command runs, and takes it to look into its cache.
+
+    Without it, two workers that put the same content there at once can each take the other's half-written file for a broken
+    one and remove it. folder: the cache; the lock of a process that dies is free.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "turns.lock"
+        self._file: TextIO | None = None
+
+    @property
+    def is_locked(self) -> bool:
+        return self._file is not None
+
+    def lock(self) -> None:
+        self._file = self._path.open("a")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def unlock(self) -> None:
+        assert self._file is not None
+        self._file.close()
+        self._file = None
+
+    def __enter__(self) -> None:
+        self.lock()
+
+    def __exit__(self, *_: object) -> None:
+        self.unlock()
 
 
 @contextmanager

@@ -48,8 +48,10 @@ class _Worker:
         return self._process.exitcode == 0
 
     def stop(self) -> None:
-        """Kill the process and what it started."""
+        """Kill the process and what it started; what it had sent is still received."""
         self._process.kill()
+        while self.receive():
+            pass
         self.end()
 
 

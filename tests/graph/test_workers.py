@@ -104,6 +104,25 @@ def test_an_interrupt_ends_all_and_loses_nothing_that_was_sent(tmp_path: Path) -
     assert ended(int((tmp_path / "a1/child").read_text()))
 
 
+def test_what_was_sent_is_heard_though_an_interrupt_comes_before_it_was_received(tmp_path: Path) -> None:
+    sent, heard = tmp_path / "sent", list[list[Sent]]()
+
+    def work(chain: Chain, _: Path, send: Send) -> None:
+        send((chain[0], "done"))
+        sent.touch()
+        time.sleep(60)
+
+    def interrupt() -> None:
+        for _ in range(400):
+            if sent.exists():
+                raise KeyboardInterrupt
+            time.sleep(0.05)
+
+    with pytest.raises(KeyboardInterrupt):
+        Running({A: frozenset()}, work, tmp_path / "logs").run(1, heard.append, interrupt)
+    assert heard == [[("a1", "done")]]
+
+
 def test_long_lists_of_failures_are_cut(tmp_path: Path) -> None:
     many: dict[Chain, frozenset[Chain]] = {(f"cell{index}", f"after{index}"): frozenset() for index in range(9)}
 

@@ -88,15 +88,15 @@ REFERENCES: dict[str, tuple[Change, str]] = {
     ),
     "distiller's term": (
         lambda d: d["distill"]["distillers"]["kd"].update(terms={"crd": 1.0}),
-        "distill.distillers.kd.terms.crd: is 'crd', which is not there; allowed: kd, feature",
+        "distill.distillers.kd.terms.crd: is 'crd', which is not there; allowed: kd, lskd, feature",
     ),
     "guide's term": (
         lambda d: d["prune"]["methods"]["ahsg_ht"].update(guide={"crd": 1.0}),
-        "prune.methods.ahsg_ht.guide.crd: is 'crd', which is not there; allowed: kd, feature",
+        "prune.methods.ahsg_ht.guide.crd: is 'crd', which is not there; allowed: kd, lskd, feature",
     ),
     "unknown distiller": (
         lambda d: d["benchmark"].update(distillers=["none", "fitnet"]),
-        "benchmark.distillers.1: is 'fitnet', which is not there; allowed: none, kd, feature",
+        "benchmark.distillers.1: is 'fitnet', which is not there; allowed: none, kd, lskd, feature",
     ),
 }
 
