@@ -1,6 +1,7 @@
 """Tabulate a suite: read its cells, latencies and training logs, write its tables and pictures.
 
-What the parameter file asks for and is not there yet is named, in the tables and here.
+What the parameter file asks for and is not there yet is named, in the tables and here. Predictions and filters of cells whose
+files are not here are taken from the tables of before.
 """
 
 import sys
@@ -26,7 +27,7 @@ def main(
     from lib.steps import tabulate
 
     document = read_params(params)
-    gathered = tabulate.gather(document, cells, predictions, compact, latency, logs, read_params(published))
+    gathered = tabulate.gather(document, cells, predictions, compact, latency, logs, read_params(published), out)
     tabulate.write(gathered, out, provenance.facts(Path(), hours, gathered.suite.name))
     sys.stderr.write(gathered.complaints)
 

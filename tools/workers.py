@@ -2,9 +2,13 @@
 
 A worker takes a chain of stages whose inputs are ready and runs them as `dvc repro` would. A cell that fails leaves the others
 running. Logs are in .scratch/workers. Ctrl-C ends the running trainings; the next run continues from their last epoch.
+
+With --allow-missing a table that is in git goes on here without the networks behind it: only cells that are new or whose
+settings changed run, on what is made for them; all others stay as the table has them.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +19,10 @@ ALONE = {"latency", "tabulate"}  # timing must have the machine to itself, and t
 LOGS, HOURS = Path(".scratch/workers"), Path(".scratch/hours.json")
 
 
-def main(jobs: Annotated[int, "how many at once"]) -> None:
+def main(
+    jobs: Annotated[int, "how many at once"],
+    allow_missing: Annotated[bool, "leave out what is not on this machine and unchanged"] = False,
+) -> None:
     """All stages that are not up to date."""
     from lib.graph import provenance, report
     from lib.graph.pipeline import Pipeline, locked
@@ -23,8 +30,13 @@ def main(jobs: Annotated[int, "how many at once"]) -> None:
     from lib.progress import cells
     from tools.suite import suites
 
+    lax = ["--allow-missing"] if allow_missing else []
+    if allow_missing:  # what all cells need must be here to know which of them changed
+        with locked(Path()) as repo:
+            first = Pipeline(repo, Path("dvc.lock")).single(without=ALONE)
+        subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet", *first], check=True)
     with locked(Path()) as repo:
-        pipeline = Pipeline(repo, Path("dvc.lock"))
+        pipeline = Pipeline(repo, Path("dvc.lock"), allow_missing=allow_missing)
         if not pipeline.stale:
             sys.stderr.write("everything is up to date\n")
             return
@@ -33,7 +45,7 @@ def main(jobs: Annotated[int, "how many at once"]) -> None:
             todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), report.state(todo)))
     if todo.failed:
         raise ValueError(report.failures(todo, LOGS))
-    os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "--quiet"])
+    os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "--quiet", *lax])
 
 
 if __name__ == "__main__":

@@ -27,28 +27,44 @@ LONGEST = 500  # characters of a message of DVC's
 class Pipeline:
     """The stages of a project, and which of them are not up to date, by DVC's status.
 
-    repo: from `locked`, and held until the workers have ended; lock: the project's dvc.lock.
+    repo: from `locked`, and held until the workers have ended; lock: the project's dvc.lock. allow_missing: what is not here
+    and, by dvc.lock, unchanged counts as up to date, and is made again only where something new is made of it.
     """
 
-    def __init__(self, repo: Any, lock: Path) -> None:
+    def __init__(self, repo: Any, lock: Path, *, allow_missing: bool = False) -> None:
         tqdm.monitor_interval = 0  # DVC's bars start a thread, which could hold a lock at the moment of a fork, for ever
-        self._repo, self._lock = repo, lock
+        self._repo, self._lock, self._allow_missing = repo, lock, allow_missing
         self._stages = {stage.addressing: stage for stage in repo.index.stages}
         self._graph = nx.DiGraph()
         self._graph.add_nodes_from(self._stages)
         self._graph.add_edges_from((need.addressing, stage.addressing) for stage, need in repo.index.graph.edges)
         self._entries = entries(lock.read_text()) if lock.exists() else {}
+        self._lacking: frozenset[str] = frozenset()
 
     @functools.cached_property
     def stale(self) -> frozenset[str]:
         """The stages that are not up to date."""
-        found = frozenset(self._repo.status())
+        if self._allow_missing:
+            found = frozenset(name for name, stage in self._stages.items() if stage.changed(allow_missing=True))
+        else:
+            found = frozenset(self._repo.status())
         self._repo.state.close()  # its connection is not for forked processes
         return found
 
     def todo(self, later: Set[str]) -> dict[Chain, frozenset[Chain]]:
         """The chains of stages to run, each with those it needs first: all that is stale or needs it, but for `later`."""
-        return chains(self._graph, affected(self._graph, self.stale) - later)
+        wanted = affected(self._graph, self.stale) - later
+        self._lacking = self._missing(wanted) if self._allow_missing else frozenset()
+        return chains(self._graph, wanted | self._lacking)
+
+    def single(self, without: Set[str]) -> list[str]:
+        """The stages that are no matrix, in order: those that all cells share."""
+        return [name for name in self._stages if "@" not in name and name not in without]
+
+    def _missing(self, wanted: Set[str]) -> frozenset[str]:
+        """What stages need before them that is not here."""
+        needs: set[str] = set().union(*(nx.ancestors(self._graph, name) for name in wanted))
+        return frozenset(name for name in needs if not all(out.exists for out in self._stages[name].outs))
 
     def before(self, chain: Chain) -> list[str]:
         """All stages that a chain needs, those of the chain apart, in an order in which they can run."""
@@ -94,10 +110,14 @@ class Pipeline:
                 stage = self._stages[name]
                 sys.stdout.write(f"{name}\n")
                 try:
-                    ran = stage.reproduce()
+                    ran = not self._may_miss(name) and stage.reproduce()
                 except DvcException as error:
                     sys.exit(f"{name}: {error}")
                 send((name, dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}) if ran else ""))
+
+    def _may_miss(self, name: str) -> bool:
+        """Whether a stage is unchanged, be it here or not, and nothing needs it."""
+        return self._allow_missing and name not in self._lacking and not self._stages[name].changed(allow_missing=True)
 
     def merge(self, sent: Iterable[tuple[str, str]]) -> None:
         """Write entries that workers sent into dvc.lock, in one go; the order of entries is that of dvc.yaml."""

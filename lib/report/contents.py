@@ -89,7 +89,7 @@ def read(folder: Path) -> Files:
         compared=compared.assign(differs=compared["differs"] == "yes"),
         timed=timed.dropna(subset=["runtime"]),  # tables of before there were several runtimes name none
         logs=_csv(folder / "training.csv", logs.COLUMNS),
-        kept=_csv(folder / "kept.csv", kept_filters.COLUMNS),
+        kept=_csv(folder / kept_filters.FILE, kept_filters.COLUMNS),
         machine=timings.read_machine(folder / "latency" / "machine.json"),
     )
 

@@ -1,7 +1,8 @@
 """Timing the networks of a suite as they ship, one file each, and saying on what."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,14 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
 
     compact: the folder of checkpoints <cell key>.safetensors. Every network is proved equal, as it ships, to the compact one
     on the whole test split. Those whose layers have the same shapes share a timing: which filters were kept makes no
-    difference to the clock. Raises ValueError where one is not equal.
+    difference to the clock. Where networks are not here, but their timings are, made on one machine, all timings stay as
+    they are. Raises ValueError where a network is not equal, or neither it nor its timing is here.
     """
     suite, settings = read_suite(document), read(document, "latency", LatencySettings)
+    if absent := [cell.key for cell in suite.timed if not (compact / f"{cell.key}.safetensors").is_file()]:
+        _keep(out, suite.timed, absent)
+        return
+    _clear(out, suite.timed)
     device = prepare(read(document, "compute", Compute))
     timed: dict[Shapes, dict[Setting, Timing]] = {}
     cells = {cell.pruned_key: cell for cell in suite.timed}
@@ -55,6 +61,23 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
             verify(small.network, form, batches, exact=small.exactly(multiple), differs=DIFFERS)
         _write(out / f"{key}.json", timed[shapes], asked(document, cells[key]))
     write_text(out / "machine.json", json.dumps(machine(device, settings), indent=2, sort_keys=True) + "\n")
+
+
+def _keep(out: Path, timed: Sequence[Cell], absent: Sequence[str]) -> None:
+    """Leave all timings as they are, and say so. Raises ValueError where one is missing."""
+    if untimed := [cell.pruned_key for cell in timed if not (out / f"{cell.pruned_key}.json").is_file()]:
+        msg = f"neither the networks {', '.join(absent)} nor the timings {', '.join(untimed)} are here; "
+        msg += "make them with: dvc repro"
+        raise ValueError(msg)
+    logging.warning("not here, so that all timings stay as they were: %s", ", ".join(absent))
+
+
+def _clear(out: Path, timed: Sequence[Cell]) -> None:
+    """Remove timings of what the suite no longer has."""
+    wanted = {f"{cell.pruned_key}.json" for cell in timed}
+    for path in out.glob("*.json"):
+        if path.name not in wanted:
+            path.unlink()
 
 
 def _shipped(source: Path, dataset: Dataset, device: torch.device) -> tuple[Shipped, Batches]:

@@ -14,10 +14,9 @@ from lib.networks import outline
 from lib.networks.network import Network
 from lib.pruning.layers import LEFT_OUT, Layers
 from lib.tables import predictions
+from lib.tables.results import DIGITS
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import judge
-
-DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
 
 NOTED = (
     "epochs",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib import atomic
 from lib.params import suite
-from lib.params.suite import Cell, Suite
+from lib.params.suite import Suite
 from lib.plots import accuracy, latency, losses, ranking, sizes, training
 from lib.report import contents
 from lib.tables import (
@@ -39,7 +39,7 @@ class Gathered:
 
     suite: Suite
     cells: pd.DataFrame
-    right: Mapping[Cell, predictions.Right]
+    judged: predictions.Judged
     kept: pd.DataFrame
     timings: pd.DataFrame
     machine: Mapping[str, str]
@@ -50,7 +50,7 @@ class Gathered:
     @property
     def summary(self) -> pd.DataFrame:
         """A row a group of cells that differ in the seed only."""
-        return summaries.with_standing(summaries.summarise(self.cells), comparisons.ranks(self.suite, self.right))
+        return summaries.with_standing(summaries.summarise(self.cells), comparisons.ranks(self.suite, self.judged.right))
 
     @property
     def complaints(self) -> str:
@@ -67,20 +67,23 @@ def gather(
     latencies: Path,
     training_logs: Path,
     published_document: Mapping[str, Any],
+    out: Path,
 ) -> Gathered:
     """Read what the suite of a parameter document has so far.
 
     judged: the folder of predicted classes. compact: of the compact networks. None: they are not wanted. training_logs: the
-    folder of the folders logs.STAGES. Raises ValueError when no cell is there or a file is broken.
+    folder of the folders logs.STAGES. out: the folder of the tables; of cells whose networks are not on this machine it has
+    the predictions and filters from before. Raises ValueError when no cell is there or a file is broken.
     """
     wanted = suite.read(document)
     found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(training_logs, wanted)
-    classes = predictions.NONE if judged is None else predictions.read(judged, wanted)
-    kept = kept_filters.NONE if compact is None else kept_filters.read(compact, wanted)
+    top1, share = results.by_cell(found.rows, "top1"), results.by_cell(found.rows, "keep_ratio_achieved")
+    classes = predictions.NONE if judged is None else predictions.read(judged, wanted, out / predictions.FILE, top1)
+    kept = kept_filters.NONE if compact is None else kept_filters.read(compact, wanted, out / kept_filters.FILE, share)
     return Gathered(
         suite=wanted,
         cells=found.rows,
-        right=classes.right,
+        judged=classes,
         kept=kept.rows,
         timings=timings.beside_macs(timed.rows, found.rows),
         machine=timings.read_machine(latencies / "machine.json"),
@@ -99,14 +102,14 @@ def gather(
 def texts(gathered: Gathered) -> dict[str, str]:
     """The tables by their file names. Only those called latency* depend on what a clock said."""
     wanted, summary = gathered.suite, gathered.summary
-    compared = comparisons.compare(wanted, gathered.right)
+    compared = comparisons.compare(wanted, gathered.judged.right)
     reproducible = {kind: names for kind, names in gathered.missing.items() if kind != "latencies"}
     headline = summaries.headline(summary, wanted)
     return {
         "table.csv": writing.csv(writing.long_form(gathered.cells, gathered.published)),
         "summary.csv": writing.csv(summary),
         "comparisons.csv": writing.csv(compared.assign(differs=compared["differs"].map({True: "yes", False: "no"}))),
-        "kept.csv": writing.csv(gathered.kept),
+        kept_filters.FILE: writing.csv(gathered.kept),
         "summary.json": json.dumps(headline, indent=2, sort_keys=True) + "\n",
         "table.md": reports.table(wanted, summary, compared, gathered.published, reproducible),
         "training.csv": writing.csv(gathered.logs),
@@ -135,6 +138,8 @@ def write(gathered: Gathered, folder: Path, known: Mapping[str, str]) -> None:
     encoded = {name: text.encode() for name, text in texts(gathered).items()}
     for name, content in (encoded | pictures(gathered)).items():
         atomic.write_bytes(folder / name, content)
+    if gathered.judged.predicted:
+        atomic.write_bytes(folder / predictions.FILE, predictions.together(gathered.judged))
     atomic.write_text(folder / "report.html", page(gathered.suite, gathered.published, folder, known))
 
 

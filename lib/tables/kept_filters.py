@@ -1,5 +1,6 @@
 """Which filters of each layer stay, one row a layer of every pruned network of a suite."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,22 +8,50 @@ import pandas as pd
 
 from lib.params.suite import Cell, Suite
 from lib.tables import results
-from lib.tables.results import Found
+from lib.tables.results import DIGITS, Found
 
 COLUMNS = ("method", "keep_ratio", "seed", "layer", "filters", "kept", "indices")
+FILE = "kept.csv"
 NONE = Found(pd.DataFrame(columns=list(COLUMNS)), ())
 
 
-def read(folder: Path, suite: Suite) -> Found:
+def read(folder: Path, suite: Suite, earlier: Path, achieved: Mapping[Cell, float]) -> Found:
     """Layers in the order of the network. filters: of the dense layer. kept: how many stay. indices: which, as ranges (0-3 7).
 
     folder: holds <cell>.json, what stage compact writes beside a network; filters do not depend on the distiller, so that the
-    first one of each cell is read. Raises ValueError for a file that is something else.
+    first one of each cell is read. earlier: a table of these columns, may be missing; its rows count for a cell without a file
+    where they keep the share of filters that the cell's numbers have. achieved: that share.
+    Raises ValueError for a file that is something else.
     """
     first = [cell for cell in suite.cells if cell.distiller == suite.benchmark.distillers[0]]
-    there = [cell for cell in first if (folder / f"{cell.key}.json").is_file()]
-    rows = [row for cell in there for row in _layers(folder / f"{cell.key}.json", cell)]
-    return Found(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(cell.key for cell in first if cell not in there))
+    before = _earlier(earlier) if earlier.is_file() else {}
+    rows, missing = list[dict[str, Any]](), list[str]()
+    for cell in first:
+        path = folder / f"{cell.key}.json"
+        known = before.get((cell.method, cell.keep_ratio, cell.seed), [])
+        if path.is_file():
+            rows += _layers(path, cell)
+        elif earlier.is_file() and round(_share(known), DIGITS) == achieved.get(cell):
+            rows += known
+        else:
+            missing.append(cell.key)
+    return Found(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(missing))
+
+
+def _earlier(path: Path) -> dict[tuple[str, float, int], list[dict[str, Any]]]:
+    table = pd.read_csv(path, dtype={"indices": str}, keep_default_na=False)
+    if tuple(table.columns) != COLUMNS:
+        msg = f"{path} should have the columns {', '.join(COLUMNS)}; remove it and make it again with: dvc repro"
+        raise ValueError(msg)
+    found: dict[tuple[str, float, int], list[dict[str, Any]]] = {}
+    for row in table.to_dict("records"):
+        found.setdefault((row["method"], row["keep_ratio"], row["seed"]), []).append(row)
+    return found
+
+
+def _share(rows: list[dict[str, Any]]) -> float:
+    """What stays of the filters of the layers that are listed; a network that none is listed of is whole."""
+    return sum(row["kept"] for row in rows) / sum(row["filters"] for row in rows) if rows else 1.0
 
 
 def ranges(indices: list[int]) -> str:

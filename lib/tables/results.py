@@ -14,6 +14,7 @@ from lib.params.suite import Cell, Suite
 
 IDENTITY = ("dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction", "seed")
 REQUIRED = ("top1", "params", "macs", "macs_ratio")
+DIGITS = 6  # decimals kept: more than the meaning of any number here, fewer than floating-point noise
 
 
 class Found(NamedTuple):
@@ -31,6 +32,15 @@ def read(folder: Path, suite: Suite) -> Found:
         raise ValueError(msg)
     rows = [_identity(suite, cell) | _numbers(folder / f"{cell.key}.json") for cell in there]
     return Found(pd.DataFrame(rows), tuple(cell.key for cell in suite.cells if cell not in there))
+
+
+def by_cell(rows: pd.DataFrame, column: str) -> dict[Cell, float]:
+    """One number of each cell that has it."""
+    if column not in rows:
+        return {}
+    axes = rows[list(Cell._fields)].itertuples(index=False)
+    found = {Cell(*axis): float(value) for axis, value in zip(axes, rows[column], strict=True)}
+    return {cell: value for cell, value in found.items() if not math.isnan(value)}
 
 
 def load(path: Path) -> dict[str, Any]:

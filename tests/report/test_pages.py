@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("suite")
     _suite(folder)
     folders = (folder / name for name in ("cells", "predictions", "compact", "latency", "logs"))
-    gathered = tabulate.gather(DOCUMENT, *folders, PUBLISHED)
+    gathered = tabulate.gather(DOCUMENT, *folders, PUBLISHED, folder)
     tabulate.write(gathered, folder, {"Commit": "0123abc"})
     return folder
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from lib.atomic import write_text
 from lib.formats.checkpoint import Checkpoint, save
 from lib.images.checksum import sha256_of
 from lib.params.suite import Cell
@@ -16,6 +17,7 @@ from tests import tiny
 from tests.networks_for_tests import lived_in
 
 DENSE, L1 = Cell("dense", 1.0, "none", 0), Cell("l1", 0.5, "none", 0)
+TIMED = {"dense-1.0-0.json", "l1-0.5-0.json", "machine.json"}
 TABLE = tiny.ROOT / "suites/latency/resnet20-1.json"
 
 
@@ -29,12 +31,26 @@ def test_what_was_asked_for_stands_beside_what_came_of_it() -> None:
     assert latency.asked(document, DENSE) == {}
 
 
+def test_timings_stay_where_the_networks_are_not_here(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    document = tiny.document(benchmark__methods=["l1"], benchmark__distillers=["none"], benchmark__keep_ratios=[0.5])
+    data = tiny.here(document, tiny.digits(tmp_path).parent).dataset
+    for name in (*TIMED, "fpgm-0.5-0.json"):
+        write_text(tmp_path / "out" / name, name)
+    latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
+    assert (tmp_path / "out/l1-0.5-0.json").read_text() == "l1-0.5-0.json"
+    assert caplog.messages == ["not here, so that all timings stay as they were: dense-1.0-none-0, l1-0.5-none-0"]
+    (tmp_path / "out/l1-0.5-0.json").unlink()
+    with pytest.raises(ValueError, match=r"neither the networks .* nor the timings l1-0\.5-0 are here"):
+        latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
+
+
 def test_a_network_that_ships_otherwise_than_it_computes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.digits(tmp_path)
     document = tiny.document(benchmark__methods=["l1"], benchmark__distillers=["none"], benchmark__keep_ratios=[0.5])
     document["latency"] |= {"runtimes": ["pytorch"], "batch_sizes": [1], "threads": [1], "warmup": 1, "repeats": 5}
     here = tiny.here(document, tmp_path)
     data = here.dataset
+    write_text(tmp_path / "out/fpgm-0.5-0.json", "of a method that the suite no longer has")
     for cell in (DENSE, L1):
         network = lived_in("resnet8", in_channels=1)
         save(tmp_path / f"compact/{cell.key}.safetensors", Checkpoint(network, None, data.shape, data.mean, data.std, {}))
@@ -47,7 +63,7 @@ def test_a_network_that_ships_otherwise_than_it_computes_is_refused(tmp_path: Pa
         return form
 
     latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
-    assert (tmp_path / "out/l1-0.5-0.json").exists()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == TIMED
     monkeypatch.setattr(engine, "ship", wrong)
     with pytest.raises(ValueError, match="the network as it ships is not equal to the compact one: max-abs logit difference"):
         latency.clock(document, tmp_path / "compact", data, tmp_path / "out")

@@ -74,7 +74,7 @@ def _log(path: Path) -> None:
 
 def _gather(folder: Path) -> Gathered:
     folders = (folder / name for name in ("cells", "predictions", "compact", "latency", "logs"))
-    return tabulate.gather(DOCUMENT, *folders, PUBLISHED)
+    return tabulate.gather(DOCUMENT, *folders, PUBLISHED, folder / "out")
 
 
 def _texts(folder: Path) -> dict[str, str]:
@@ -130,6 +130,41 @@ def test_a_missing_prediction_is_named_and_its_cell_is_in_no_comparison(folder: 
     assert "fpgm,0.5,kd" not in after["comparisons.csv"]
 
 
+def _say(folder: Path, **numbers: float) -> None:
+    """Change the numbers of the cells fpgm-0.5-kd."""
+    for seed in (0, 1):
+        path = folder / f"cells/fpgm-0.5-kd-{seed}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | numbers))
+
+
+def _remove(folder: Path) -> None:
+    """Files of networks that another machine made."""
+    for seed in (0, 1):
+        (folder / f"predictions/fpgm-0.5-kd-{seed}.safetensors").unlink()
+        (folder / f"compact/fpgm-0.5-none-{seed}.json").unlink()
+
+
+def test_what_git_keeps_stands_in_for_files_that_are_not_here(folder: Path) -> None:
+    _say(folder, top1=60.0)
+    for seed in (0, 1):
+        path = folder / f"cells/fpgm-0.5-none-{seed}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"keep_ratio_achieved": 0.5}))
+    before = _gather(folder)
+    tabulate.write(before, folder / "out", {})
+    _remove(folder)
+    assert tabulate.texts(_gather(folder)) == tabulate.texts(before)
+    assert predictions.together(_gather(folder).judged) == predictions.together(before.judged)
+
+
+def test_what_git_keeps_is_not_taken_where_the_cell_has_other_numbers(folder: Path) -> None:
+    tabulate.write(_gather(folder), folder / "out", {})
+    _remove(folder)
+    _say(folder, top1=62.0)
+    missing = _gather(folder).missing
+    assert missing["predictions"] == ("fpgm-0.5-kd-0", "fpgm-0.5-kd-1")
+    assert missing["kept filters"] == ("fpgm-0.5-none-0", "fpgm-0.5-none-1")
+
+
 def test_kept_filters_are_listed_once_for_all_distillers(folder: Path) -> None:
     lines = _texts(folder)["kept.csv"].splitlines()
     assert lines[0] == "method,keep_ratio,seed,layer,filters,kept,indices"
@@ -149,7 +184,7 @@ def test_complete_suite_has_nothing_to_complain_about(folder: Path) -> None:
 
 
 def test_cells_alone_are_enough(folder: Path, tmp_path: Path) -> None:
-    gathered = tabulate.gather(DOCUMENT, folder / "cells", *[tmp_path / "absent"] * 4, PUBLISHED)
+    gathered = tabulate.gather(DOCUMENT, folder / "cells", *[tmp_path / "absent"] * 4, PUBLISHED, tmp_path)
     tabulate.write(gathered, tmp_path / "out", {})
     written = (tmp_path / "out/training.csv").read_text()
     assert written.startswith("run,stage,seed,epoch,lr,loss,train_top1,validation_top1,")
@@ -229,7 +264,7 @@ def test_stage_writes_every_output_and_says_what_is_missing(
     monkeypatch.setattr("sys.argv", ["tabulate", *words])
     main(**arguments(main))
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
-    tables_there |= {"comparisons.csv", "kept.csv", "report.html"}
+    tables_there |= {"comparisons.csv", "kept.csv", "predictions.safetensors", "report.html"}
     pictures_there = {
         "accuracy_macs.png",
         "accuracy_bytes.png",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.dvc_cost import environment, project, run, workers
+from bench.dvc_cost import STAGES, environment, project, run, workers
 from tests.graph.test_workers import ended
 
 WAITS = 'python -c \'import os, stages, time; open("{stage}.pid", "w").write(str(os.getpid())); time.sleep(60)\''
@@ -127,6 +127,32 @@ def test_ctrl_c_is_one_line_and_ends_the_stages(waiting: Path) -> None:
     assert ended(stage)
     kept = yaml.safe_load((waiting / "dvc.lock").read_text())["stages"]
     assert any(name.startswith("prune@") for name in kept)  # of the cell whose distillation began
+
+
+def test_a_table_goes_on_where_its_networks_are_not(ran: Path, tmp_path: Path) -> None:
+    """A seed more, from the lock alone: the cells of before are neither there nor made again."""
+    project(tmp_path, 3)
+    shutil.copy(ran / "dvc.lock", tmp_path)
+    done = run(tmp_path, sys.executable, "-m", "tools.workers", "--jobs", "2", "--allow-missing")
+    assert done.returncode == 0, done.stdout
+    assert sorted(results(tmp_path)) == sorted(f"{name}-l1-2.txt" for name in STAGES)
+    kept, lock = (yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (ran, tmp_path))
+    assert {name: lock[name] for name in kept} == kept
+    assert len(lock) == len(kept) + len(STAGES)
+
+
+def test_what_is_missing_is_made_again_where_a_changed_stage_needs_it(ran: Path, tmp_path: Path) -> None:
+    project(tmp_path, 2)
+    shutil.copy(ran / "dvc.lock", tmp_path)
+    graph = yaml.safe_load((tmp_path / "dvc.yaml").read_text())
+    graph["stages"]["encode"]["matrix"]["seed"] = [1]
+    graph["stages"]["encode"]["cmd"] += " && echo more >> models/encode-${key}.txt"
+    graph["stages"]["measure"]["matrix"]["seed"] = [1]
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(graph))
+    done = run(tmp_path, sys.executable, "-m", "tools.workers", "--jobs", "2", "--allow-missing")
+    assert done.returncode == 0, done.stdout
+    assert sorted(results(tmp_path)) == sorted(f"{name}-l1-1.txt" for name in STAGES)
+    assert "more" in results(tmp_path)["measure-l1-1.txt"]
 
 
 def test_workers_take_turns_at_the_cache(tmp_path: Path) -> None:
