@@ -9,7 +9,7 @@ help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 repro: $(READY)  ## Set up if needed, then run everything that is out of date, JOBS=N cells at once, and write the table
-	python -m tools.workers --jobs $(JOBS)
+	python -m tools.workers --jobs $(JOBS) $(if $(ALLOW_MISSING),--allow-missing)
 
 suite: $(READY)  ## Make suites/NAME.yaml the one that runs: make suite NAME=cifar10-quick; without NAME, list them
 	python -m tools.suite $(if $(NAME),--name $(NAME)) $(if $(DISCARD),--discard)

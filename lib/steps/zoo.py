@@ -25,6 +25,7 @@ from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
 
 MOVED = 5.0 / 10_000 * 100  # percent points: what rounding of another processor may move, five images of 10,000
+README = "README.md"
 Count = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Timings = Mapping[tuple[str, float], str]
@@ -77,21 +78,37 @@ class Checked(NamedTuple):
 def gather(suite: Suite, packed: Path, cells: Path, timings: Timings, origin: Origin, out: Path) -> list[Card]:
     """Copy the packed network of each row's best seed by validation into folder `out`, with its card; and a README.
 
-    packed, cells: the folders of the encoded networks and of the cells' numbers. timings: a line by method and keep ratio.
-    Raises ValueError for a cell that is not there yet.
+    packed, cells: the folders of the encoded networks and of the cells' numbers. timings: a line by method and keep ratio. A
+    network that another machine made, which is in `out` already and not in `packed`, stays with its card; what is no row's
+    best any more goes. Raises ValueError for a cell that is not there yet.
     """
-    cards = []
-    for best, numbers in _best(suite, cells):
-        source = packed / f"{best.key}{SUFFIX}"
-        if not source.is_file():
-            msg = f"{source} is missing; make it with: dvc repro"
-            raise ValueError(msg)
+    cards = {best.key: _kept(suite, best, numbers, packed, timings, origin, out) for best, numbers in _best(suite, cells)}
+    for path in out.glob("*"):
+        if path.name not in {README, *(f"{key}{ending}" for key in cards for ending in (SUFFIX, ".json"))}:
+            path.unlink()
+    write_text(out / README, page(suite, list(cards.values())))
+    return list(cards.values())
+
+
+def _kept(
+    suite: Suite, best: Cell, numbers: Mapping[str, Any], packed: Path, timings: Timings, origin: Origin, out: Path
+) -> Card:
+    """One network with its card, from where it was made or as it is kept already."""
+    source, kept, beside = packed / f"{best.key}{SUFFIX}", out / f"{best.key}{SUFFIX}", out / f"{best.key}.json"
+    if source.is_file():
         content = source.read_bytes()
-        cards.append(_card(suite, best, numbers, content, timings, origin))
-        write_bytes(out / f"{best.key}{SUFFIX}", content)
-        write_text(out / f"{best.key}.json", json.dumps(asdict(cards[-1]), indent=2, sort_keys=True) + "\n")
-    write_text(out / "README.md", page(suite, cards))
-    return cards
+        card = _card(suite, best, numbers, content, timings, origin)
+        write_bytes(kept, content)
+        write_text(beside, json.dumps(asdict(card), indent=2, sort_keys=True) + "\n")
+        return card
+    if not kept.is_file() or not beside.is_file():
+        msg = f"{source} is missing; make it with: dvc repro"
+        raise ValueError(msg)
+    card = _read(beside)
+    if problem := _differs(card, numbers) or _altered(card, kept):
+        msg = f"{source} is missing, and {kept} is another network: {problem}; make it with: dvc repro"
+        raise ValueError(msg)
+    return card
 
 
 def page(suite: Suite, cards: Sequence[Card]) -> str:
@@ -116,7 +133,7 @@ Score them again: `python -m tools.verify --suite {suite.name}`. Take one out:
 
 def cards(folder: Path) -> dict[str, Card]:
     """The cards in a folder, by name. Raises ValueError for one that is none, and where there is no card or no file to one."""
-    found = {path.stem: validated(results.load(path), Card, path.name) for path in sorted(folder.glob("*.json"))}
+    found = {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
     if not found:
         msg = f"{folder} holds no network; make it with: python -m tools.zoo"
         raise ValueError(msg)
@@ -144,8 +161,8 @@ def verify(
     device = prepare(compute)
     for name in names:
         path, card = folder / f"{name}{SUFFIX}", known[name]
-        if (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != card.sha256:
-            yield Checked(name, float("nan"), f"the file has sha256 {digest[:12]}…, its card says {card.sha256[:12]}…")
+        if problem := _altered(card, path):
+            yield Checked(name, float("nan"), problem)
             continue
         checkpoint = unpacked(path)
         top1 = evaluate(checkpoint.network.to(device), batches_for(path, checkpoint, dataset, "test", device)).top1
@@ -157,7 +174,21 @@ def _problem(card: Card, top1: float, cell: Path) -> str:
         return f"it scores {top1:.2f} %, its card says {card.top1:.2f} %"
     if not cell.is_file():
         return f"the table has no such cell ({cell})"
-    numbers = results.load(cell)
+    return _differs(card, results.load(cell))
+
+
+def _read(path: Path) -> Card:
+    return validated(results.load(path), Card, path.name)
+
+
+def _altered(card: Card, path: Path) -> str:
+    """How a file is not the one of its card; empty where it is."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return "" if digest == card.sha256 else f"the file has sha256 {digest[:12]}…, its card says {card.sha256[:12]}…"
+
+
+def _differs(card: Card, numbers: Mapping[str, Any]) -> str:
+    """How a card says something else than the table's numbers; empty where it does not."""
     wrong = [
         f"{name} is {numbers.get(other)} in the table, {value} on the card"
         for name, other, value in (("top1", "encoded_top1", card.top1), ("macs", "macs", card.macs))

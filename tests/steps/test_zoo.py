@@ -79,6 +79,21 @@ def test_the_best_seed_of_every_row_is_kept_with_its_card(folder: Path, data: Da
     assert "python -m tools.verify --suite made-up" in (folder / "zoo/README.md").read_text()
 
 
+def _gather(folder: Path) -> set[str]:
+    zoo.gather(SUITE, folder / "encoded", folder / "cells", TIMINGS, ORIGIN, folder / "zoo")
+    return {path.name for path in (folder / "zoo").iterdir()}
+
+
+def test_a_network_of_another_machine_stays_until_a_better_seed_comes(folder: Path, data: Dataset) -> None:
+    there = {path.name for path in (folder / "zoo").iterdir()}
+    (folder / "encoded/l1-0.5-none-0.bin").unlink()
+    assert _gather(folder) == there
+    cell = folder / "cells/l1-0.5-none-1.json"
+    cell.write_text(json.dumps(json.loads(cell.read_text()) | {"validation_top1": 95.0}))
+    assert _gather(folder) == {name.replace("l1-0.5-none-0", "l1-0.5-none-1") for name in there}
+    assert _verified(folder, data) == {"dense-1.0-none-1": "", "l1-0.5-none-1": ""}
+
+
 def test_what_is_kept_scores_what_it_is_said_to(folder: Path, data: Dataset) -> None:
     assert _verified(folder, data) == {"dense-1.0-none-1": "", "l1-0.5-none-0": ""}
 
@@ -108,6 +123,14 @@ def _card(folder: Path) -> None:
 def _table(folder: Path) -> None:
     path = folder / "cells/l1-0.5-none-0.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"encoded_top1": 99.0}))
+
+
+@pytest.mark.parametrize("change", [_one_bit, _table], ids=["file", "table"])
+def test_a_network_of_another_machine_that_is_not_the_tables_is_refused(folder: Path, change: Callable[[Path], None]) -> None:
+    (folder / "encoded/l1-0.5-none-0.bin").unlink()
+    change(folder)
+    with pytest.raises(ValueError, match=r"l1-0\.5-none-0\.bin is missing, and .* is another network: .*dvc repro"):
+        _gather(folder)
 
 
 def _no_cell(folder: Path) -> None:
