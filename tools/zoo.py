@@ -13,6 +13,7 @@ from stages.command import PARAMS, Params, read_params, run
 
 def main(
     out: Annotated[Path, "the folder of all suites' networks"] = Path("models/zoo"),
+    dense: Annotated[bool, "keep the trained dense networks too, so that others can add to the table"] = False,
     params: Params = PARAMS,
 ) -> None:
     """One suite."""
@@ -29,7 +30,9 @@ def main(
         msg = "the cards name the commit, and git tells of none here; run this in a clone"
         raise ValueError(msg)
     origin = zoo.Origin(made_by, f"make suite NAME={suite.name} && make repro")
-    made = zoo.gather(suite, models / "encoded", metrics / "cells", lines, origin, out / suite.name)
+    made = zoo.gather(suite, models, metrics / "cells", lines, origin, out / suite.name)
+    if dense:
+        sys.stderr.write("".join(f"{path}\n" for path in zoo.keep_dense(suite, models, out / suite.name)))
     sys.stderr.write(f"{len(made)} networks, {sum(card.file_bytes for card in made):,} bytes, in {out / suite.name}\n")
 
 

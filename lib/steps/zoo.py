@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -25,7 +26,6 @@ from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
 
 MOVED = 5.0 / 10_000 * 100  # percent points: what rounding of another processor may move, five images of 10,000
-README = "README.md"
 Count = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Timings = Mapping[tuple[str, float], str]
@@ -75,29 +75,40 @@ class Checked(NamedTuple):
     problem: str
 
 
-def gather(suite: Suite, packed: Path, cells: Path, timings: Timings, origin: Origin, out: Path) -> list[Card]:
+def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Origin, out: Path) -> list[Card]:
     """Copy the packed network of each row's best seed by validation into folder `out`, with its card; and a README.
 
-    packed, cells: the folders of the encoded networks and of the cells' numbers. timings: a line by method and keep ratio. A
-    network that another machine made, which is in `out` already and not in `packed`, stays with its card; what is no row's
+    models, cells: the folders of the suite's networks and of its cells' numbers. timings: a line by method and keep ratio. A
+    network that another machine made, which is in `out` already and not in `models`, stays with its card; what is no row's
     best any more goes. Raises ValueError for a cell that is not there yet.
     """
-    cards = {best.key: _kept(suite, best, numbers, packed, timings, origin, out) for best, numbers in _best(suite, cells)}
-    for path in out.glob("*"):
-        if path.name not in {README, *(f"{key}{ending}" for key in cards for ending in (SUFFIX, ".json"))}:
+    cards = {}
+    for best, numbers in _best(suite, cells):
+        line = timings.get((best.method, best.keep_ratio), "")
+        described = partial(_card, suite, best, numbers, line, origin)
+        cards[best.key] = _kept(models / "encoded", out, best.key, numbers, described)
+    for path in (*out.glob(f"*{SUFFIX}"), *out.glob("*.json")):
+        if path.stem not in cards:
             path.unlink()
-    write_text(out / README, page(suite, list(cards.values())))
+    write_text(out / "README.md", page(suite, list(cards.values())))
     return list(cards.values())
 
 
-def _kept(
-    suite: Suite, best: Cell, numbers: Mapping[str, Any], packed: Path, timings: Timings, origin: Origin, out: Path
-) -> Card:
+def keep_dense(suite: Suite, models: Path, out: Path) -> list[Path]:
+    """Copy the trained dense network of each seed that is here, as it is: what all cells of the seed prune."""
+    names = [f"trained/{seed}/{suite.benchmark.network}.safetensors" for seed in suite.benchmark.seeds]
+    there = [name for name in names if (models / name).is_file()]
+    for name in there:
+        write_bytes(out / name, (models / name).read_bytes())
+    return [out / name for name in there]
+
+
+def _kept(packed: Path, out: Path, key: str, numbers: Mapping[str, Any], described: Callable[[bytes], Card]) -> Card:
     """One network with its card, from where it was made or as it is kept already."""
-    source, kept, beside = packed / f"{best.key}{SUFFIX}", out / f"{best.key}{SUFFIX}", out / f"{best.key}.json"
+    source, kept, beside = packed / f"{key}{SUFFIX}", out / f"{key}{SUFFIX}", out / f"{key}.json"
     if source.is_file():
         content = source.read_bytes()
-        card = _card(suite, best, numbers, content, timings, origin)
+        card = described(content)
         write_bytes(kept, content)
         write_text(beside, json.dumps(asdict(card), indent=2, sort_keys=True) + "\n")
         return card
@@ -215,7 +226,7 @@ def _numbers(path: Path) -> dict[str, Any]:
     return results.load(path)
 
 
-def _card(suite: Suite, cell: Cell, numbers: Mapping[str, Any], content: bytes, timings: Timings, origin: Origin) -> Card:
+def _card(suite: Suite, cell: Cell, numbers: Mapping[str, Any], latency: str, origin: Origin, content: bytes) -> Card:
     axes = suite.benchmark
     return Card(
         suite=suite.name,
@@ -234,7 +245,7 @@ def _card(suite: Suite, cell: Cell, numbers: Mapping[str, Any], content: bytes, 
         macs_ratio=numbers["macs_ratio"],
         file_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        latency=timings.get((cell.method, cell.keep_ratio), ""),
+        latency=latency,
         commit=origin.commit,
         command=origin.command,
     )

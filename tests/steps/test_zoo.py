@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lib.atomic import write_text
 from lib.formats.checkpoint import Checkpoint
 from lib.formats.packed import pack, unpacked
 from lib.images.augmentation import STILL
@@ -58,7 +59,7 @@ def folder(tmp_path: Path, data: Dataset) -> Path:
         validation = 90.0 + (cell.seed == BEST[cell.method])
         numbers = {"encoded_top1": top1, "validation_top1": validation, "top1": 1.0, "params": 7, "macs": 5, "macs_ratio": 0.5}
         (tmp_path / f"cells/{cell.key}.json").write_text(json.dumps(numbers | {"epochs": 12}))
-    zoo.gather(SUITE, tmp_path / "encoded", tmp_path / "cells", TIMINGS, ORIGIN, tmp_path / "zoo")
+    zoo.gather(SUITE, tmp_path, tmp_path / "cells", TIMINGS, ORIGIN, tmp_path / "zoo")
     return tmp_path
 
 
@@ -80,7 +81,7 @@ def test_the_best_seed_of_every_row_is_kept_with_its_card(folder: Path, data: Da
 
 
 def _gather(folder: Path) -> set[str]:
-    zoo.gather(SUITE, folder / "encoded", folder / "cells", TIMINGS, ORIGIN, folder / "zoo")
+    zoo.gather(SUITE, folder, folder / "cells", TIMINGS, ORIGIN, folder / "zoo")
     return {path.name for path in (folder / "zoo").iterdir()}
 
 
@@ -92,6 +93,15 @@ def test_a_network_of_another_machine_stays_until_a_better_seed_comes(folder: Pa
     cell.write_text(json.dumps(json.loads(cell.read_text()) | {"validation_top1": 95.0}))
     assert _gather(folder) == {name.replace("l1-0.5-none-0", "l1-0.5-none-1") for name in there}
     assert _verified(folder, data) == {"dense-1.0-none-1": "", "l1-0.5-none-1": ""}
+
+
+def test_dense_networks_are_kept_where_they_lie_among_the_models(folder: Path) -> None:
+    write_text(folder / "trained/1/resnet8.safetensors", "of seed 1")
+    write_text(folder / "trained/1/resnet20.safetensors", "of a teacher")
+    kept = folder / "zoo/trained/1/resnet8.safetensors"
+    assert zoo.keep_dense(SUITE, folder, folder / "zoo") == [kept]
+    _gather(folder)
+    assert kept.read_text() == "of seed 1"
 
 
 def test_what_is_kept_scores_what_it_is_said_to(folder: Path, data: Dataset) -> None:
@@ -167,4 +177,4 @@ def test_a_card_without_its_network_and_a_folder_without_cards_are_refused(folde
 def test_a_suite_that_is_not_run_yet_is_refused_with_a_cure(folder: Path) -> None:
     (folder / "encoded/dense-1.0-none-1.bin").unlink()
     with pytest.raises(ValueError, match=r"dense-1\.0-none-1\.bin is missing; make it with: dvc repro"):
-        zoo.gather(SUITE, folder / "encoded", folder / "cells", TIMINGS, ORIGIN, folder / "other")
+        zoo.gather(SUITE, folder, folder / "cells", TIMINGS, ORIGIN, folder / "other")
