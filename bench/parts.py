@@ -106,7 +106,7 @@ def missing(known: Sequence[Mapping[str, Any]], study: str, seeds: int) -> Itera
 
 
 def main(
-    study: Annotated[Literal["recipe", "ahsg"], BARE, "what to measure"],
+    study: Annotated[Literal["recipe", "ahsg"], "what to measure", BARE],
     data: Annotated[Path, "the folder of the data set"],
     dense: Annotated[Path, "the checkpoint that is pruned"],
     epochs: Annotated[int, "of each training from random weights"] = 8,

@@ -22,12 +22,13 @@ def option(parameter: inspect.Parameter) -> dict[str, Any]:
     if BARE in marks:
         several = get_origin(kind) is tuple
         one = get_args(kind)[0] if several else kind
-        bare = {"metavar": parameter.name.rstrip("s").upper(), "help": found["help"], "type": partial(_one, one)}
+        named = {"metavar": parameter.name.rstrip("s").upper(), "help": found["help"]}
+        bare = named | (_choice(one) if get_origin(one) is Literal else {"type": partial(_one, one)})
         return bare | {"nargs": "*"} if several else bare
     if kind is bool:  # a flag
         return {"action": "store_true", "help": found["help"]}
     if get_origin(kind) is Literal:
-        return found | {"choices": get_args(kind), "type": partial(_one, type(get_args(kind)[0]))}
+        return found | _choice(kind)
     if get_origin(kind) is tuple:
         kind = get_args(kind)[0]
         return found | {"metavar": f"{NAMES[kind]},{NAMES[kind]}", "type": partial(_several, kind)}
@@ -37,6 +38,10 @@ def option(parameter: inspect.Parameter) -> dict[str, Any]:
 def is_bare(parameter: inspect.Parameter) -> bool:
     """Whether a parameter has no name on the command line."""
     return BARE in get_args(parameter.annotation)[2:]
+
+
+def _choice(kind: Any) -> dict[str, Any]:
+    return {"choices": get_args(kind), "type": partial(_one, type(get_args(kind)[0]))}
 
 
 def _one(kind: type, text: str) -> Any:

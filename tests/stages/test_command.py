@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from stages.command import run
+from stages.command.kinds import BARE
 from stages.command.running import LENGTH
 from tests import tiny
 
@@ -60,6 +61,24 @@ def test_words_that_do_not_fit_are_one_message(words: str, said: str, monkeypatc
         run(_main)
     assert str(caught.value).startswith(f"error: {said}")
     assert str(caught.value).endswith(" --help")
+
+
+def _study(study: Annotated[Literal["one", "two"], "which", BARE], names: Annotated[tuple[str, ...], "whose", BARE]) -> None:
+    SEEN.append((study, names))
+
+
+def test_bare_words_need_no_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    SEEN.clear()
+    monkeypatch.setattr("sys.argv", ["test", "two", "a", "b"])
+    run(_study)
+    assert SEEN == [("two", ["a", "b"])]
+    monkeypatch.setattr("sys.argv", ["test", "three"])
+    with pytest.raises(SystemExit, match="argument STUDY: invalid choice: 'three'"):
+        run(_study)
+    monkeypatch.setattr("sys.argv", ["test", "--help"])
+    with pytest.raises(SystemExit):
+        run(_study)
+    assert "which" in capsys.readouterr().out
 
 
 def _fails(error: Exception) -> str:
@@ -163,6 +182,7 @@ def main() -> None:
     print("ready", os.getpid(), flush=True)
     time.sleep(60)
 from stages.command import run
+from stages.command.kinds import BARE
 sys.argv = ["child"]
 run(main)
 """
