@@ -3,8 +3,8 @@
 A worker takes a chain of stages whose inputs are ready and runs them as `dvc repro` would. A cell that fails leaves the others
 running. Logs are in .scratch/workers. Ctrl-C ends the running trainings; the next run continues from their last epoch.
 
-With --allow-missing a table that is in git goes on here without the networks behind it: only cells that are new or whose
-settings changed run, on what is made for them; all others stay as the table has them.
+With --allow-missing a table that is in git goes on here without the networks behind it. Only cells that are new or whose
+inputs changed run, and what they need before them. All others stay as the table has them.
 """
 
 import os
@@ -34,7 +34,8 @@ def main(
     if allow_missing:  # what all cells need must be here to know which of them changed
         with locked(Path()) as repo:
             first = Pipeline(repo, Path("dvc.lock")).single(without=ALONE)
-        subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet", *first], check=True)
+        if status := subprocess.run([sys.executable, "-m", "dvc", "repro", *first], check=False).returncode:
+            sys.exit(status)
     with locked(Path()) as repo:
         pipeline = Pipeline(repo, Path("dvc.lock"), allow_missing=allow_missing)
         if not pipeline.stale:
@@ -43,6 +44,8 @@ def main(
         todo = Running(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
         with provenance.counted(HOURS, suites().active()), cells(len(todo.waiting)) as tell:
             todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), report.state(todo)))
+        for folder in pipeline.folders(ALONE) if allow_missing else ():
+            folder.mkdir(parents=True, exist_ok=True)
     if todo.failed:
         raise ValueError(report.failures(todo, LOGS))
     os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "--quiet", *lax])

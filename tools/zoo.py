@@ -24,6 +24,8 @@ def main(
 
     suite = read(read_params(params))
     metrics, models = Path("metrics") / suite.name, Path("models") / suite.name
+    if dense:
+        sys.stderr.write("".join(f"{path}\n" for path in zoo.keep_dense(suite, models, out / suite.name)))
     timed = timings.beside_macs(timings.read(metrics / "latency", suite).rows, results.read(metrics / "cells", suite).rows)
     lines = latencies.lines(timed, timings.read_machine(metrics / "latency" / "machine.json"))
     if not (made_by := commit(Path())):
@@ -31,8 +33,6 @@ def main(
         raise ValueError(msg)
     origin = zoo.Origin(made_by, f"make suite NAME={suite.name} && make repro")
     made = zoo.gather(suite, models, metrics / "cells", lines, origin, out / suite.name)
-    if dense:
-        sys.stderr.write("".join(f"{path}\n" for path in zoo.keep_dense(suite, models, out / suite.name)))
     sys.stderr.write(f"{len(made)} networks, {sum(card.file_bytes for card in made):,} bytes, in {out / suite.name}\n")
 
 

@@ -27,8 +27,9 @@ LONGEST = 500  # characters of a message of DVC's
 class Pipeline:
     """The stages of a project, and which of them are not up to date, by DVC's status.
 
-    repo: from `locked`, and held until the workers have ended; lock: the project's dvc.lock. allow_missing: what is not here
-    and, by dvc.lock, unchanged counts as up to date, and is made again only where something new is made of it.
+    repo: from `locked`, and held until the workers have ended; lock: the project's dvc.lock. allow_missing: a stage
+    whose outputs are not here, and that dvc.lock knows with the same inputs, counts as up to date. It runs again only where a
+    stage that runs needs it.
     """
 
     def __init__(self, repo: Any, lock: Path, *, allow_missing: bool = False) -> None:
@@ -44,10 +45,7 @@ class Pipeline:
     @functools.cached_property
     def stale(self) -> frozenset[str]:
         """The stages that are not up to date."""
-        if self._allow_missing:
-            found = frozenset(name for name, stage in self._stages.items() if stage.changed(allow_missing=True))
-        else:
-            found = frozenset(self._repo.status())
+        found = frozenset(filter(self._changed, self._stages) if self._allow_missing else self._repo.status())
         self._repo.state.close()  # its connection is not for forked processes
         return found
 
@@ -61,10 +59,27 @@ class Pipeline:
         """The stages that are no matrix, in order: those that all cells share."""
         return [name for name in self._stages if "@" not in name and name not in without]
 
+    def folders(self, names: Set[str]) -> list[Path]:
+        """The folders that stages read, and that are not here because nothing is in them."""
+        deps = [dep for name in names if name in self._stages for dep in self._stages[name].deps if not dep.exists]
+        return [Path(dep.fs_path) for dep in deps if not Path(dep.fs_path).suffix]
+
+    def _changed(self, name: str) -> bool:
+        """Whether a stage is out of date by dvc.lock and by what is here of its files. Those of DVC's cache may be missing."""
+        needs = [self._stages[need] for need in self._graph.predecessors(name)]
+        stage = self._stages[name]
+        return stage.changed(allow_missing=True, upstream=needs) or any(map(_altered, stage.outs))
+
     def _missing(self, wanted: Set[str]) -> frozenset[str]:
-        """What stages need before them that is not here."""
-        needs: set[str] = set().union(*(nx.ancestors(self._graph, name) for name in wanted))
-        return frozenset(name for name in needs if not all(out.exists for out in self._stages[name].outs))
+        """The stages to run again because what stages need of them is not here."""
+        found: set[str] = set()
+        todo = list(wanted)
+        while todo:
+            for need in self._graph.predecessors(todo.pop()):
+                if need not in found and not all(out.exists for out in self._stages[need].outs):
+                    found.add(need)
+                    todo.append(need)
+        return frozenset(found)
 
     def before(self, chain: Chain) -> list[str]:
         """All stages that a chain needs, those of the chain apart, in an order in which they can run."""
@@ -117,7 +132,7 @@ class Pipeline:
 
     def _may_miss(self, name: str) -> bool:
         """Whether a stage is unchanged, be it here or not, and nothing needs it."""
-        return self._allow_missing and name not in self._lacking and not self._stages[name].changed(allow_missing=True)
+        return self._allow_missing and name not in self._lacking and not self._changed(name)
 
     def merge(self, sent: Iterable[tuple[str, str]]) -> None:
         """Write entries that workers sent into dvc.lock, in one go; the order of entries is that of dvc.yaml."""
@@ -125,6 +140,11 @@ class Pipeline:
         if new:
             self._entries |= new
             write_text(self._lock, whole(self._entries, list(self._stages)))
+
+
+def _altered(out: Any) -> bool:
+    """Whether an output is here and not the one of dvc.lock, or is one of git's and not here."""
+    return any(status != "deleted" or not out.use_cache for status in out.workspace_status().values())
 
 
 class _Turns:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib import atomic
 from lib.params import suite
-from lib.params.suite import Suite
+from lib.params.suite import Cell, Suite
 from lib.plots import accuracy, latency, losses, ranking, sizes, training
 from lib.report import contents
 from lib.tables import (
@@ -32,13 +32,14 @@ LINKS = {"table.md": "as text", "latency.md": "latency"}
 
 @dataclass(frozen=True)
 class Gathered:
-    """All that is there of one suite. timings: beside the MACs of their networks.
+    """All that is there of one suite. marks: of the cells' files. timings: beside the MACs of their networks.
 
     missing: kind of file -> names of those wanted and not there.
     """
 
     suite: Suite
     cells: pd.DataFrame
+    marks: Mapping[Cell, str]
     judged: predictions.Judged
     kept: pd.DataFrame
     timings: pd.DataFrame
@@ -77,12 +78,14 @@ def gather(
     """
     wanted = suite.read(document)
     found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(training_logs, wanted)
-    top1, share = results.by_cell(found.rows, "top1"), results.by_cell(found.rows, "keep_ratio_achieved")
-    classes = predictions.NONE if judged is None else predictions.read(judged, wanted, out / predictions.FILE, top1)
-    kept = kept_filters.NONE if compact is None else kept_filters.read(compact, wanted, out / kept_filters.FILE, share)
+    marks, earlier = results.marks(cells, wanted), out / predictions.FILE
+    still = predictions.unchanged(earlier, marks)
+    classes = predictions.NONE if judged is None else predictions.read(judged, wanted, earlier, still)
+    kept = kept_filters.NONE if compact is None else kept_filters.read(compact, wanted, out / kept_filters.FILE, still)
     return Gathered(
         suite=wanted,
         cells=found.rows,
+        marks=marks,
         judged=classes,
         kept=kept.rows,
         timings=timings.beside_macs(timed.rows, found.rows),
@@ -139,7 +142,7 @@ def write(gathered: Gathered, folder: Path, known: Mapping[str, str]) -> None:
     for name, content in (encoded | pictures(gathered)).items():
         atomic.write_bytes(folder / name, content)
     if gathered.judged.predicted:
-        atomic.write_bytes(folder / predictions.FILE, predictions.together(gathered.judged))
+        atomic.write_bytes(folder / predictions.FILE, predictions.together(gathered.judged, gathered.marks))
     atomic.write_text(folder / "report.html", page(gathered.suite, gathered.published, folder, known))
 
 

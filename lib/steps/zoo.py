@@ -78,9 +78,9 @@ class Checked(NamedTuple):
 def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Origin, out: Path) -> list[Card]:
     """Copy the packed network of each row's best seed by validation into folder `out`, with its card; and a README.
 
-    models, cells: the folders of the suite's networks and of its cells' numbers. timings: a line by method and keep ratio. A
-    network that another machine made, which is in `out` already and not in `models`, stays with its card; what is no row's
-    best any more goes. Raises ValueError for a cell that is not there yet.
+    models, cells: the folders of the suite's networks and of its cells' numbers. timings: a line by method and keep ratio.
+    A network that another machine made, which is in `out` already and not in `models`, stays with its card. Networks that are
+    not the best of their row any more are removed. Raises ValueError for a cell that is not there yet.
     """
     cards = {}
     for best, numbers in _best(suite, cells):
@@ -95,8 +95,9 @@ def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Or
 
 
 def keep_dense(suite: Suite, models: Path, out: Path) -> list[Path]:
-    """Copy the trained dense network of each seed that is here, as it is: what all cells of the seed prune."""
-    names = [f"trained/{seed}/{suite.benchmark.network}.safetensors" for seed in suite.benchmark.seeds]
+    """Copy the trained networks of each seed that are here: what all cells of the seed prune, and learn from."""
+    axes = suite.benchmark
+    names = [f"trained/{seed}/{network}.safetensors" for seed in axes.seeds for network in axes.trained]
     there = [name for name in names if (models / name).is_file()]
     for name in there:
         write_bytes(out / name, (models / name).read_bytes())
@@ -202,7 +203,11 @@ def _differs(card: Card, numbers: Mapping[str, Any]) -> str:
     """How a card says something else than the table's numbers; empty where it does not."""
     wrong = [
         f"{name} is {numbers.get(other)} in the table, {value} on the card"
-        for name, other, value in (("top1", "encoded_top1", card.top1), ("macs", "macs", card.macs))
+        for name, other, value in (
+            ("top1", "encoded_top1", card.top1),
+            ("validation_top1", "validation_top1", card.validation_top1),
+            ("macs", "macs", card.macs),
+        )
         if numbers.get(other) != value
     ]
     return "; ".join(wrong)

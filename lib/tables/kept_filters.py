@@ -1,6 +1,6 @@
 """Which filters of each layer stay, one row a layer of every pruned network of a suite."""
 
-from collections.abc import Mapping
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -8,31 +8,29 @@ import pandas as pd
 
 from lib.params.suite import Cell, Suite
 from lib.tables import results
-from lib.tables.results import DIGITS, Found
+from lib.tables.results import Found
 
 COLUMNS = ("method", "keep_ratio", "seed", "layer", "filters", "kept", "indices")
 FILE = "kept.csv"
 NONE = Found(pd.DataFrame(columns=list(COLUMNS)), ())
 
 
-def read(folder: Path, suite: Suite, earlier: Path, achieved: Mapping[Cell, float]) -> Found:
+def read(folder: Path, suite: Suite, earlier: Path, still: Set[Cell]) -> Found:
     """Layers in the order of the network. filters: of the dense layer. kept: how many stay. indices: which, as ranges (0-3 7).
 
-    folder: holds <cell>.json, what stage compact writes beside a network; filters do not depend on the distiller, so that the
-    first one of each cell is read. earlier: a table of these columns, may be missing; its rows count for a cell without a file
-    where they keep the share of filters that the cell's numbers have. achieved: that share.
-    Raises ValueError for a file that is something else.
+    folder: holds <cell>.json, what stage compact writes beside a network. Filters do not depend on the distiller, so that the
+    first one of each cell is read. earlier: a table of these columns, may be missing; it stands in for the files of the cells
+    in `still`. Raises ValueError for a file that is something else.
     """
     first = [cell for cell in suite.cells if cell.distiller == suite.benchmark.distillers[0]]
     before = _earlier(earlier) if earlier.is_file() else {}
     rows, missing = list[dict[str, Any]](), list[str]()
     for cell in first:
         path = folder / f"{cell.key}.json"
-        known = before.get((cell.method, cell.keep_ratio, cell.seed), [])
         if path.is_file():
             rows += _layers(path, cell)
-        elif earlier.is_file() and round(_share(known), DIGITS) == achieved.get(cell):
-            rows += known
+        elif earlier.is_file() and cell in still:
+            rows += before.get((cell.method, cell.keep_ratio, cell.seed), [])
         else:
             missing.append(cell.key)
     return Found(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(missing))
@@ -47,11 +45,6 @@ def _earlier(path: Path) -> dict[tuple[str, float, int], list[dict[str, Any]]]:
     for row in table.to_dict("records"):
         found.setdefault((row["method"], row["keep_ratio"], row["seed"]), []).append(row)
     return found
-
-
-def _share(rows: list[dict[str, Any]]) -> float:
-    """What stays of the filters of the layers that are listed; a network that none is listed of is whole."""
-    return sum(row["kept"] for row in rows) / sum(row["filters"] for row in rows) if rows else 1.0
 
 
 def ranges(indices: list[int]) -> str:

@@ -1,20 +1,20 @@
 """The class that each network gives every test image: what paired tests compare."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from lib.params.suite import Cell, Suite
-from lib.tables.results import DIGITS
 
 Right = NDArray[np.bool_]  # of every test image (N,), whether it was told right
 Classes = NDArray[np.unsignedinteger]  # of every test image (N,)
-FILE = "predictions.safetensors"  # of all cells together
+FILE, MARKS = "predictions.safetensors", "marks"  # of all cells together
 CURE = "remove it and make it again with: dvc repro"
 
 
@@ -42,39 +42,48 @@ def content(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> byte
     return save({"labels": _small(labels), "predicted": _small(predicted)})
 
 
-def together(judged: Judged) -> bytes:
-    """One file of all cells, a tensor each by the cell's name, beside `labels`: what git keeps."""
-    return save({"labels": _small(judged.labels)} | {cell.key: _small(found) for cell, found in judged.predicted.items()})
+def together(judged: Judged, marks: Mapping[Cell, str]) -> bytes:
+    """One file of all cells, a tensor each by the cell's name, beside `labels`: what git keeps.
 
-
-def read(folder: Path, suite: Suite, earlier: Path, top1: Mapping[Cell, float]) -> Judged:
-    """What is known of the suite's cells: their own files in the folder, else what an earlier file of all says.
-
-    earlier: written by `together`, may be missing; what it says of a cell counts where it gives the accuracy that the cell's
-    numbers have. top1: that accuracy, in percent. Raises ValueError for a broken file, and where two are not about the same
-    images.
+    marks: of the cells' numbers at the time, see `results.marks`.
     """
-    before = _tensors(earlier) if earlier.is_file() else {}
+    known = {cell.key: _small(found) for cell, found in judged.predicted.items()}
+    noted = {cell.key: mark for cell, mark in marks.items() if cell.key in known}
+    return save({"labels": _small(judged.labels)} | known, {MARKS: json.dumps(noted, sort_keys=True)})
+
+
+def unchanged(earlier: Path, marks: Mapping[Cell, str]) -> frozenset[Cell]:
+    """The cells whose numbers are still those of the time when an earlier file of all was written; it may be missing."""
+    if not earlier.is_file():
+        return frozenset()
+    _tensors(earlier)
+    with safe_open(earlier, "numpy") as file:
+        noted = json.loads((file.metadata() or {}).get(MARKS, "{}"))
+    return frozenset(cell for cell, mark in marks.items() if noted.get(cell.key) == mark)
+
+
+def read(folder: Path, suite: Suite, earlier: Path, still: Set[Cell]) -> Judged:
+    """What is known of the suite's cells: by their own files in the folder, and of those in `still` by an earlier file of all.
+
+    earlier: written by `together`; not looked at where its images are others. Raises ValueError for a broken file, and where
+    two files are not about the same images.
+    """
     found: dict[Cell, Classes] = {}
-    labels = before.get("labels")
+    before = _tensors(earlier) if earlier.is_file() else {}
+    labels: Classes | None = None
     for cell in suite.cells:
         path = folder / f"{cell.key}.safetensors"
         if path.is_file():
             tensors = _pair(path)
             labels = tensors["labels"] if labels is None else labels
             if not np.array_equal(tensors["labels"], labels):
-                msg = f"{path} is about other test images than {earlier if before else 'the files before it'}; {CURE}"
+                msg = f"{path} is about other test images than the files before it; {CURE}"
                 raise ValueError(msg)
             found[cell] = tensors["predicted"]
-        elif labels is not None and cell.key in before and _accuracy(before[cell.key], labels) == top1.get(cell):
-            found[cell] = before[cell.key]
-    missing = tuple(cell.key for cell in suite.cells if cell not in found)
-    return NONE._replace(missing=missing) if labels is None else Judged(labels, found, missing)
-
-
-def _accuracy(predicted: Classes, labels: Classes) -> float:
-    """As the numbers of a cell have it."""
-    return round(100 * float(np.mean(predicted == labels)), DIGITS)
+    labels = before.get("labels", np.empty(0, np.uint8)) if labels is None else labels
+    if before and np.array_equal(before["labels"], labels):
+        found |= {cell: before[cell.key] for cell in still - found.keys() if cell.key in before}
+    return Judged(labels, found, tuple(cell.key for cell in suite.cells if cell not in found))
 
 
 def _small(classes: NDArray[np.integer]) -> Classes:

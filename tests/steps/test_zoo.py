@@ -97,7 +97,7 @@ def test_a_network_of_another_machine_stays_until_a_better_seed_comes(folder: Pa
 
 def test_dense_networks_are_kept_where_they_lie_among_the_models(folder: Path) -> None:
     write_text(folder / "trained/1/resnet8.safetensors", "of seed 1")
-    write_text(folder / "trained/1/resnet20.safetensors", "of a teacher")
+    write_text(folder / "trained/1/resnet20.safetensors", "of another suite")
     kept = folder / "zoo/trained/1/resnet8.safetensors"
     assert zoo.keep_dense(SUITE, folder, folder / "zoo") == [kept]
     _gather(folder)

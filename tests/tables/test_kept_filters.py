@@ -28,4 +28,4 @@ def test_ranges_are_read_back(indices: set[int]) -> None:
 def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path, document: object) -> None:
     (tmp_path / "l1-0.5-kd-0.json").write_text(json.dumps(document))
     with pytest.raises(ValueError, match=r"l1-0\.5-kd-0\.json should hold `filters` and `dense` by layer, got .*dvc repro"):
-        kept_filters.read(tmp_path, SUITE, tmp_path / "absent", {})
+        kept_filters.read(tmp_path, SUITE, tmp_path / "absent", frozenset())

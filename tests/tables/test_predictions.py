@@ -11,7 +11,7 @@ from lib.tables import predictions
 
 SUITE = Suite("made-up", "digits", "resnet8", Benchmark("resnet8", ("resnet8",), ("l1",), (0.5,), ("kd",), (0,), "coupled"))
 DENSE, L1 = Cell("dense", 1.0, "kd", 0), Cell("l1", 0.5, "kd", 0)
-NOWHERE = Path("absent")
+NOWHERE, NOBODY = Path("absent"), frozenset[Cell]()
 LABELS = np.array([3, 1, 2, 0])
 
 
@@ -24,7 +24,7 @@ def _written(folder: Path, cell: Cell, predicted: list[int], labels: np.ndarray 
 def test_what_was_told_right_is_read_back_by_cell(tmp_path: Path) -> None:
     _written(tmp_path, DENSE, [3, 1, 2, 0])
     _written(tmp_path, L1, [3, 0, 2, 1])
-    judged = predictions.read(tmp_path, SUITE, NOWHERE, {})
+    judged = predictions.read(tmp_path, SUITE, NOWHERE, NOBODY)
     assert {cell: right.tolist() for cell, right in judged.right.items()} == {
         DENSE: [True] * 4,
         L1: [True, False, True, False],
@@ -34,33 +34,45 @@ def test_what_was_told_right_is_read_back_by_cell(tmp_path: Path) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     _written(tmp_path, DENSE, [3, 1, 2, 0])
-    assert predictions.read(tmp_path, SUITE, NOWHERE, {}).missing == ("l1-0.5-kd-0",)
-    assert predictions.read(tmp_path / "absent", SUITE, NOWHERE, {}).right == {}
+    assert predictions.read(tmp_path, SUITE, NOWHERE, NOBODY).missing == ("l1-0.5-kd-0",)
+    assert predictions.read(tmp_path / "absent", SUITE, NOWHERE, NOBODY).right == {}
 
 
 def test_files_about_other_images_are_refused(tmp_path: Path) -> None:
     _written(tmp_path, DENSE, [3, 1, 2, 0])
     _written(tmp_path, L1, [3, 1, 2, 0], LABELS[::-1])
     with pytest.raises(ValueError, match=r"l1-0\.5-kd-0\.safetensors is about other test images .*; remove it and make"):
-        predictions.read(tmp_path, SUITE, NOWHERE, {})
+        predictions.read(tmp_path, SUITE, NOWHERE, NOBODY)
 
 
-def test_an_earlier_file_of_all_is_taken_at_its_word_only_where_the_accuracy_is_the_cells(tmp_path: Path) -> None:
+def test_an_earlier_file_of_all_is_taken_for_cells_whose_numbers_are_still_the_same(tmp_path: Path) -> None:
     _written(tmp_path, DENSE, [3, 1, 2, 0])
     path = _written(tmp_path, L1, [3, 0, 2, 1])
     earlier = tmp_path / "all.safetensors"
-    earlier.write_bytes(predictions.together(predictions.read(tmp_path, SUITE, NOWHERE, {})))
+    judged = predictions.read(tmp_path, SUITE, NOWHERE, NOBODY)
+    earlier.write_bytes(predictions.together(judged, {DENSE: "a", L1: "b"}))
     path.unlink()
-    assert predictions.read(tmp_path, SUITE, earlier, {L1: 50.0}).right[L1].tolist() == [True, False, True, False]
-    assert predictions.read(tmp_path, SUITE, earlier, {L1: 75.0}).missing == (L1.key,)
-    assert predictions.read(tmp_path, SUITE, earlier, {}).missing == (L1.key,)
+    still = predictions.unchanged(earlier, {DENSE: "c", L1: "b"})
+    assert still == {L1}
+    assert predictions.read(tmp_path, SUITE, earlier, still).right[L1].tolist() == [True, False, True, False]
+    assert predictions.read(tmp_path, SUITE, earlier, NOBODY).missing == (L1.key,)
+    assert predictions.unchanged(NOWHERE, {L1: "b"}) == NOBODY
+
+
+def test_an_earlier_file_about_other_images_does_not_count(tmp_path: Path) -> None:
+    earlier = tmp_path / "all.safetensors"
+    earlier.write_bytes(predictions.together(predictions.Judged(LABELS, {L1: LABELS}, ()), {L1: "b"}))
+    _written(tmp_path, DENSE, [0, 1, 2, 3], LABELS[::-1])
+    judged = predictions.read(tmp_path, SUITE, earlier, {L1})
+    assert judged.missing == (L1.key,)
+    assert judged.right[DENSE].tolist() == (LABELS[::-1] == [0, 1, 2, 3]).tolist()
 
 
 def test_a_thousand_classes_need_no_more_than_two_bytes_an_image(tmp_path: Path) -> None:
     classes = np.arange(1000)
     assert len(predictions.content(classes, classes)) < 2 * 2 * 1000 + 200
     (tmp_path / f"{L1.key}.safetensors").write_bytes(predictions.content(classes, classes))
-    assert predictions.read(tmp_path, SUITE, NOWHERE, {}).predicted[L1].tolist() == classes.tolist()
+    assert predictions.read(tmp_path, SUITE, NOWHERE, NOBODY).predicted[L1].tolist() == classes.tolist()
 
 
 @pytest.mark.parametrize(
@@ -71,4 +83,4 @@ def test_a_thousand_classes_need_no_more_than_two_bytes_an_image(tmp_path: Path)
 def test_a_broken_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "dense-1.0-kd-0.safetensors").write_bytes(content)
     with pytest.raises(ValueError, match=r"dense-1\.0-kd-0\.safetensors should hold .*; remove it and make it again"):
-        predictions.read(tmp_path, SUITE, NOWHERE, {})
+        predictions.read(tmp_path, SUITE, NOWHERE, NOBODY)

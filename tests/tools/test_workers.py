@@ -155,6 +155,19 @@ def test_what_is_missing_is_made_again_where_a_changed_stage_needs_it(ran: Path,
     assert "more" in results(tmp_path)["measure-l1-1.txt"]
 
 
+@pytest.mark.parametrize("name", ["prune", "encode"])
+def test_a_file_that_is_here_and_is_not_the_one_of_the_lock_is_made_again(ran: Path, tmp_path: Path, name: str) -> None:
+    project(tmp_path, 2)
+    shutil.copy(ran / "dvc.lock", tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / f"models/{name}-l1-0.txt").write_text("of another time")
+    done = run(tmp_path, sys.executable, "-m", "tools.workers", "--jobs", "2", "--allow-missing")
+    assert done.returncode == 0, done.stdout
+    made = results(tmp_path)
+    assert {path: made[path] for path in made} == {path: results(ran)[path] for path in made}
+    assert f"{name}-l1-0.txt" in made
+
+
 def test_workers_take_turns_at_the_cache(tmp_path: Path) -> None:
     project(tmp_path, 2)
     cache = tmp_path / ".dvc/cache"
