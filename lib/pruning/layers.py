@@ -43,12 +43,13 @@ class Layers:
     convention: every layer (AHSG-HT, NGGM); all but projection shortcuts (SFP, FPGM); those inside blocks, neither stem
     nor projections (KDFS); or only those that a single later one reads. leave_out: patterns of names (layer3.*) that keep
     every filter as well. keep_ratios: by pattern, instead of the cell's: a ratio (0.5) or a number of filters (32); the first
-    pattern that fits counts. rounding: of width x ratio to filters (`masks.kept_count`). multiple: numbers of filters are then
-    rounded to the nearest multiple of it, 8 or 16 for what hardware likes; a layer may also stay whole. allocation: the same
-    ratio in every layer (uniform), or the best filters wherever they are, so that the ratio holds for all layers together: by
-    score (global), or by score over the Euclidean norm of its layer's scores (global_normalised); or the best of these for
-    what they cost (`lib.pruning.budgets`), where the ratio is the share of the dense network's time (latency), MACs or
-    parameters that is left. table: the times of its layers, for latency; null for all others.
+    pattern that fits counts. rounding: of width x ratio to filters (kept: the floor of it; pruned: the floor of what goes;
+    nearest: halves to even; at least 1). multiple: numbers of filters are then rounded to the nearest multiple of it, 8 or 16
+    for what hardware likes; a layer may also stay whole. allocation: the same ratio in every layer (uniform), or the best
+    filters wherever they are, so that the ratio holds for all layers together: by score (global), or by score over the
+    Euclidean norm of its layer's scores (global_normalised); or the best of these for what they cost (`lib.pruning.budgets`),
+    where the ratio is the share of the dense network's time (latency), MACs or parameters that is left. table: the times of
+    its layers, for latency; null for all others.
 
     linear: hidden linear layers lose filters too, not convolutions alone.
 
