@@ -14,15 +14,17 @@ from tests.tiny import ROOT
 
 BEFORE_LOCKS = {"cifar10-distillers", "cifar10-methods"}  # made before suites had locks of their own
 BY_HAND = {"sensitivity"}  # written by a tool that is no stage
+NOT_IN_GIT = "report.html"  # which DVC keeps
 SUITES = sorted(path.name for path in (ROOT / "metrics").iterdir() if path.is_dir())
 
 
 def outputs(suite: str) -> dict[str, str]:
-    """The md5 of each file and folder of metrics/<suite> that a stage wrote, by its lock."""
+    """The md5 of each file and folder of metrics/<suite> that a stage wrote and git keeps, by its lock."""
     path = COMMITTED.lock if COMMITTED.active() == suite else COMMITTED.folder / f"{suite}.lock"
     stages: dict[str, Any] = yaml.load(path.read_text(), yaml.CSafeLoader)["stages"]
     outs = (out for stage in stages.values() for out in stage.get("outs", ()))
-    return {out["path"]: out["md5"] for out in outs if out["path"].startswith(f"metrics/{suite}/")}
+    found = {out["path"]: out["md5"] for out in outs if out["path"].startswith(f"metrics/{suite}/")}
+    return {path: md5 for path, md5 in found.items() if Path(path).name != NOT_IN_GIT}
 
 
 def md5(path: Path) -> str:
