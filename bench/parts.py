@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from docs.generator import ahsg, recipe
 from docs.generator.recipe import Part
@@ -33,6 +34,7 @@ from lib.images.augmentation import STILL
 from lib.steps.distill import distill
 from lib.steps.prune import PruneJob, prune
 from lib.steps.train_teacher import teach
+from lib.training.device import device_name
 from lib.training.evaluation import judge
 from lib.training.run import Setting, setting
 from stages.command import PARAMS, Params, read_params, run
@@ -77,7 +79,14 @@ def train(run: Run, part: Part, document: Mapping[str, Any], data: Path, dense: 
     scores, predicted = judge(checkpoint.network.to(here.device), validation := here.batches("validation", STILL))
     right = predicted.numpy() == validation.labels.cpu().numpy()
     epochs = given["teacher"]["epochs"] if trained else given["distill"]["training"]["epochs"]
-    row = {**run._asdict(), "epochs": epochs, "validation_top1": round(scores.top1, 4), "images": len(right)}
+    machine = f"{device_name(here.device)}, torch {torch.__version__}"
+    row = {
+        **run._asdict(),
+        "machine": machine,
+        "epochs": epochs,
+        "validation_top1": round(scores.top1, 4),
+        "images": len(right),
+    }
     if "pruned_top1" in checkpoint.notes:
         row["pruned_top1"] = round(checkpoint.notes["pruned_top1"], 4)
     return row | {"right": b64encode(np.packbits(right).tobytes()).decode()}

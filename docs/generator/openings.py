@@ -84,7 +84,9 @@ RECIPE = """\
 # The training recipe
 
 What each part of the recipe is worth, measured on the validation split of CIFAR-10 with ResNet-20: `python -m
-bench.parts recipe`. The test split has no say in it. A part that does nothing is off in the suites."""
+bench.parts recipe`. The test split has no say in it. A part that cannot be told apart from the plain
+recipe is off in the suites. So few epochs decide little: what averages weights or smooths labels may be worth more in
+long trainings. Measured on: {machines}."""
 RECIPE_TRAINED = """\
 ## Training from random weights
 

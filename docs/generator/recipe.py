@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from docs.generator import openings
 from docs.generator.markdown import NOTE, table
-from lib.tables.comparisons import LEVEL, Tally, holm, interval, tallied
+from lib.tables.comparisons import LEVEL, Tally, holm, interval, resolution, tallied
 from lib.tables.predictions import Right
 
 MEASURED = Path("docs/measured/recipe.json")
@@ -72,22 +73,22 @@ def page(root: Path) -> str:
     """The whole page; what was not measured yet is left out."""
     rows = json.loads((root / MEASURED).read_text())
     halves = [("trained", TRAINED, openings.RECIPE_TRAINED), ("pruned", PRUNED, openings.RECIPE_PRUNED)]
-    parts = [NOTE.format(source=MEASURED.as_posix()), openings.RECIPE]
+    parts = [
+        NOTE.format(source=MEASURED.as_posix()),
+        openings.RECIPE.format(machines="; ".join(sorted({row["machine"] for row in rows}))),
+    ]
     for stage, names, text in halves:
         own = [row for row in rows if row["stage"] == stage]
         if own:
             epochs = ", ".join(sorted({str(row["epochs"]) for row in own}))
-            parts += [text.format(epochs=epochs, images=own[0]["images"], level=LEVEL), gains(own, names)]
+            parts += [text.format(epochs=epochs, images=own[0]["images"], level=LEVEL), gains(own, names), verdict(own, names)]
     return "\n\n".join(parts) + "\n"
 
 
 def gains(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> str:
     """A row a part: its accuracy, and the paired difference to plain over the seeds that both have."""
-    right = {(row["part"], row["seed"]): right_of(row) for row in rows}
+    there, corrected = _compared(rows, parts)
     pruned = any("pruned_top1" in row for row in rows)
-    compared = {part.name: _against_plain(part.name, right) for part in parts[1:]}
-    there = {name: made for name, made in compared.items() if made is not None}
-    corrected = dict(zip(there, holm([made.p for made in there.values()]), strict=True))
     body = []
     for part in parts:
         own = [row for row in rows if row["part"] == part.name]
@@ -99,6 +100,25 @@ def gains(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> str:
             [part.name, part.meaning, str(len(own)), mean, *_told(there.get(part.name), corrected.get(part.name)), *before]
         )
     return table([*HEADS, *(["Right after pruning %"] if pruned else [])], body)
+
+
+def verdict(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> str:
+    """Which parts differ from plain, and how small a difference the table can tell."""
+    there, corrected = _compared(rows, parts)
+    if not there:
+        return ""
+    columns = pd.DataFrame([{"better": made.better, "worse": made.worse, "images": made.images} for made in there.values()])
+    different = [f"{name} ({np.mean(there[name].differences):+.2f})" for name in there if corrected[name] < LEVEL]
+    told = f"Different from plain: {', '.join(different)}." if different else "No part can be told apart from plain."
+    return f"{told} A difference below about {resolution(columns):.1f} points is too small for this table to tell."
+
+
+def _compared(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> tuple[dict[str, Tally], dict[str, float]]:
+    """Each part against plain, where both are there, and p by Holm."""
+    right = {(row["part"], row["seed"]): right_of(row) for row in rows}
+    compared = {part.name: _against_plain(part.name, right) for part in parts[1:]}
+    there = {name: made for name, made in compared.items() if made is not None}
+    return there, dict(zip(there, holm([made.p for made in there.values()]), strict=True))
 
 
 def _against_plain(name: str, right: Mapping[tuple[str, int], Right]) -> Tally | None:

@@ -41,6 +41,15 @@ def test_a_part_whose_seeds_have_no_plain_partner_has_no_gain() -> None:
     assert "| 1 | 90.00 |  |  |  |" in recipe.gains([_row("plain", 0, 10), _row("EMA", 1, 18)], TRAINED)
 
 
+def test_the_verdict_names_what_differs_and_how_small_a_difference_can_be_told() -> None:
+    rows = [_row("plain", 0, 10), _row("plain", 1, 12), _row("EMA", 0, 18), _row("EMA", 1, 18), _row("SWA", 0, 10)]
+    # the median share of disagreements is that of EMA (14 of 40) and SWA (0 of 20), at p = 0.05 / 2: 2.24 sqrt(0.175 / 30)
+    told = "A difference below about 17.1 points is too small for this table to tell."
+    assert recipe.verdict(rows, TRAINED) == f"Different from plain: EMA (+35.00). {told}"
+    assert recipe.verdict(rows[:1] + rows[4:], TRAINED).startswith("No part can be told apart from plain.")
+    assert recipe.verdict(rows[:1], TRAINED) == ""
+
+
 @pytest.mark.parametrize("part", [*TRAINED, *PRUNED, *ahsg.PARTS], ids=lambda part: part.name)
 def test_every_part_is_a_parameter_file_that_is_right(part: Part) -> None:
     check(bench.changed(tiny.document(), part.changes))
