@@ -38,11 +38,12 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
 
     compact: the folder of checkpoints <cell key>.safetensors. Every network is proved equal, as it ships, to the compact one
     on the whole test split. Those whose layers have the same shapes share a timing: which filters were kept makes no
-    difference to the clock. Where not all networks are here, nothing is timed and all timings stay, as those of two machines
-    do not belong together. Raises ValueError where a network is not equal.
+    difference to the clock. Where not all networks are here, but timings of before are, nothing is timed and these stay, as
+    timings of two machines do not belong together. Raises ValueError where a network is not equal or missing.
     """
     suite, settings = read_suite(document), read(document, "latency", LatencySettings)
-    if absent := [cell.key for cell in suite.timed if not (compact / f"{cell.key}.safetensors").is_file()]:
+    absent = [cell.key for cell in suite.timed if not (compact / f"{cell.key}.safetensors").is_file()]
+    if absent and any((out / f"{cell.pruned_key}.json").is_file() for cell in suite.timed):
         _keep(out, suite.timed, absent)
         return
     _clear(out, suite.timed)
