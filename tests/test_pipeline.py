@@ -103,7 +103,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = yaml.safe_load((ROOT / "suites/digits.yaml").read_text())
     params["benchmark"] |= {
         "trained": ["resnet8"],
-        "methods": ["ahsg_ht", "l1"],
+        "methods": ["l1"],
         "keep_ratios": [0.5],
         "seeds": [0],
         "distillers": ["kd"],
@@ -155,7 +155,7 @@ def test_run_from_nothing_writes_the_table_and_the_pictures(project: Path) -> No
     written = {path.name for path in (project / "metrics/digits").iterdir()}
     assert {"table.csv", "table.md", "summary.csv", "summary.json", "accuracy_macs.png", "accuracy_bytes.png"} <= written
     table = (project / "metrics/digits/table.csv").read_text().splitlines()
-    assert sum(line.startswith("ours,") for line in table) == 3  # two methods and dense
+    assert sum(line.startswith("ours,") for line in table) == 2  # l1 and dense
 
 
 def test_second_run_runs_nothing(project: Path) -> None:
@@ -223,7 +223,7 @@ def test_changed_settings_make_stale_what_reads_them(project: Path) -> None:
     document["distill"]["terms"]["sp"]["stages"] = 2
     document["prune"]["methods"]["dense"]["guide"] = {"kd": 1.0}
     stale = _stale_after(project, {"params.yaml": yaml.safe_dump(document, sort_keys=False)})
-    packed = {f"encode@{method}-0.5-kd-0" for method in ("ahsg_ht", "l1")} | {"encode_dense@dense-1.0-kd-0"}
+    packed = {"encode@l1-0.5-kd-0", "encode_dense@dense-1.0-kd-0"}
     assert stale == {"check", "rehearse", "prune_dense@dense-1.0-0", *packed}
 
 

@@ -1,9 +1,10 @@
 """Every stage by hand, without DVC, from the download to the tables; and what a stage says to bad input."""
 
+import contextlib
 import importlib
 import inspect
+import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -54,22 +55,18 @@ def _arguments(given: Mapping[str, object]) -> list[str]:
 
 
 def _stage(name: str, folder: Path, **given: object) -> str:
-    """Run a stage as its user does; what it said. A second time it runs here, which spares the import of torch."""
-    if (folder / f"{name} ran").exists():
-        _in_process(name, folder, **given)
-        return ""
-    (folder / f"{name} ran").touch()
+    """Run a stage, or a tool, in this process, which spares the import of torch; what it said to its user."""
     given = {"params": folder / "params.yaml", **given}
-    command = [sys.executable, "-m", f"stages.{name}", *_arguments(given)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=tiny.ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    module = importlib.import_module(f"{'stages' if name in tiny.STAGES else 'tools'}.{name}")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
+        patch.setattr("sys.argv", [name, *_arguments(given)])
+        run_stage(module.main)
+    return said.getvalue()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Everything that one tiny suite makes, and in `said` what tabulate said; each stage as its user runs it, once."""
+    """Everything that one tiny suite makes, and in `said` what tabulate said."""
     folder = tmp_path_factory.mktemp("suite")
     (folder / "params.yaml").write_text(yaml.safe_dump(_document()))
     data, networks = folder / "data", folder / "models"
@@ -186,8 +183,8 @@ def test_the_packed_network_is_a_fraction_and_its_numbers_are_in_the_cell_and_th
 
 def test_what_is_taken_out_of_the_file_is_a_checkpoint_for_every_other_command(folder: Path, tmp_path: Path) -> None:
     packed, out = folder / "models/encoded/ahsg_ht-0.5-kd-0.bin", tmp_path / "small.safetensors"
-    _in_process("encode", folder, **{"import": packed, "out": out})
-    _in_process("measure", folder, source=out, data=folder / "data", keep_ratio=0.5, out=tmp_path / "cell.json")
+    _stage("encode", folder, **{"import": packed, "out": out})
+    _stage("measure", folder, source=out, data=folder / "data", keep_ratio=0.5, out=tmp_path / "cell.json")
     again, cell = (json.loads(path.read_text()) for path in (tmp_path / "cell.json", folder / "cells/ahsg_ht-0.5-kd-0.json"))
     assert again["top1"] == cell["encoded_top1"]
     assert again["macs"] == cell["macs"]
@@ -196,11 +193,10 @@ def test_what_is_taken_out_of_the_file_is_a_checkpoint_for_every_other_command(f
 
 
 @pytest.mark.filterwarnings("default")  # of the exporter
-def test_a_packed_network_becomes_onnx_files(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_packed_network_becomes_onnx_files(folder: Path, tmp_path: Path) -> None:
     packed = folder / "models/encoded/ahsg_ht-0.5-kd-0.bin"
     names = {"out": tmp_path / "small.onnx", "int8": tmp_path / "small.int8.onnx"}
-    _in_process("export_onnx", folder, source=packed, data=folder / "data", **names)
-    first, second = capsys.readouterr().err.splitlines()[-2:]
+    first, second = _stage("export_onnx", folder, source=packed, data=folder / "data", **names).splitlines()[-2:]
     cell = json.loads((folder / "cells/ahsg_ht-0.5-kd-0.json").read_text())
     assert re.search(r"small\.onnx: [\d,]+ bytes, largest difference of logits .*, 0 of 359 predicted classes changed$", first)
     assert re.search(rf"in float32 {cell['encoded_top1']:.2f} %$", second)
@@ -221,7 +217,7 @@ def test_a_packed_network_becomes_onnx_files(folder: Path, tmp_path: Path, capsy
 def test_encode_says_what_its_ways_need(given: dict[str, object]) -> None:
     said = "^error: give either --import and --out, or --export, --source, --data, --seed and --resume-dir$"
     with pytest.raises(SystemExit, match=said):
-        _in_process("encode", Path(), **given)
+        _stage("encode", Path(), **given)
 
 
 def test_latencies_are_there_for_every_shape(folder: Path) -> None:
@@ -245,18 +241,9 @@ def test_the_tables_name_the_one_cell_that_was_left_out(folder: Path) -> None:
 
 def test_a_stage_gives_the_same_bytes_again(folder: Path, tmp_path: Path) -> None:
     data, out, log = folder / "data", tmp_path / "out", tmp_path / "log"
-    _in_process("train_teacher", folder, network="resnet8", seed=0, data=data, resume_dir=tmp_path, out=out, log=log)
+    _stage("train_teacher", folder, network="resnet8", seed=0, data=data, resume_dir=tmp_path, out=out, log=log)
     assert out.read_bytes() == (folder / "models/trained/0/resnet8.safetensors").read_bytes()
     assert log.read_bytes() == (folder / "logs/trained/0/resnet8.csv").read_bytes()
-
-
-def _in_process(name: str, folder: Path, **given: object) -> None:
-    """Run a stage, or a tool, in this process."""
-    given = {"params": folder / "params.yaml", **given}
-    module = importlib.import_module(f"{'stages' if name in tiny.STAGES else 'tools'}.{name}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", [name, *_arguments(given)])
-        run_stage(module.main)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -296,7 +283,7 @@ def test_all_stages_of_the_graph_are_run_here() -> None:
 def test_a_missing_argument_is_named() -> None:
     said = r"^error: the following arguments are required: --out; see python -m stages.measure --help$"
     with pytest.raises(SystemExit, match=said):
-        _in_process("measure", Path(), source="a", data="b", keep_ratio=0.5)
+        _stage("measure", Path(), source="a", data="b", keep_ratio=0.5)
 
 
 def test_an_error_is_one_line_without_a_traceback(folder: Path, tmp_path: Path) -> None:
@@ -356,7 +343,7 @@ def test_bad_input_ends_with_a_message(folder: Path, tmp_path: Path, name: str) 
     if "pruned" in changes.values():
         given["source"] = folder / f"models/pruned/{PRUNED}.safetensors"
     with pytest.raises(SystemExit, match=f"^error: .*{said}"):
-        _in_process(stage, folder, **given)
+        _stage(stage, folder, **given)
     assert not list(tmp_path.glob("out*"))
 
 
@@ -386,11 +373,11 @@ def _complete(stage: str, folder: Path, empty: Path) -> dict[str, object]:
 
 def test_a_missing_parameter_file_ends_with_a_message(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^error: .*gone.yaml"):
-        _in_process("check", folder, params="gone.yaml", out=tmp_path / "out")
+        _stage("check", folder, params="gone.yaml", out=tmp_path / "out")
 
 
 @pytest.mark.parametrize("stage", ["prune", "compact"])
 def test_an_unknown_compaction_is_refused(folder: Path, tmp_path: Path, stage: str) -> None:
     given = _complete(stage, folder, tmp_path) | {"compaction": "coupeld"}
     with pytest.raises(SystemExit, match=r"^error: argument --compaction: invalid choice: 'coupeld' .*scatter.*coupled"):
-        _in_process(stage, folder, **given)
+        _stage(stage, folder, **given)
