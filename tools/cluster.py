@@ -5,7 +5,6 @@ cache. A chain whose machine is lost runs again on another one. A cell that fail
 .scratch/cluster. Ctrl-C ends all tasks; the next run continues. docs/operations.md says how to start a cluster.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from stages.command import PARAMS, read_params, run
 ALONE = {"latency", "tabulate"}  # timing must have the machine to itself, and the table comes last
 LOGS = Path(".scratch/cluster")
 SAID = Path(".scratch/ray.txt")
-DVC = (sys.executable, "-m", "dvc", "repro", "--quiet")
 VERSIONS = "requirements.lock"
 
 
@@ -28,6 +26,7 @@ def main(
     gpus_per_cell: Annotated[float, "GPUs that a cell takes; with 0.25, four cells share one"] = 0.0,
 ) -> None:
     """All stages that are not up to date."""
+    from lib.graph import finishing
     from lib.graph.cell import Job
     from lib.graph.cluster import connected
     from lib.graph.driver import asked, run_all
@@ -40,7 +39,8 @@ def main(
     compute = read(read_params(PARAMS), "compute", Compute)
     takes = asked(vars(compute), cpus_per_cell, gpus_per_cell)
     with connected(address, Path.cwd(), SAID) as dashboard:
-        if status := subprocess.run([*DVC, "check"], check=False).returncode:
+        check = [sys.executable, "-m", "dvc", "repro", "check"]
+        if status := subprocess.run(check, stdout=subprocess.DEVNULL, check=False).returncode:
             sys.exit(status)  # DVC has said why
         with locked(Path()) as repo, sharing(Path(repo.cache.local.path).parents[1], Path()) as shared:
             pipeline = Pipeline(repo, Path("dvc.lock"))
@@ -51,7 +51,7 @@ def main(
                 sys.stderr.write(f"Ray's dashboard: http://{dashboard}\n")
             job = Job(shared, here(Path(VERSIONS)), VERSIONS, compute.device, compute.threads)
             run_all(pipeline, job, takes, ALONE, LOGS)
-    os.execv(sys.executable, DVC)
+    finishing.repro()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ With --allow-missing a table that is in git goes on here without the networks be
 inputs changed run, and what they need before them. All others stay as the table has them.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +23,7 @@ def main(
     allow_missing: Annotated[bool, "leave out what is not on this machine and unchanged"] = False,
 ) -> None:
     """All stages that are not up to date."""
-    from lib.graph import provenance, report
+    from lib.graph import finishing, provenance, report
     from lib.graph.pipeline import Pipeline, locked
     from lib.graph.workers import Running
     from lib.progress import cells
@@ -48,7 +47,7 @@ def main(
             folder.mkdir(parents=True, exist_ok=True)
     if todo.failed:
         raise ValueError(report.failures(todo, LOGS))
-    os.execv(sys.executable, [sys.executable, "-m", "dvc", "repro", "--quiet", *lax])
+    finishing.repro(*lax)
 
 
 if __name__ == "__main__":

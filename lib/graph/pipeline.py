@@ -60,9 +60,10 @@ class Pipeline:
         return [name for name in self._stages if "@" not in name and name not in without]
 
     def folders(self, names: Set[str]) -> list[Path]:
-        """The folders that stages read, and that are not here because nothing is in them."""
+        """The folders that stages read and others write into, and that are not here because nothing is in them."""
+        written = {above for stage in self._stages.values() for out in stage.outs for above in Path(out.fs_path).parents}
         deps = [dep for name in names if name in self._stages for dep in self._stages[name].deps if not dep.exists]
-        return [Path(dep.fs_path) for dep in deps if not Path(dep.fs_path).suffix]
+        return [path for path in (Path(dep.fs_path) for dep in deps) if path in written]
 
     def _changed(self, name: str) -> bool:
         """Whether a stage is out of date by dvc.lock and by what is here of its files. Those of DVC's cache may be missing."""

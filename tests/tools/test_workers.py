@@ -141,6 +141,22 @@ def test_a_table_goes_on_where_its_networks_are_not(ran: Path, tmp_path: Path) -
     assert len(lock) == len(kept) + len(STAGES)
 
 
+def test_a_folder_of_networks_none_of_which_is_here_is_there_and_empty_for_the_last_stages(tmp_path: Path) -> None:
+    project(tmp_path, 1)
+    graph = yaml.safe_load((tmp_path / "dvc.yaml").read_text())
+    graph["stages"]["latency"] = {"cmd": "ls models > latency.txt", "deps": ["models"], "outs": ["latency.txt"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(graph))
+    assert workers(tmp_path).returncode == 0
+    assert (tmp_path / "latency.txt").read_text().splitlines() == sorted(results(tmp_path))
+    shutil.rmtree(tmp_path / "models")
+    shutil.rmtree(tmp_path / ".dvc/cache")
+    graph["stages"]["latency"]["cmd"] = "ls -a models > latency.txt"
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(graph))
+    done = run(tmp_path, sys.executable, "-m", "tools.workers", "--jobs", "2", "--allow-missing")
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "latency.txt").read_text() == ".\n..\n"
+
+
 def test_what_is_missing_is_made_again_where_a_changed_stage_needs_it(ran: Path, tmp_path: Path) -> None:
     project(tmp_path, 2)
     shutil.copy(ran / "dvc.lock", tmp_path)
@@ -204,6 +220,17 @@ def test_a_broken_lock_is_refused_and_kept(tmp_path: Path) -> None:
     done = workers(tmp_path)
     assert done.stdout.startswith("error: dvc.lock: this line is not as DVC writes it: '# a remark'")
     assert "a remark" in (tmp_path / "dvc.lock").read_text()
+
+
+def test_what_goes_wrong_in_the_last_stages_is_told(tmp_path: Path) -> None:
+    project(tmp_path, 1)
+    graph = yaml.safe_load((tmp_path / "dvc.yaml").read_text())
+    graph["stages"]["tabulate"] = {"cmd": "true", "deps": ["models/measure-l1-0.txt"], "outs": ["table.txt"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(graph))
+    done = workers(tmp_path)
+    assert done.returncode != 0
+    assert "failed to reproduce 'tabulate': output 'table.txt' does not exist" in done.stdout
+    assert "Running stage" not in done.stdout
 
 
 def test_a_pipeline_that_dvc_cannot_read_is_one_message(tmp_path: Path) -> None:
