@@ -31,6 +31,7 @@ from docs.generator.recipe import Part
 from lib.atomic import write_text
 from lib.formats.checkpoint import load
 from lib.images.augmentation import STILL
+from lib.runtimes.timing import processor
 from lib.steps.distill import distill
 from lib.steps.prune import PruneJob, prune
 from lib.steps.train_teacher import teach
@@ -79,7 +80,8 @@ def train(run: Run, part: Part, document: Mapping[str, Any], data: Path, dense: 
     scores, predicted = judge(checkpoint.network.to(here.device), validation := here.batches("validation", STILL))
     right = predicted.numpy() == validation.labels.cpu().numpy()
     epochs = given["teacher"]["epochs"] if trained else given["distill"]["training"]["epochs"]
-    machine = f"{device_name(here.device)}, torch {torch.__version__}"
+    name = processor() if here.device.type == "cpu" else device_name(here.device)
+    machine = f"{name}, torch {torch.__version__}"
     row = {
         **run._asdict(),
         "machine": machine,

@@ -21,10 +21,10 @@ FIXED = {"kind": "constant", "size": 128, "last": "merge"}
 BATCHES = {"growing": GROWING, "fixed": FIXED}
 COMMON = {
     "benchmark.distillers": ["none"],
-    "distill.training.epochs": 2,
+    "distill.training.epochs": 1,
     "distill.training.lr": 0.05,
     "distill.training.schedule": FALLING,
-    "prune.training.epochs": 3,
+    "prune.training.epochs": 2,
     "prune.training.lr": 0.05,
     "prune.methods.ahsg_ht.warmup_epochs": 0,
 }
@@ -52,7 +52,7 @@ def page(root: Path) -> str:
     seeds = sorted({seed for _, seed in scores})
     parts = [
         NOTE.format(source=MEASURED.as_posix()),
-        openings.AHSG,
+        openings.AHSG.format(thresholding=COMMON["prune.training.epochs"], held=COMMON["distill.training.epochs"]),
         effects(scores, seeds),
         openings.AHSG_SETTINGS.format(seeds=", ".join(map(str, seeds)), images=rows[0]["images"]),
         settings(scores, seeds),

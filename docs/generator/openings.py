@@ -104,8 +104,8 @@ AHSG = """\
 
 The method's name promises acceleration: a heavy ball on iterates that are thresholded after every step. The released
 code never applies it ([methods.md](methods.md#ahsg_ht)). Here it acts. `python -m bench.parts ahsg` prunes one
-trained ResNet-20 to half of its filters (CIFAR-10, coupled), 3 epochs of thresholding and 2 with the masks held,
-under every setting of the others.
+trained ResNet-20 to half of its filters (CIFAR-10, coupled) under every setting of the others. Epochs of
+thresholding: {thresholding}; with the masks held: {held}.
 
 Each row below asks what one choice changes, everything else and the seed being equal; Δ is the mean of such pairs in
 points of validation accuracy, with its 95 % interval and p by Student's t. Pairs of one seed share images, so that
