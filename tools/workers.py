@@ -24,9 +24,9 @@ def main(
 ) -> None:
     """All stages that are not up to date."""
     from lib.graph import finishing, provenance, report
+    from lib.graph.line import cells
     from lib.graph.pipeline import Pipeline, locked
     from lib.graph.workers import Running
-    from lib.progress import cells
     from tools.suite import suites
 
     lax = ["--allow-missing"] if allow_missing else []

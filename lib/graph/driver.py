@@ -9,9 +9,9 @@ from typing import Any
 from lib.graph import report
 from lib.graph.cell import Job
 from lib.graph.cluster import Tasks, too_large
+from lib.graph.line import cells
 from lib.graph.pipeline import Pipeline
 from lib.graph.schedule import Schedule, Sent
-from lib.progress import cells
 
 
 def asked(compute: Mapping[str, Any], cpus: float | None, gpus: float) -> dict[str, float]:

@@ -55,7 +55,8 @@ class Schedule:
     def carry_out(self, executor: Executor, heard: Heard, told: Callable[[], None]) -> None:
         """Run all; an exception or an interrupt ends what runs.
 
-        heard(messages): called when a chain has ended, however it ended, with what it sent; told(): when anything changed.
+        heard(messages): called when a chain has ended, however it ended, with what it sent; told(): when anything changed,
+        and once a while.
         """
         try:
             while self._ready or self.running:

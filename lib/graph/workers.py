@@ -16,6 +16,7 @@ from lib.graph.schedule import Ended, Heard, Schedule, Send, Sent
 
 FORK = multiprocessing.get_context("fork")  # a child starts with all that its parent has read
 LOG = "log.txt"
+TICK = 1.0  # seconds to wait for messages, so that the time that has gone can be told
 
 Work = Callable[[Chain, Path, Send], None]
 
@@ -85,8 +86,8 @@ class Processes:
         self._workers[worker.connection] = (chain, worker)
 
     def wait(self) -> Iterator[Ended]:
-        """Wait for messages; the chains whose processes ended."""
-        for connection in wait(list(self._workers)):
+        """Wait for messages, or a while; the chains whose processes ended."""
+        for connection in wait(list(self._workers), TICK):
             assert isinstance(connection, Connection)
             chain, worker = self._workers[connection]
             if not worker.receive():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lib.atomic import write_text
+from lib.graph import workers
 from lib.graph.chains import Chain
 from lib.graph.report import failures, state
 from lib.graph.workers import Running, Send, Sent
@@ -48,6 +49,14 @@ def test_no_more_run_at_once_than_asked_for(tmp_path: Path) -> None:
     running.run(2, lambda _: None, lambda: most.append(len(running.running)))
     assert max(most) == 2
     assert len(running.done) == 5
+
+
+def test_the_time_is_told_while_nothing_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "TICK", 0.05)
+    told: list[int] = []
+    running = Running({A: frozenset()}, lambda *_: time.sleep(1.0), tmp_path)
+    running.run(1, lambda _: None, lambda: told.append(len(running.running)))
+    assert told.count(1) >= 5
 
 
 def break_b(chain: Chain, _: Path, send: Send) -> None:
