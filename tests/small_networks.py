@@ -36,6 +36,16 @@ def plain(num_classes: int, in_channels: int) -> nn.Module:
     return nn.Sequential(*layers, *head, nn.Linear(24, num_classes))
 
 
+def chain(num_classes: int, in_channels: int) -> nn.Module:
+    """A VGG that is narrow: convolutions with biases and batch norms, and a hidden linear layer with dropout."""
+    layers: list[nn.Module] = []
+    for width in (8, 16, 24, 24, 32):
+        layers += [nn.Conv2d(in_channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)]
+        in_channels = width
+    head = [nn.Flatten(), nn.Linear(in_channels, 24), nn.ReLU(), nn.Dropout(), nn.Linear(24, num_classes)]
+    return nn.Sequential(*layers, *head)
+
+
 class Halves(nn.Module):
     """A stem whose first half another convolution adds to, and whose second half goes its own way."""
 
@@ -141,5 +151,5 @@ BUILDERS: tuple[Callable[..., nn.Module], ...] = (
     one_convolution, plain, halves, densenet, mobilenet, shufflenet, googlenet, regnet
 )  # fmt: skip
 NAMES = {builder.__name__: f"{__name__}:{builder.__name__}" for builder in BUILDERS}
-STRIDE_FIRST, STANDARDISED = f"{__name__}:stride_first", f"{__name__}:standardised"
-allow([*NAMES.values(), STRIDE_FIRST, STANDARDISED])
+CHAIN, STRIDE_FIRST, STANDARDISED = (f"{__name__}:{name}" for name in ("chain", "stride_first", "standardised"))
+allow([*NAMES.values(), CHAIN, STRIDE_FIRST, STANDARDISED])
