@@ -30,9 +30,9 @@ def _network() -> Network:
 
 
 def test_a_compiled_network_computes_the_same_and_differentiates_the_same() -> None:
-    images = torch.randn(16, 1, 8, 8, generator=stream(0, "images"))
+    images = torch.randn(64, 1, 8, 8, generator=stream(0, "images"))
     plain, compiled = Tapped(_network()), Tapped(_network())
-    compiled.compile_(16)
+    compiled.compile_(64)  # as the trainings below, which then find it compiled
     assert compiled.compiled is not None
     gradients = []
     for tapped in (plain, compiled):
