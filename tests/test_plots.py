@@ -29,6 +29,10 @@ def _cells(suite: Suite) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(**names, params=1e3, encoded_ratio=20.0, **shares, **packed)
 
 
+def _standing(cells: pd.DataFrame) -> pd.DataFrame:
+    return summaries.with_standing(summaries.summarise(cells), {}, summaries.comparable(cells))
+
+
 def _published(method: str, macs_ratio: float) -> pd.DataFrame:
     return pd.DataFrame({"method": [method], "macs_ratio": [macs_ratio], "top1": [70.0], "std": [0.5]})
 
@@ -70,11 +74,11 @@ def _pixels(picture: bytes) -> np.ndarray:
 def _draw_all(published: pd.DataFrame) -> list[bytes]:
     cells = _cells(SUITE)
     return [
-        accuracy.picture(SUITE, summaries.summarise(cells), published),
+        accuracy.picture(SUITE, _standing(cells), published),
         latency.picture(SUITE, _timed(1, 128)),
         training.picture(SUITE, _logs("trained", "pruned", "distilled")),
         losses.picture(SUITE, _logs("trained", "pruned", "distilled")),
-        sizes.picture(SUITE, summaries.summarise(cells)),
+        sizes.picture(SUITE, _standing(cells)),
     ]
 
 
@@ -98,13 +102,13 @@ def test_png_names_no_software_and_no_time() -> None:
 
 
 def test_published_points_change_the_picture() -> None:
-    summary = summaries.summarise(_cells(SUITE))
+    summary = _standing(_cells(SUITE))
     without = accuracy.picture(SUITE, summary, _published("fpgm", 0.6).head(0))
     assert accuracy.picture(SUITE, summary, _published("fpgm", 0.6)) != without
 
 
 def test_what_ships_is_drawn_once_something_is_encoded() -> None:
-    summary = summaries.summarise(_cells(SUITE))
+    summary = _standing(_cells(SUITE))
     drawn = sizes.picture(SUITE, summary)
     assert sizes.picture(SUITE, summary.assign(encoded_top1=summary["encoded_top1"] - 5)) != drawn
     nothing = sizes.picture(SUITE, summary.assign(encoded_bytes=float("nan")))
@@ -113,13 +117,13 @@ def test_what_ships_is_drawn_once_something_is_encoded() -> None:
 
 def test_spread_over_seeds_is_drawn_only_when_there_is_one() -> None:
     cells, nothing = _cells(SUITE), _published("fpgm", 0.6).head(0)
-    summary = summaries.summarise(cells)
+    summary = _standing(cells)
     drawn = accuracy.picture(SUITE, summary, nothing)
     assert accuracy.picture(SUITE, summary.assign(top1_std=float("nan")), nothing) != drawn
 
 
 def test_one_cell_is_enough_for_a_picture() -> None:
-    summary = summaries.summarise(_cells(SUITE).query("method == 'fpgm'").head(1))
+    summary = _standing(_cells(SUITE).query("method == 'fpgm'").head(1))
     assert _pixels(accuracy.picture(SUITE, summary, _published("fpgm", 0.6).head(0))).std() > 0.05
 
 
@@ -159,7 +163,7 @@ def test_every_term_of_a_distillation_has_a_panel_of_its_own() -> None:
 
 
 def test_long_legends_make_the_picture_higher() -> None:
-    summary = summaries.summarise(_cells(SUITE))
+    summary = _standing(_cells(SUITE))
     many = pd.concat([_published(f"method {number}", 0.6) for number in range(30)])
     low = _pixels(accuracy.picture(SUITE, summary, many.head(1)))
     assert _pixels(accuracy.picture(SUITE, summary, many)).shape[0] > low.shape[0]

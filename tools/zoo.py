@@ -1,7 +1,7 @@
 """Keep the packed networks of the active suite in the repository: models/zoo/<suite>/, each with a card.
 
-Of each row of the table the seed that is best on validation. `dvc repro` must have made them. The commit on the cards is
-the one that is checked out.
+Of each row of the table the seed that is best on validation, of those that `dvc repro` has made so far. The commit on the
+cards is the one that is checked out.
 """
 
 import sys
@@ -33,6 +33,9 @@ def main(
         raise ValueError(msg)
     origin = zoo.Origin(made_by, f"make suite NAME={suite.name} && make repro")
     made = zoo.gather(suite, models, metrics / "cells", lines, origin, out / suite.name)
+    there = {(card.method, card.keep_ratio, card.distiller) for card in made}
+    if lacking := dict.fromkeys(" ".join(map(str, cell[:3])) for cell in suite.cells if cell[:3] not in there):
+        sys.stderr.write(f"rows without a cell yet: {', '.join(lacking)}\n")
     sys.stderr.write(f"{len(made)} networks, {sum(card.file_bytes for card in made):,} bytes, in {out / suite.name}\n")
 
 

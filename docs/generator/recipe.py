@@ -12,7 +12,7 @@ import pandas as pd
 
 from docs.generator import openings
 from docs.generator.markdown import NOTE, table
-from lib.tables.comparisons import LEVEL, Tally, holm, interval, resolution, tallied
+from lib.tables.comparisons import LEVEL, Tally, holm, interval, smallest, tallied
 from lib.tables.predictions import Right
 
 MEASURED = Path("docs/measured/recipe.json")
@@ -110,7 +110,7 @@ def verdict(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> str:
     columns = pd.DataFrame([{"better": made.better, "worse": made.worse, "images": made.images} for made in there.values()])
     different = [f"{name} ({np.mean(there[name].differences):+.2f})" for name in there if corrected[name] < LEVEL]
     told = f"Different from plain: {', '.join(different)}." if different else "No part can be told apart from plain."
-    return f"{told} A difference below about {resolution(columns):.1f} points is too small for this table to tell."
+    return f"{told} A difference below about {smallest(columns, len(there)):.1f} points is too small for this table to tell."
 
 
 def _compared(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> tuple[dict[str, Tally], dict[str, float]]:

@@ -44,7 +44,6 @@ def head(found: list[list[str]]) -> list[str]:
 def facts(folder: Path, text: str) -> str:
     """What is known of the run, one fact a line."""
     cells = json.loads((folder / "summary.json").read_text())["cells"]
-    machine = json.loads((folder / "latency" / "machine.json").read_text())
     known = {
         "Parameters": f"[suites/{folder.name}.yaml](../suites/{folder.name}.yaml)",
         "Lock": f"`suites/{folder.name}.lock`, or `dvc.lock` while the suite is active"
@@ -52,9 +51,18 @@ def facts(folder: Path, text: str) -> str:
         else openings.NO_LOCK,
         "Setting": next(line.removeprefix("- ") for line in text.splitlines() if line.startswith("- Teacher: ")),
         "Cells": f"{cells['found']} of {cells['expected']}",
-        "Timed on": f"{machine['device']}, {machine['threads']} thread, torch {machine['versions']['torch']}",
+        "Timed on": timed_on(folder / "latency" / "machine.json"),
     }
     return "\n".join(f"- {name}: {fact}" for name, fact in known.items())
+
+
+def timed_on(path: Path) -> str:
+    """The machine and the counts of threads of a suite's timings."""
+    if not path.is_file():
+        return "not timed yet"
+    machine = json.loads(path.read_text())
+    counts = str(machine["threads"]).replace(", ", " and ")
+    return f"{machine['device']}, {counts} thread{'' if counts == '1' else 's'}, torch {machine['versions']['torch']}"
 
 
 def locked(folder: Path) -> bool:

@@ -24,7 +24,7 @@ def picture(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame) -> byt
     Published rows are placed at their own claimed share of the dense network's MACs.
     """
     full = summaries.dense_macs(summary) / MILLION
-    colours, shapes = drawing.colours(summary["method"]), drawing.markers(summary["distiller"])
+    colours, shapes = drawing.of_suite(suite, summary["method"]), drawing.markers(summary["distiller"])
     with drawing.look():
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
@@ -58,7 +58,10 @@ def _draw_ours(axes: Axes, summary: pd.DataFrame, colours: Mapping[str, str], sh
 
 
 def _draw_front(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:
-    front = summaries.pareto(summary)
+    """Through the rows that are best for MACs; a single one is no line."""
+    front = summary[summary["best_for"].str.contains("macs")].sort_values("macs")
+    if len(front) <= 1:
+        return []
     return axes.plot(front["macs"] / MILLION, front["top1_mean"], color=FRONT, linewidth=7, zorder=1, label="Pareto front")
 
 

@@ -12,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lib.params.suite import DENSE, Suite
 from lib.tables.summaries import CONTROLS
 
 GREYS = ("#000000", "#6b6b6b", "#a8a8a8")  # for CONTROLS, in that order
@@ -70,6 +71,13 @@ def colours(methods: Iterable[str]) -> dict[str, str]:
     return {name: chosen[name] for name in names}
 
 
+def of_suite(suite: Suite, methods: Iterable[str]) -> dict[str, str]:
+    """A colour for each of these methods, the same whichever of the suite's methods are there so far."""
+    names = list(dict.fromkeys(methods))
+    chosen = colours([DENSE, *suite.benchmark.methods, *names])
+    return {name: chosen[name] for name in names}
+
+
 def markers(names: Iterable[str]) -> dict[str, str]:
     """A marker for each name; they come round again after eleven."""
     return {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(dict.fromkeys(names))}
@@ -86,7 +94,7 @@ def offsets(series: Sequence[Hashable], xs: pd.Series) -> dict[Hashable, float]:
 
     xs: all x drawn. The series spread over a part of the range, and of the smallest clear gap between x's.
     """
-    extent = float(xs.max() - xs.min())
+    extent = float(xs.max() - xs.min()) or abs(float(xs.max())) or 1.0
     gaps = xs.sort_values().diff()
     span = min([ASIDE * extent, *(GAP * gaps[gaps > ASIDE * extent / 2])])
     middle = (len(series) - 1) / 2

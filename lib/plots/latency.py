@@ -28,7 +28,7 @@ def picture(suite: Suite, timed: pd.DataFrame) -> bytes:
     rows = fewest_threads(timed.dropna(subset=["macs_ratio"]))
     if rows.empty:
         return drawing.message("No latency of a network with a measured cell is there yet: run dvc repro")
-    colours, shapes = drawing.colours(rows["method"]), drawing.markers(rows["runtime"])
+    colours, shapes = drawing.of_suite(suite, rows["method"]), drawing.markers(rows["runtime"])
     panels = dict(iter(rows.groupby("batch")))
     with drawing.look():
         figure = Figure(figsize=(8, 0.6 + PANEL * len(panels)), layout="constrained")

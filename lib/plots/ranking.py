@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from lib.params.suite import DENSE, Suite
 from lib.plots import drawing
+from lib.tables.writing import counted
 
 ROW_HEIGHT = 0.32  # inches
 APART = 0.6  # of a row, that the marks of one method are spread over
@@ -34,7 +35,10 @@ def picture(suite: Suite, summary: pd.DataFrame) -> bytes:
         _draw(axes, pruned, order, colours, shapes)
         lines = _references(axes, summary, colours)
         axes.set(
-            yticks=range(len(order)), yticklabels=order, xlabel="Top-1 on the test split (%)", ylim=(-0.7, len(order) - 0.3)
+            yticks=range(len(order)),
+            yticklabels=_names(pruned, order),
+            xlabel="Top-1 on the test split (%)",
+            ylim=(-0.7, len(order) - 0.3),
         )
         axes.grid(visible=False, axis="y")
         title = f"{suite.name}: methods on {suite.benchmark.network}, {suite.dataset}, best first"
@@ -43,6 +47,12 @@ def picture(suite: Suite, summary: pd.DataFrame) -> bytes:
         handles = [drawing.heading("Keep ratio"), *ratio_entries, *drawing.shape_entries("Distiller", shapes)]
         drawing.legend(figure, [*handles, drawing.heading("Reference"), *lines])
         return drawing.png(figure)
+
+
+def _names(pruned: pd.DataFrame, order: list[str]) -> list[str]:
+    """The methods; behind one that lacks seeds of others, how many it has at least."""
+    least, most = pruned.groupby("method")["n"].min(), int(pruned["n"].max())
+    return [name if least[name] == most else f"{name} ({counted(int(least[name]), 'seed')})" for name in order]
 
 
 def _draw(axes: Axes, pruned: pd.DataFrame, order: list[str], colours: Mapping[float, str], shapes: Mapping[str, str]) -> None:

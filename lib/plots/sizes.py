@@ -19,7 +19,7 @@ def picture(suite: Suite, summary: pd.DataFrame) -> bytes:
     rows = summary.dropna(subset=["encoded_bytes", "bytes"])
     if rows.empty:
         return drawing.message("No encoded network is there yet: run dvc repro")
-    colours, shapes = drawing.colours(rows["method"]), drawing.markers(rows["distiller"])
+    colours, shapes = drawing.of_suite(suite, rows["method"]), drawing.markers(rows["distiller"])
     with drawing.look():
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()

@@ -1,13 +1,13 @@
 """Accuracy over the epochs: the whole networks, the pruning phase, then the distillation phase of each distiller."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.params.suite import DENSE, DENSE_KEEP_RATIO, Suite
+from lib.params.suite import DENSE_KEEP_RATIO, Suite
 from lib.plots import drawing
 from lib.plots.drawing import Dashes
 from lib.tables import summaries
@@ -26,10 +26,12 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
     shown = [key for key in wanted if key in panels]
     if not shown:
         return drawing.message("No training log is there yet: run dvc repro")
-    colours = drawing.colours(_in_order((DENSE, *benchmark.methods)))
+    drawn = curves[curves["stage"] != "trained"]
+    colours = drawing.of_suite(suite, _in_order(drawn["method"].unique()))
     teachers = [name for name in benchmark.trained if name != benchmark.network]
     networks = dict(zip((*teachers, benchmark.network), itertools.cycle(drawing.GREYS), strict=False))
     dashes = drawing.dashes(sorted({DENSE_KEEP_RATIO, *benchmark.keep_ratios}, reverse=True))
+    of_drawn = {ratio: style for ratio, style in dashes.items() if (curves["keep_ratio"] == ratio).any()}
     rows = -(-len(shown) // COLUMNS)
     with drawing.look():
         figure = Figure(figsize=(8, 0.8 + 2.4 * rows), layout="constrained")
@@ -42,7 +44,8 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
             axes.remove()
         figure.suptitle(f"{suite.name}: training, mean over seeds", x=0.02, ha="left", fontsize=11)
         figure.supylabel("Top-1 on the validation split (%)", fontsize=10.5)
-        entries = [*drawing.colour_entries("Method", colours), *drawing.dash_entries("Keep ratio", dashes)]
+        entries = drawing.colour_entries("Method", colours) if colours else []
+        entries += drawing.dash_entries("Keep ratio", of_drawn)
         drawing.legend(figure, [*entries, *drawing.colour_entries("Training panel", networks)])
         return drawing.png(figure)
 
@@ -78,6 +81,6 @@ def _limits(curves: pd.DataFrame) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _in_order(methods: tuple[str, ...]) -> list[str]:
-    unordered = pd.DataFrame({"method": methods, "keep_ratio": DENSE_KEEP_RATIO, "distiller": ""})
+def _in_order(methods: Iterable[str]) -> list[str]:
+    unordered = pd.DataFrame({"method": list(methods), "keep_ratio": DENSE_KEEP_RATIO, "distiller": ""})
     return list(summaries.ordered(unordered)["method"])

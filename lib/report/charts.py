@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from lib.params.suite import Suite
-from lib.plots.drawing import colours
+from lib.plots.drawing import of_suite
 from lib.tables import kept_filters
 
 HEIGHT, ROW = 320, 18  # pixels of a chart, of a line of one
@@ -43,23 +43,23 @@ TIME = Cost("median_ms", "time, ms", "Accuracy against time", "top1_mean")
 
 def charts(suite: Suite, timed: pd.DataFrame, compared: pd.DataFrame, logs: pd.DataFrame, kept: pd.DataFrame) -> list[Chart]:
     """All charts for which there is something to show. timed: the summary, with median_ms."""
-    found = [_accuracy(timed, cost) for cost in (MACS, TIME, BYTES) if timed[cost.column].notna().any()]
+    found = [_accuracy(suite, timed, cost) for cost in (MACS, TIME, BYTES) if timed[cost.column].notna().any()]
     found += [_differences(rows, name) for name, rows in compared.groupby("reference", sort=False)]
     for stage, title in TITLES.items():
         if len(rows := logs[logs["stage"] == stage]):
-            found.append(_curves(rows, stage, title))
+            found.append(_curves(suite, rows, stage, title))
     if len(kept):
-        found += [_shares(kept), _filters(kept, suite.benchmark.seeds[0])]
+        found += [_shares(kept), _filters(kept, next(seed for seed in suite.benchmark.seeds if (kept["seed"] == seed).any()))]
     return found
 
 
-def _accuracy(summary: pd.DataFrame, cost: Cost) -> Chart:
+def _accuracy(suite: Suite, summary: pd.DataFrame, cost: Cost) -> Chart:
     rows = summary.dropna(subset=[cost.column, cost.top1]).assign(top1=lambda frame: frame[cost.top1])
     shown = rows[["method", "keep_ratio", "distiller", "top1", "top1_low", "top1_high", "n", cost.column]]
     pick = alt.selection_point(fields=["method"], bind="legend")
     base = alt.Chart(_known(shown)).encode(
         x=alt.X(f"{cost.column}:Q", title=cost.axis, scale=alt.Scale(zero=False)),
-        color=_colour(summary["method"]),
+        color=_colour(suite, summary["method"]),
         opacity=alt.condition(pick, alt.value(1.0), alt.value(0.12)),
     )
     axis = alt.Y("top1:Q", title="Top-1 on the test split (%)", scale=alt.Scale(zero=False))
@@ -93,11 +93,12 @@ def _differences(compared: pd.DataFrame, reference: str) -> Chart:
         layers.insert(1, base.mark_rule().encode(x=alt.X("low:Q", title=""), x2="high:Q"))
     made = alt.layer(*layers).properties(width="container", height=ROW * len(shown))
     words = "Differences paired by seed. Green: McNemar's test, corrected by Holm, is below 5 %. "
-    words += "Lines are 95 % intervals over seeds."
+    if len(layers) > len((zero, points)):
+        words += "Lines are 95 % intervals over seeds."
     return Chart(f"differences-{reference}", f"Against {reference}", words, made.to_dict())
 
 
-def _curves(logs: pd.DataFrame, stage: str, title: str) -> Chart:
+def _curves(suite: Suite, logs: pd.DataFrame, stage: str, title: str) -> Chart:
     numbers = logs.assign(**{name: pd.to_numeric(logs[name]) for name in ("epoch", "loss", "train_top1", "validation_top1")})
     shown = numbers[["run", "method", "keep_ratio", "distiller", "seed", "epoch", "loss", "train_top1", "validation_top1"]]
     pick = alt.selection_point(fields=["method"], bind="legend")
@@ -107,7 +108,7 @@ def _curves(logs: pd.DataFrame, stage: str, title: str) -> Chart:
         .encode(
             x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y("validation_top1:Q", title="Validation top-1 (%)", scale=alt.Scale(zero=False)),
-            color=_colour(shown["method"]),
+            color=_colour(suite, shown["method"]),
             detail="run:N",
             opacity=alt.condition(pick, alt.value(0.9), alt.value(0.08)),
             tooltip=["run:N", "epoch:Q", alt.Tooltip("validation_top1:Q", format=".2f"), alt.Tooltip("loss:Q", format=".3f")],
@@ -176,9 +177,9 @@ def _indices(text: str) -> set[int]:
     return set(kept_filters.indices(text))
 
 
-def _colour(methods: Sequence[str]) -> alt.Color:
+def _colour(suite: Suite, methods: Sequence[str]) -> alt.Color:
     """As in the pictures."""
-    chosen = colours(methods)
+    chosen = of_suite(suite, methods)
     return alt.Color("method:N", scale=alt.Scale(domain=list(chosen), range=list(chosen.values())))
 
 

@@ -10,8 +10,9 @@ from lib.params.suite import Suite
 from lib.report.charts import charts
 from lib.report.page import Table, page
 from lib.tables import comparisons, kept_filters, logs, timings
-from lib.tables.comparisons import LEVEL, resolution
+from lib.tables.comparisons import LEVEL, resolution, tests
 from lib.tables.latencies import fastest_times
+from lib.tables.writing import counted
 
 MAIN = {
     "method": "Method",
@@ -25,6 +26,7 @@ MAIN = {
     "rank": "Rank",
     "best_for": "Best for",
     "delta_to_dense": "Δ dense",
+    "delta_n": "over seeds",
     "pruned_top1": "Right after pruning %",
     "params": "Params",
     "macs": "MACs",
@@ -40,6 +42,7 @@ PAIRS = {
     "distiller": "Distiller",
     "reference": "Against",
     "difference": "Δ points",
+    "n": "Seeds",
     "low": "95 % from",
     "high": "to",
     "better": "Images better",
@@ -97,19 +100,23 @@ def read(folder: Path) -> Files:
 def report(suite: Suite, found: Files, published: pd.DataFrame, known: Mapping[str, str], links: Mapping[str, str]) -> str:
     """The page of a suite. known: facts of its run that are in no file. links: texts by address, relative to the page."""
     runtime, times = fastest_times(found.timed)
-    axes, machine = suite.benchmark, found.machine
+    axes, machine, summary = suite.benchmark, found.machine, found.summary
+    there = int(summary["n"].sum())
     versions = [f"{name.removeprefix('versions.')} {text}" for name, text in machine.items() if name.startswith("versions.")]
     facts = {
         "Data, network": f"{suite.dataset}, {axes.network}",
         "Teacher": suite.teacher,
         "Compaction": axes.compaction,
         "Seeds": ", ".join(map(str, axes.seeds)),
+        "Cells": f"{there} of {len(suite.cells)} so far" if there < len(suite.cells) else "",
         "Timed in": runtime,
         "Timed on": machine.get("device", ""),
         "Versions": ", ".join(versions),
         **known,
     }
-    timed = found.summary.drop(columns="median_ms").merge(times[[*SIZE, "median_ms"]], on=SIZE, how="left")
+    fewer = (summary["delta_n"] > 0) & (summary["delta_n"] < summary["n"])
+    summary = summary if fewer.any() else summary.drop(columns="delta_n")
+    timed = summary.drop(columns="median_ms").merge(times[[*SIZE, "median_ms"]], on=SIZE, how="left")
     drawn = charts(suite, timed, found.compared, found.logs, found.kept)
     title = f"{suite.name}: {axes.network} on {suite.dataset}"
     told = {name: fact for name, fact in facts.items() if fact}
@@ -127,15 +134,13 @@ def _tables(timed: pd.DataFrame, compared: pd.DataFrame, published: pd.DataFrame
     words = (
         "Click a head to sort, type to filter. Top-1 is that of the test split, the mean over seeds. Rank is 1 + the number "
     )
-    words += "of rows that are significantly better, so that rows which cannot be told apart share it."
+    words += "of rows of the same keep ratio and distiller that are significantly better, on the same seeds."
     found = [Table("main", "Table", words, _shown(timed, MAIN))]
     if len(compared):
-        words = (
-            f"McNemar's exact test on the same test images, seeds pooled, corrected by Holm for {len(compared)} comparisons. "
-        )
-        words += (
-            f"Below {LEVEL} a pair differs. About {resolution(compared):.2f} points is the smallest difference that shows."
-        )
+        count = counted(tests(compared), "comparison")
+        words = f"McNemar's exact test on the same test images, seeds pooled, corrected by Holm for {count}. Below {LEVEL} a "
+        words += f"pair differs. About {resolution(compared):.2f} points is the smallest difference that shows"
+        words += f" over {counted(int(compared['n'].max()), 'seed')}."
         told = compared.assign(differs=compared["differs"].map({True: "yes", False: ""}))
         found.append(Table("differences", "What differs", words, _shown(told, PAIRS)))
     if len(published):

@@ -88,7 +88,8 @@ INDEX = (
 {% for line in lines %}
 <article>
 <h2><a href="{{ line.name }}.html">{{ line.title }}</a></h2>
-<p>{{ line.rows }} rows, {{ line.seeds }} {{ "seed" if line.seeds == 1 else "seeds" }}. Dense: {{ line.dense }}.
+<p>{{ line.rows }} {{ "row" if line.rows == 1 else "rows" }},
+{{ line.seeds }} {{ "seed" if line.seeds == 1 else "seeds" }}. Dense: {{ line.dense }}.
 Best pruned row: {{ line.best }}.</p>
 <p>{{ line.verdict }}</p>
 </article>

@@ -38,12 +38,13 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
 
     compact: the folder of checkpoints <cell key>.safetensors. Every network is proved equal, as it ships, to the compact one
     on the whole test split. Those whose layers have the same shapes share a timing: which filters were kept makes no
-    difference to the clock. Where not all networks are here, but timings of before are, nothing is timed and these stay, as
-    timings of two machines do not belong together. Raises ValueError where a network is not equal or missing.
+    difference to the clock. Where not all networks are here, nothing is timed, and timings of before stay, as those of two
+    machines do not belong together. Raises ValueError where a network is not equal, and where nothing is here at all.
     """
     suite, settings = read_suite(document), read(document, "latency", LatencySettings)
     absent = [cell.key for cell in suite.timed if not (compact / f"{cell.key}.safetensors").is_file()]
-    if absent and any((out / f"{cell.pruned_key}.json").is_file() for cell in suite.timed):
+    kept = any((out / f"{cell.pruned_key}.json").is_file() for cell in suite.timed)
+    if absent and (kept or any((compact / f"{cell.key}.safetensors").is_file() for cell in suite.cells)):
         _keep(out, suite.timed, absent)
         return
     _clear(out, suite.timed)
@@ -66,6 +67,7 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
 
 def _keep(out: Path, timed: Sequence[Cell], absent: Sequence[str]) -> None:
     """Leave all timings as they are, and say so."""
+    out.mkdir(parents=True, exist_ok=True)
     untimed = [cell.pruned_key for cell in timed if not (out / f"{cell.pruned_key}.json").is_file()]
     told = f"; not timed yet: {', '.join(untimed)}" if untimed else ""
     logging.warning("nothing is timed, because not all networks are here (%s)%s", ", ".join(absent), told)

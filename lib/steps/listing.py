@@ -10,8 +10,9 @@ from lib.params import suite
 from lib.params.suite import DENSE
 from lib.report import contents
 from lib.report.index import Line
-from lib.tables import published
-from lib.tables.comparisons import resolution
+from lib.tables import predictions, published
+from lib.tables.comparisons import resolution, tests
+from lib.tables.writing import counted
 
 
 class Listed(NamedTuple):
@@ -28,15 +29,16 @@ def listed(document: Mapping[str, Any], folder: Path, published_document: Mappin
     found = contents.read(folder)
     page = contents.report(wanted, found, theirs, {}, {"index.html": "all suites"})
     rows = found.summary
-    pruned = rows[rows["method"] != DENSE].sort_values("top1_mean", ascending=False, kind="stable")
+    pruned = rows[(rows["method"] != DENSE) & (rows["n"] == rows["n"].max())]
+    pruned = pruned.sort_values("top1_mean", ascending=False, kind="stable")
     line = Line(
         name=wanted.name,
         title=f"{wanted.name}: {wanted.benchmark.network} on {wanted.dataset}",
         rows=len(rows),
-        seeds=len(wanted.benchmark.seeds),
+        seeds=int(rows["n"].max()),
         dense=_told(rows[rows["method"] == DENSE]),
         best=_told(pruned),
-        verdict=_verdict(found.compared),
+        verdict=_verdict(found.compared, kept=(folder / predictions.FILE).is_file()),
     )
     return Listed(page, line)
 
@@ -48,8 +50,10 @@ def _told(rows: pd.DataFrame) -> str:
     return "none"
 
 
-def _verdict(compared: pd.DataFrame) -> str:
+def _verdict(compared: pd.DataFrame, *, kept: bool) -> str:
     if compared.empty:
-        return "No paired tests: it was run before predictions were kept."
-    count, least = int(compared["differs"].sum()), resolution(compared)
-    return f"{count} of {len(compared)} comparisons differ; about {least:.2f} points is the smallest difference that shows."
+        why = "no row has the row that it is compared with yet" if kept else "it was run before predictions were kept"
+        return f"No paired tests: {why}."
+    differ, least = tests(compared[compared["differs"]]), resolution(compared)
+    count = counted(tests(compared), "comparison")
+    return f"Of {count}, {differ} told apart; about {least:.2f} points is the smallest difference that shows."

@@ -1,8 +1,9 @@
 """From a suite's files to everything that is said about it: gathered, summed up, and written as tables and pictures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ LINKS = {"table.md": "as text", "latency.md": "latency"}
 class Gathered:
     """All that is there of one suite. marks: of the cells' files. timings: beside the MACs of their networks.
 
-    missing: kind of file -> names of those wanted and not there.
+    missing: kind of file -> names of those wanted and not there; of a cell that is not there, the cell alone.
     """
 
     suite: Suite
@@ -51,13 +52,19 @@ class Gathered:
     @property
     def summary(self) -> pd.DataFrame:
         """A row a group of cells that differ in the seed only."""
-        return summaries.with_standing(summaries.summarise(self.cells), comparisons.ranks(self.suite, self.judged.right))
+        return summaries.with_standing(
+            summaries.summarise(self.cells), comparisons.ranks(self.suite, self.judged.right), self.comparable
+        )
+
+    @property
+    def comparable(self) -> pd.DataFrame:
+        """Of the rows that have the same seeds, over these."""
+        return summaries.comparable(self.cells)
 
     @property
     def complaints(self) -> str:
         """What is missing, a line a kind; empty when nothing is."""
-        named = [(kind, names) for kind, names in self.missing.items() if names]
-        return "".join(f"missing {kind} ({len(names)}): {', '.join(names)}\n" for kind, names in named)
+        return "".join(f"missing {line}\n" for line in reports.lacking(self.missing))
 
 
 def gather(
@@ -81,6 +88,7 @@ def gather(
     marks, earlier = results.marks(cells, wanted), out / predictions.FILE
     still = predictions.unchanged(earlier, marks)
     classes = predictions.NONE if judged is None else predictions.read(judged, wanted, earlier, still)
+    of_cells = partial(_of_cells, wanted, found.missing)
     kept = kept_filters.NONE if compact is None else kept_filters.read(compact, wanted, out / kept_filters.FILE, still)
     return Gathered(
         suite=wanted,
@@ -94,10 +102,10 @@ def gather(
         published=published.rows(published_document, wanted.dataset, wanted.benchmark.network),
         missing={
             "cells": found.missing,
-            "predictions": classes.missing,
-            "kept filters": kept.missing,
-            "latencies": timed.missing,
-            "training logs": logged.missing,
+            "predictions": of_cells(classes.missing),
+            "kept filters": of_cells(kept.missing),
+            "latencies": of_cells(timed.missing),
+            "training logs": of_cells(logged.missing),
         },
     )
 
@@ -118,7 +126,7 @@ def texts(gathered: Gathered) -> dict[str, str]:
         "training.csv": writing.csv(gathered.logs),
         "latency.csv": writing.csv(gathered.timings),
         "latency.md": latencies.report(
-            wanted, gathered.timings, gathered.machine, gathered.missing["latencies"], summaries.best(summary)
+            wanted, gathered.timings, gathered.machine, gathered.missing["latencies"], summaries.best(gathered.comparable)
         ),
     }
 
@@ -144,6 +152,14 @@ def write(gathered: Gathered, folder: Path, known: Mapping[str, str]) -> None:
     if gathered.judged.predicted:
         atomic.write_bytes(folder / predictions.FILE, predictions.together(gathered.judged, gathered.marks))
     atomic.write_text(folder / "report.html", page(gathered.suite, gathered.published, folder, known))
+
+
+def _of_cells(wanted: Suite, absent: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+    """Of names of missing files those of networks that have a cell. absent: the keys of cells that are missing themselves."""
+    there = [cell for cell in wanted.cells if cell.key not in set(absent)]
+    known = {name for cell in there for name in (cell.key, cell.pruned_key)}
+    known |= {f"{network}-{cell.seed}" for network in wanted.benchmark.trained for cell in there}
+    return tuple(name for name in names if name.rpartition("/")[2] in known)
 
 
 def page(suite: Suite, theirs: pd.DataFrame, folder: Path, known: Mapping[str, str]) -> str:

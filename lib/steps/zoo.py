@@ -79,8 +79,9 @@ def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Or
     """Copy the packed network of each row's best seed by validation into folder `out`, with its card; and a README.
 
     models, cells: the folders of the suite's networks and of its cells' numbers. timings: a line by method and keep ratio.
-    A network that another machine made, which is in `out` already and not in `models`, stays with its card. Networks that are
-    not the best of their row any more are removed. Raises ValueError for a cell that is not there yet.
+    A row has the best of the seeds that have a cell; one without any is left out. A network that another machine made, which
+    is in `out` already and not in `models`, stays with its card. Networks that are not the best of their row any more are
+    removed. Raises ValueError where no row has a cell, and for a network that is nowhere.
     """
     cards = {}
     for best, numbers in _best(suite, cells):
@@ -135,7 +136,8 @@ def page(suite: Suite, cards: Sequence[Card]) -> str:
     ]
     words = f"""# {suite.name}: networks to take away
 
-The packed network of each row of [the table](../../../metrics/{suite.name}/table.md), of the seed that is best on validation.
+The packed network of each row of [the table](../../../metrics/{suite.name}/table.md), of the seed that is best on validation
+among those that were run.
 Top-1 is that of the packed network on the test split of {suite.dataset}. The card beside each file has the rest.
 
 Score them again: `python -m tools.verify --suite {suite.name}`. Take one out:
@@ -215,20 +217,17 @@ def _differs(card: Card, numbers: Mapping[str, Any]) -> str:
 
 def _best(suite: Suite, cells: Path) -> Iterator[tuple[Cell, Mapping[str, Any]]]:
     """Of each row the cell of highest validation accuracy, the first of equal ones."""
+    paths = {cell: cells / f"{cell.key}.json" for cell in suite.cells}
+    numbers = {cell: results.load(path) for cell, path in paths.items() if path.is_file()}
+    if not numbers:
+        msg = f"{cells} holds no cell of the suite {suite.name!r}; make them with: dvc repro"
+        raise ValueError(msg)
     rows: dict[tuple[str, float, str], list[Cell]] = {}
-    for cell in suite.cells:
+    for cell in numbers:
         rows.setdefault(cell[:3], []).append(cell)
     for own in rows.values():
-        numbers = {cell: _numbers(cells / f"{cell.key}.json") for cell in own}
         best = max(own, key=lambda cell: numbers[cell]["validation_top1"])
         yield best, numbers[best]
-
-
-def _numbers(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        msg = f"{path} is missing; make it with: dvc repro"
-        raise ValueError(msg)
-    return results.load(path)
 
 
 def _card(suite: Suite, cell: Cell, numbers: Mapping[str, Any], latency: str, origin: Origin, content: bytes) -> Card:

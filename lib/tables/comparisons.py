@@ -21,6 +21,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from lib.params.suite import DENSE, DENSE_KEEP_RATIO, Cell, Suite
+from lib.tables import seeds
 from lib.tables.predictions import Right
 
 LEVEL = 0.05
@@ -63,25 +64,42 @@ def compare(suite: Suite, right: Mapping[Cell, Right]) -> pd.DataFrame:
     interval over seeds, blank for one. better, worse: see `Tally`. p_holm: corrected for all comparisons of the table.
     differs: whether that is below LEVEL.
     """
-    found = [(row, name, made) for row, name, other in _pairs(suite) if (made := tally(row, other, right)) is not None]
-    corrected = holm([made.p for _, _, made in found])
+    pairs = [(row, name, frozenset((row, other)), tally(row, other, right)) for row, name, other in _pairs(suite)]
+    found = [(row, name, pair, made) for row, name, pair, made in pairs if made is not None]
+    once = {pair: made.p for _, _, pair, made in found}  # l1 and random meet from both sides, which is one test
+    corrected = dict(zip(once, holm(list(once.values())), strict=True))
     records = [
-        {**row._asdict(), "reference": name, **_numbers(made), "p_holm": p, "differs": p < LEVEL}
-        for (row, name, made), p in zip(found, corrected, strict=True)
+        {**row._asdict(), "reference": name, **_numbers(made), "p_holm": corrected[pair], "differs": corrected[pair] < LEVEL}
+        for row, name, pair, made in found
     ]
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
+def tests(compared: pd.DataFrame) -> int:
+    """How many tests stand behind a table of comparisons: two rows that meet from both sides are one."""
+    return len({frozenset((_row(row), _reference(row))) for row in compared.itertuples(index=False)})
+
+
 def ranks(suite: Suite, right: Mapping[Cell, Right]) -> dict[Row, int]:
-    """For rows of one keep ratio and distiller: 1 + the number of rows that are significantly better, so that what cannot be
-    told apart from the best shares its rank. Corrected for all pairs that are compared; a group of one row has no rank.
+    """For rows of one keep ratio and distiller: 1 + the number of rows that are significantly better, on the seeds on which
+    most networks can be compared (`seeds.shared`). A row that lacks one of these has no rank, nor has a row alone. Corrected
+    for all pairs of rows that have one.
     """
-    groups: dict[tuple[float, str], list[Row]] = {}
-    for row in _rows(suite):
-        if row.method != DENSE:
-            groups.setdefault((row.keep_ratio, row.distiller), []).append(row)
-    pairs = [(one, two) for rows in groups.values() for place, one in enumerate(rows) for two in rows[place + 1 :]]
-    found = [(*pair, made) for pair in pairs if (made := tally(*pair, right)) is not None]
+    groups: dict[tuple[float, str], dict[Row, list[int]]] = {}
+    for cell in right:
+        if cell.method != DENSE:
+            groups.setdefault((cell.keep_ratio, cell.distiller), {}).setdefault(_row(cell), []).append(cell.seed)
+    found = []
+    for group in groups.values():
+        on, able = seeds.shared(group)
+        rows = [row for row in _rows(suite) if row in able]
+        own = {cell: judged for cell, judged in right.items() if cell.seed in on}
+        found += [
+            (one, two, made)
+            for place, one in enumerate(rows)
+            for two in rows[place + 1 :]
+            if (made := tally(one, two, own)) is not None
+        ]
     beaten: dict[Row, int] = {row: 0 for one, two, _ in found for row in (one, two)}
     for (one, two, made), p in zip(found, holm([made.p for *_, made in found]), strict=True):
         if p < LEVEL:
@@ -90,13 +108,20 @@ def ranks(suite: Suite, right: Mapping[Cell, Right]) -> dict[Row, int]:
 
 
 def resolution(compared: pd.DataFrame) -> float:
-    """The smallest difference in percent points that the table can tell, about: one that half of all tables like it would
-    find, at the level that Holm asks of the first test, and with as many disagreements as its comparisons have at the median.
+    """What `smallest` says of the comparisons over most seeds; NaN of none."""
+    most = compared[compared["n"] == compared["n"].max()]
+    return smallest(most, tests(compared))
+
+
+def smallest(compared: pd.DataFrame, count: int) -> float:
+    """The smallest difference in percent points that a table of so many tests can tell, about: one that half of all tables
+    like it would find, at the level that Holm asks of the first test, and with as many disagreements as these comparisons
+    have at the median. compared: has the columns better, worse and images.
     """
     if compared.empty:
         return math.nan
     share = ((compared["better"] + compared["worse"]) / compared["images"]).median()
-    quantile = stats.norm.isf(LEVEL / len(compared) / 2)
+    quantile = stats.norm.isf(LEVEL / count / 2)
     return float(100 * quantile * math.sqrt(share / compared["images"].median()))
 
 
@@ -118,10 +143,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def tally(one: Row, two: Row, right: Mapping[Cell, Right]) -> Tally | None:
     """What two rows are compared by; None where they share no seed."""
-    seeds = sorted(cell.seed for cell in right if _row(cell) == one and Cell(*two, cell.seed) in right)
-    if not seeds:
+    both = sorted(cell.seed for cell in right if _row(cell) == one and Cell(*two, cell.seed) in right)
+    if not both:
         return None
-    return tallied([(right[Cell(*one, seed)], right[Cell(*two, seed)]) for seed in seeds])
+    return tallied([(right[Cell(*one, seed)], right[Cell(*two, seed)]) for seed in both])
 
 
 def tallied(pairs: Sequence[tuple[Right, Right]]) -> Tally:
@@ -152,8 +177,16 @@ def _rows(suite: Suite) -> list[Row]:
     return list(dict.fromkeys(_row(cell) for cell in suite.cells))
 
 
-def _row(cell: Cell) -> Row:
+def _row(cell: Any) -> Row:
     return Row(cell.method, cell.keep_ratio, cell.distiller)
+
+
+def _reference(row: Any) -> Row:
+    """What a row of a table of comparisons is compared with."""
+    own, name = _row(row), row.reference
+    if name in DISTILLERS:
+        return own._replace(distiller=name)
+    return own._replace(method=name, keep_ratio=DENSE_KEEP_RATIO if name == DENSE else own.keep_ratio)
 
 
 def _numbers(made: Tally) -> dict[str, Any]:

@@ -5,17 +5,20 @@ from typing import Any
 
 import pandas as pd
 
-from lib.tables.comparisons import LEVEL, ROW, resolution
-from lib.tables.writing import markdown
+from lib.tables.comparisons import LEVEL, ROW, resolution, tests
+from lib.tables.writing import counted, markdown
 
 HEADS = {"l1": "Δ l1", "random": "Δ random", "dense": "Δ dense", "none": "Δ none", "kd": "Δ kd"}
 NOTES = (
-    "Each Δ is in points of top-1, with its p in brackets: McNemar's exact test on the same test images, the seeds pooled, "
-    "corrected by Holm for all {tests} comparisons of the table. Bold: below {level}.",
-    "About {resolution:.2f} points is the smallest difference that this table can tell.",
-    "The test is about these networks: pooling counts an image once a seed. How far other seeds may lie is said by the 95 % "
-    "intervals in `comparisons.csv`.",
+    "Each Δ is in points of top-1, over {seeds}{but}, with its p in brackets: McNemar's exact test on the same test images, "
+    "the seeds pooled, corrected by Holm for {tests}. Bold: below {level}.",
+    "About {resolution:.2f} points is the smallest difference that this table can tell{over}.",
 )
+MANY = (
+    "The test is about these networks: pooling counts an image once a seed. How far other seeds may lie is said by the 95 % "
+    "intervals in `comparisons.csv`."
+)
+ONE = "The test is about these networks. How far those of other seeds may lie, one seed does not tell."
 NOT_TOLD = "not told apart"
 
 
@@ -23,20 +26,30 @@ def section(compared: pd.DataFrame) -> str:
     """compared: as `comparisons.compare` gives it, at least one row."""
     references = [name for name in HEADS if name in set(compared["reference"])]
     rows = [
-        [method, f"{keep_ratio}", distiller, *(_cell(found, name) for name in references)]
+        [method, f"{keep_ratio}", distiller, *(_cell(found, name, int(compared["n"].max())) for name in references)]
         for (method, keep_ratio, distiller), found in compared.groupby(ROW, sort=False)
     ]
     head = ["Method", "Keep ratio", "Distiller", *(HEADS[name] for name in references)]
-    facts = {"tests": len(compared), "level": LEVEL, "resolution": resolution(compared)}
-    notes = [f"- {note.format(**facts)}" for note in NOTES]
+    most = int(compared["n"].max())
+    mixed = compared["n"].nunique() > 1
+    facts = {
+        "seeds": counted(most, "seed"),
+        "but": ", or as many as the brackets say" if mixed else "",
+        "over": f" over {counted(most, 'seed')}" if mixed else "",
+        "tests": counted(tests(compared), "comparison"),
+        "level": LEVEL,
+        "resolution": resolution(compared),
+    }
+    notes = [f"- {note.format(**facts)}" for note in (*NOTES, MANY if most > 1 else ONE)]
     notes += [f"- {_verdict(compared[compared['reference'] == name], name)}" for name in references]
     return "\n\n".join(["## What differs", markdown(head, rows), "\n".join(notes)])
 
 
-def _cell(found: pd.DataFrame, reference: str) -> str:
+def _cell(found: pd.DataFrame, reference: str, most: int) -> str:
     for row in found[found["reference"] == reference].to_dict("records"):
         difference = f"{row['difference']:+.2f}"
-        return f"{f'**{difference}**' if row['differs'] else difference} ({_p(row['p_holm'])})"
+        fewer = "" if row["n"] == most else f"; {counted(int(row['n']), 'seed')}"
+        return f"{f'**{difference}**' if row['differs'] else difference} ({_p(row['p_holm'])}{fewer})"
     return ""
 
 

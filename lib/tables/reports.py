@@ -18,14 +18,17 @@ NOTES = (
     "the interval of the mean by Student's t.",
     "Pruned is the top-1 on the validation split when pruning leaves nothing more to choose: before any training where masks "
     "are chosen at once, else at the end of the pruning.",
-    "Rank is among the rows of one keep ratio and distiller: 1 + the number of those that are significantly better. Rows that "
-    "cannot be told apart from the best share its rank.",
+    "Rank is among the rows of one keep ratio and distiller: 1 + the number of those that are significantly better, corrected "
+    "by Holm for all pairs of ranked rows. All rows than which none is significantly better have rank 1.",
     "Best for names the costs for which no row is both cheaper and more accurate (Pareto front): macs; bytes, those of the "
     "encoded file with its accuracy.",
+    "Rank and Best for compare rows on the same seeds, those on which most networks can be compared. A row that lacks one of "
+    "them has neither.",
     "FLOPs (MACs) are multiply-accumulates of the convolutions and linear layers of the compact network, counted from "
     "its real integer shapes. In brackets: how many times fewer than the dense network has.",
     "Every Δ is the mean of differences paired by seed: to the dense network of the same distiller, to the same pruned "
-    "network without distillation (none), to the same with logit distillation only (kd).",
+    "network without distillation (none), to the same with logit distillation only (kd). In brackets: the number of pairs "
+    "where it is not that of the row's seeds.",
     "dense, scratch (the small shape of uniform pruning, trained from its initialisation) and random (random filters) are "
     "controls.",
     "File is the compact network's in float32, as it can be taken away (k, M: powers of 1000).",
@@ -65,6 +68,8 @@ def table(
     """
     axes = suite.benchmark
     setting = f"Teacher: {suite.teacher}. Compaction: {axes.compaction}. Seeds: {', '.join(map(str, axes.seeds))}."
+    if (there := int(summary["n"].sum())) < len(suite.cells):
+        setting += f" So far {there} of {len(suite.cells)} cells are there."
     parts = [
         f"# {suite.name}: {axes.network} on {suite.dataset}",
         shown(_columns(), summary.to_dict("records")),
@@ -84,7 +89,21 @@ def shown(columns: Sequence[Column], rows: Sequence[TableRow]) -> str:
 
 def absent(missing: Mapping[str, Sequence[str]]) -> list[str]:
     """A line for each kind of file of which some are missing: their names."""
-    return [f"Missing {kind} ({len(names)}): {', '.join(names)}" for kind, names in missing.items() if names]
+    return [f"Missing {line}" for line in lacking(missing)]
+
+
+def lacking(missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """For each kind of file of which some are missing: how many, and which; names that differ in the seed are one."""
+    return [f"{kind} ({len(names)}): {', '.join(_together(names))}" for kind, names in missing.items() if names]
+
+
+def _together(names: Sequence[str]) -> list[str]:
+    """l1-0, l1-2, fpgm-1 -> l1-{0,2}, fpgm-1."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        row, _, seed = name.rpartition("-")
+        groups.setdefault(row, []).append(seed)
+    return [f"{row}-{own[0] if len(own) == 1 else '{' + ','.join(own) + '}'}" for row, own in groups.items()]
 
 
 def _columns() -> list[Column]:
@@ -97,9 +116,9 @@ def _columns() -> list[Column]:
         ("Best for", lambda row: row["best_for"]),
         ("Pruned %", lambda row: _number(row["pruned_top1"], ".2f")),
         ("Top-5 %", lambda row: _number(row["top5"], ".2f")),
-        ("Δ dense", lambda row: "" if row["method"] == DENSE else _paired(row)),
-        ("Δ none", lambda row: "" if row["distiller"] == "none" else _number(row["delta_to_none"], "+z.2f")),
-        ("Δ kd", lambda row: "" if row["distiller"] in REFERENCES else _number(row["delta_to_kd"], "+z.2f")),
+        ("Δ dense", lambda row: "" if row["method"] == DENSE else _paired(row, "delta_to_dense", "delta_n")),
+        ("Δ none", lambda row: "" if row["distiller"] == "none" else _paired(row, "delta_to_none", "none_n")),
+        ("Δ kd", lambda row: "" if row["distiller"] in REFERENCES else _paired(row, "delta_to_kd", "kd_n")),
         ("Params", lambda row: _fewer(row["params"], row["params_ratio"])),
         ("FLOPs (MACs)", macs),
         ("Zeros", lambda row: "" if _number(row["sparsity"], ".3f") in ("", "0.000") else f"{row['sparsity']:.1%}"),
@@ -157,10 +176,10 @@ def _between(low: float, high: float) -> str:
     return "" if pd.isna(low) else f"{low:.2f}-{high:.2f}"
 
 
-def _paired(row: TableRow) -> str:
-    """The difference to dense, and over how many seeds where some lack a dense partner."""
-    pairs = "" if row["delta_n"] in (0, row["n"]) else f" ({row['delta_n']:.0f})"
-    return _number(row["delta_to_dense"], "+z.2f") + pairs
+def _paired(row: TableRow, difference: str, pairs: str) -> str:
+    """A difference, and over how many seeds where some lack a partner."""
+    fewer = "" if row[pairs] in (0, row["n"]) else f" ({row[pairs]:.0f})"
+    return _number(row[difference], "+z.2f") + fewer
 
 
 def _fewer(value: float, ratio: float) -> str:

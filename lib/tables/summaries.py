@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from lib.params.suite import DENSE, Suite
-from lib.tables.comparisons import Row, interval
+from lib.tables import seeds
+from lib.tables.comparisons import ROW, Row, interval
 
 GROUP = ["dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction"]
 CONTROLS = (DENSE, "scratch", "random")
@@ -45,9 +46,9 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
     """One row a group of cells that differ in the seed only, in reading order; accuracies and differences in percent.
 
     top1_std is the sample standard deviation (ddof=1), top1_low and top1_high the 95 % interval of the mean; blank for one
-    seed. delta_to_<x> is the mean over seeds of top1
-    minus the top1 of <x> with the same seed: dense of the same distiller; or the same network distilled as <x>.
-    delta_n counts the seeds that have such a dense partner.
+    seed. delta_to_<x> is the mean over seeds of top1 minus the top1 of <x> with the same seed: dense of the same distiller; or
+    the same network distilled as <x>.
+    delta_n, none_n and kd_n count the seeds that have such partners.
     """
     dense = cells[cells["method"] == DENSE]
     deltas = {"delta_to_dense": _difference(cells, dense, ["distiller", "seed"])}
@@ -65,6 +66,7 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
         "top1_high": ("top1", lambda values: interval(list(values))[1]),
         "n": ("top1", "count"),
         "delta_n": ("delta_to_dense", "count"),
+        **{f"{name}_n": (f"delta_to_{name}", "count") for name in REFERENCES},
         **{name: (name, "mean") for name in [*MEANS, *deltas]},
     }
     rows = groups.agg(**aggregations).reset_index()
@@ -109,15 +111,28 @@ def best(summary: pd.DataFrame) -> dict[tuple[str, float], float]:
     return {(method, keep_ratio): float(value) for (method, keep_ratio), value in found.items()}
 
 
-def with_standing(summary: pd.DataFrame, ranks: Mapping[Row, int]) -> pd.DataFrame:
+def comparable(cells: pd.DataFrame) -> pd.DataFrame:
+    """A row a group of cells, as `summarise`, of those that have the seeds on which most networks can be compared
+    (`seeds.shared`), over these seeds alone.
+    """
+    on, able = seeds.shared({Row(*key): list(own["seed"]) for key, own in cells.groupby(ROW, sort=False)})
+    return summarise(cells[cells["seed"].isin(on) & pd.Series([row in able for row in _rows(cells)], index=cells.index)])
+
+
+def with_standing(summary: pd.DataFrame, ranks: Mapping[Row, int], among: pd.DataFrame) -> pd.DataFrame:
     """The summary with where its rows stand: rank among those of one keep ratio and distiller, and `best_for`, the costs for
     which no row is both cheaper and more accurate: macs, bytes (as encoded where that was done, with that accuracy).
+
+    among: the rows that are compared for that, as `comparable` gives them.
     """
-    size = ("encoded_bytes", "encoded_top1") if summary["encoded_bytes"].notna().any() else ("bytes", "top1_mean")
-    fronts = {"macs": pareto(summary).index, "bytes": pareto(summary, *size).index}
-    best = [", ".join(name for name, front in fronts.items() if place in front) for place in summary.index]
-    rows = (Row(*row) for row in summary[["method", "keep_ratio", "distiller"]].itertuples(index=False, name=None))
-    return summary.assign(rank=[ranks.get(row) for row in rows], best_for=best)
+    size = ("encoded_bytes", "encoded_top1") if among["encoded_bytes"].notna().any() else ("bytes", "top1_mean")
+    fronts = {"macs": set(_rows(pareto(among))), "bytes": set(_rows(pareto(among, *size)))}
+    best = [", ".join(name for name, front in fronts.items() if row in front) for row in _rows(summary)]
+    return summary.assign(rank=[ranks.get(row) for row in _rows(summary)], best_for=best)
+
+
+def _rows(frame: pd.DataFrame) -> list[Row]:
+    return [Row(*row) for row in frame[ROW].itertuples(index=False, name=None)]
 
 
 def _rank(name: str, first: tuple[str, ...]) -> str:

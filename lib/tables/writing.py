@@ -19,7 +19,7 @@ PUBLISHED = ("start", "top1_std", "n", "baseline_top1", "counting", "source", "u
 TEXT_COLUMNS = 3
 
 _COUNTS = (
-    *("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n"),
+    *("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n", "none_n", "kd_n"),
     *("threads", "batch", "file_bytes", "rank", "images", "better", "worse", "filters", "kept"),
 )
 _PERCENTS = (
@@ -71,6 +71,11 @@ def scaled(value: float) -> str:
     number = value / 10**power
     digits = 0 if power == 0 else max(0, 2 - int(math.log10(number)))
     return f"{number:.{digits}f} {'kMG'[power // 3 - 1] if power else ''}".strip()
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: 1 seed, 3 seeds."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _text(value: object, spec: str) -> str:

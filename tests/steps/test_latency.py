@@ -44,6 +44,21 @@ def test_timings_stay_where_the_networks_are_not_here(tmp_path: Path, caplog: py
     assert caplog.messages == [absent, f"{absent}; not timed yet: l1-0.5-0"]
 
 
+def test_nothing_is_timed_where_another_machine_has_a_part_of_the_networks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing was timed before either: the folder is there and empty, for the table."""
+    document = tiny.document(benchmark__methods=["l1"], benchmark__distillers=["none"], benchmark__seeds=[0, 1])
+    data = tiny.here(document, tiny.digits(tmp_path).parent).dataset
+    write_text(tmp_path / "compact/l1-0.5-none-1.safetensors", "of a seed that is not timed")
+    latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert "not timed yet: dense-1.0-0, l1-0.5-0" in caplog.text
+    (tmp_path / "compact/l1-0.5-none-1.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"dense-1\.0-none-0\.safetensors is missing"):
+        latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
+
+
 def test_a_network_that_ships_otherwise_than_it_computes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.digits(tmp_path)
     document = tiny.document(benchmark__methods=["l1"], benchmark__distillers=["none"], benchmark__keep_ratios=[0.5])

@@ -120,12 +120,47 @@ def test_missing_files_are_named_and_the_rest_is_tabulated(folder: Path) -> None
     assert json.loads(texts["summary.json"])["cells"] == {"expected": 20, "found": 19}
 
 
+def test_of_a_cell_that_is_not_there_nothing_else_is_named(folder: Path) -> None:
+    for distiller in ("none", "kd"):
+        (folder / f"cells/fpgm-0.5-{distiller}-0.json").unlink()
+        (folder / f"logs/distilled/fpgm-0.5-{distiller}-0.csv").unlink()
+        (folder / f"predictions/fpgm-0.5-{distiller}-0.safetensors").unlink()
+    (folder / "logs/pruned/fpgm-0.5-0.csv").unlink()
+    (folder / "latency/fpgm-0.5-0.json").unlink()
+    gathered = _gather(folder)
+    assert gathered.complaints == "missing cells (2): fpgm-0.5-none-0, fpgm-0.5-kd-0\n"
+    assert "Seeds: 0, 1. So far 18 of 20 cells are there.\n" in tabulate.texts(gathered)["table.md"]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        ("fpgm-0.5-none-0",),
+        ("fpgm-0.5-none-1", "scratch-0.5-none-1"),
+        ("dense-1.0-kd-0", "fpgm-0.5-kd-0"),
+        ("dense-1.0-kd-0", "fpgm-0.5-kd-0", "fpgm-0.5-kd-1", "scratch-0.7-kd-1", "scratch-0.7-none-0"),
+    ],
+    ids=", ".join,
+)
+def test_any_part_of_a_suite_can_be_tabulated(folder: Path, there: tuple[str, ...]) -> None:
+    keys = {*there, *(f"{method}-{keep}-{seed}" for method, keep, _, seed in (key.rsplit("-", 3) for key in there))}
+    for path in (*folder.rglob("*.json"), *folder.rglob("*.csv"), *folder.rglob("*.safetensors")):
+        if path.stem not in keys and "trained" not in path.parts:
+            path.unlink()
+    gathered = _gather(folder)
+    tabulate.write(gathered, folder / "out", {})
+    page = (folder / "out/report.html").read_text()
+    assert f"<dd>{len(there)} of 20 so far</dd>" in page
+    assert gathered.complaints.startswith(f"missing cells ({20 - len(there)}): ")
+    assert gathered.missing["predictions"] == ()
+
+
 def test_a_missing_prediction_is_named_and_its_cell_is_in_no_comparison(folder: Path) -> None:
     before = _texts(folder)["comparisons.csv"]
     for seed in (0, 1):
         (folder / f"predictions/fpgm-0.5-kd-{seed}.safetensors").unlink()
     after = _texts(folder)
-    assert "Missing predictions (2): fpgm-0.5-kd-0, fpgm-0.5-kd-1" in after["table.md"]
+    assert "Missing predictions (2): fpgm-0.5-kd-{0,1}" in after["table.md"]
     assert "fpgm,0.5,kd,dense" in before
     assert "fpgm,0.5,kd" not in after["comparisons.csv"]
 

@@ -95,6 +95,19 @@ def test_a_network_of_another_machine_stays_until_a_better_seed_comes(folder: Pa
     assert _verified(folder, data) == {"dense-1.0-none-1": "", "l1-0.5-none-1": ""}
 
 
+def test_a_suite_that_is_partly_run_has_the_best_of_what_is_there(folder: Path) -> None:
+    (folder / "cells/l1-0.5-none-0.json").unlink()
+    assert _gather(folder) == {
+        "README.md", "dense-1.0-none-1.bin", "dense-1.0-none-1.json", "l1-0.5-none-1.bin", "l1-0.5-none-1.json"
+    }  # fmt: skip
+    for seed in (0, 1):
+        (folder / f"cells/dense-1.0-none-{seed}.json").unlink()
+    assert _gather(folder) == {"README.md", "l1-0.5-none-1.bin", "l1-0.5-none-1.json"}
+    (folder / "cells/l1-0.5-none-1.json").unlink()
+    with pytest.raises(ValueError, match=r"holds no cell of the suite 'made-up'; make them with: dvc repro"):
+        _gather(folder)
+
+
 def test_dense_networks_are_kept_where_they_lie_among_the_models(folder: Path) -> None:
     write_text(folder / "trained/1/resnet8.safetensors", "of seed 1")
     write_text(folder / "trained/1/resnet20.safetensors", "of another suite")

@@ -12,6 +12,7 @@ from lib.params.suite import Benchmark, Cell, Suite
 from lib.tables import comparisons
 from lib.tables.comparisons import Row
 from lib.tables.predictions import Right
+from lib.tables.seeds import shared
 
 IMAGES = 1000
 
@@ -69,6 +70,53 @@ def test_networks_that_agree_do_not_differ() -> None:
     assert compared["p"].tolist() == [1.0] * len(compared)
     assert not compared["differs"].any()
     assert compared[["difference", "low", "high"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]] * len(compared)
+
+
+def test_two_rows_that_meet_from_both_sides_are_one_test() -> None:
+    suite = _suite(("l1", "random"), seeds=(0,))
+    right = _right(suite, {("l1", "none"): 0.83, ("random", "none"): 0.80, ("dense", "none"): 0.84})
+    compared = comparisons.compare(suite, right).set_index(["method", "reference"])
+    assert len(compared) == 4
+    assert comparisons.tests(compared.reset_index()) == 3
+    once = [("l1", "random"), ("l1", "dense"), ("random", "dense")]
+    assert compared.loc[once, "p_holm"].tolist() == comparisons.holm(compared.loc[once, "p"].tolist())
+    assert compared.loc[("random", "l1"), "p_holm"] == compared.loc[("l1", "random"), "p_holm"]
+
+
+def test_ranks_are_on_the_seeds_on_which_most_networks_can_be_compared() -> None:
+    """fpgm has seed 0 alone: ranking it would cost the three seeds of the others."""
+    suite = _suite(("l1", "fpgm", "random"))
+    accuracies = {("l1", "none"): 0.9, ("fpgm", "none"): 0.95, ("random", "none"): 0.8, ("dense", "none"): 0.95}
+    right = _right(suite, accuracies)
+    for seed in (1, 2):
+        del right[Cell("fpgm", 0.5, "none", seed)]
+    assert comparisons.ranks(suite, right) == {Row("l1", 0.5, "none"): 1, Row("random", 0.5, "none"): 2}
+    del right[Cell("l1", 0.5, "none", 2)]
+    del right[Cell("random", 0.5, "none", 1)]
+    assert comparisons.ranks(suite, right) == {
+        Row("l1", 0.5, "none"): 2,
+        Row("fpgm", 0.5, "none"): 1,
+        Row("random", 0.5, "none"): 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("had", "wanted"),
+    [
+        ({"a": [0, 1], "b": [1, 0]}, ({0, 1}, ["a", "b"])),
+        ({"a": [0, 1, 2], "b": [0, 1, 2], "c": [0]}, ({0, 1, 2}, ["a", "b"])),
+        ({"a": [0, 1], "b": [0], "c": [0]}, ({0}, ["a", "b", "c"])),
+        ({"a": [0, 1], "b": [1, 2]}, ({1}, ["a", "b"])),
+        ({"a": [0, 1, 2], "b": [2]}, ({2}, ["a", "b"])),
+        ({"a": [1], "b": [0]}, ({0}, ["b"])),
+        ({"a": []}, (set(), [])),
+        ({}, (set(), [])),
+    ],
+)
+def test_rows_are_compared_on_the_seeds_that_most_networks_share(
+    had: dict[str, list[int]], wanted: tuple[set[int], list[str]]
+) -> None:
+    assert shared(had) == wanted
 
 
 def test_what_cannot_be_told_apart_from_the_best_shares_its_rank() -> None:

@@ -74,7 +74,11 @@ def test_published_stand_apart_from_ours_with_their_source() -> None:
     cells = pd.DataFrame([identity | cell])
     theirs = published.rows(_document(), "cifar10", "resnet20")
     text = reports.table(
-        suite, summaries.with_standing(summaries.summarise(cells), {}), comparisons.compare(suite, {}), theirs, {}
+        suite,
+        summaries.with_standing(summaries.summarise(cells), {}, summaries.comparable(cells)),
+        comparisons.compare(suite, {}),
+        theirs,
+        {},
     )
     ours, copied = text.split("## Published")
     assert "90.50 (1)" in ours

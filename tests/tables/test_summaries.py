@@ -41,6 +41,28 @@ def test_difference_to_none_is_of_the_same_network_and_seed() -> None:
     assert pd.isna(rows.loc[(0.5, "hap"), "delta_to_none"])
 
 
+def test_standing_is_decided_on_equal_seeds() -> None:
+    """fpgm has the best seed of all, and it alone."""
+    cells = _cells(
+        *(("l1", 0.7, "none", seed, 90.0 + seed) for seed in (0, 1, 2)),
+        *(("sfp", 0.7, "none", seed, 89.0 + seed) for seed in (0, 1, 2)),
+        ("fpgm", 0.7, "none", 2, 93.0),
+    )
+    among = summaries.comparable(cells)
+    assert among["method"].tolist() == ["l1", "sfp"]
+    summary = summaries.with_standing(summaries.summarise(cells), {}, among).set_index("method")
+    assert summary["best_for"].to_dict() == {"fpgm": "", "l1": "macs", "sfp": ""}
+
+
+def test_means_are_compared_on_the_shared_seeds_alone() -> None:
+    """The second seed of l1 would make it the best."""
+    cells = _cells(("l1", 0.7, "none", 0, 90.0), ("l1", 0.7, "none", 1, 99.0), ("sfp", 0.7, "none", 0, 91.0))
+    fpgm = _cells(("fpgm", 0.7, "none", 0, 89.0))
+    both = pd.concat([cells, fpgm], ignore_index=True)
+    summary = summaries.with_standing(summaries.summarise(both), {}, summaries.comparable(both)).set_index("method")
+    assert summary["best_for"].to_dict() == {"fpgm": "", "l1": "", "sfp": "macs"}
+
+
 def test_controls_and_reference_distillers_come_first() -> None:
     names = [("asfp", "hap"), ("asfp", "kd"), ("asfp", "none"), ("random", "kd"), ("scratch", "kd"), ("dense", "kd")]
     cells = _cells(*((method, 0.7, distiller, 0, 1.0) for method, distiller in names))
