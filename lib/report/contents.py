@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.params.suite import Suite
+from lib.params.suite import DENSE, Suite
 from lib.report.charts import charts
 from lib.report.page import Table, page
 from lib.tables import comparisons, kept_filters, logs, timings
@@ -63,9 +63,16 @@ THEIRS = {
     "flops_reduction_percent": "FLOPs saved %",
     "title": "Source",
 }
-PS = ("p", "p_holm")  # of which two digits count, however small
+FORMATS = {  # of figures; a table sorts by their values all the same
+    **dict.fromkeys(("top1_mean", "top1_std", "top1_low", "top1_high", "encoded_top1", "pruned_top1"), ".2f"),
+    **dict.fromkeys(("delta_to_dense", "difference", "low", "high", "top1", "std", "baseline_top1"), ".2f"),
+    **dict.fromkeys(("n", "delta_n", "rank", "params", "macs", "encoded_bytes", "epochs", "better", "worse"), ".0f"),
+    **dict.fromkeys(("p", "p_holm"), ".2g"),
+    "macs_ratio": ".3f",
+    "median_ms": ".3g",
+    "flops_reduction_percent": ".1f",
+}
 SIZE = ["method", "keep_ratio"]
-DIGITS = 4  # of figures that are no counts
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,7 @@ def report(suite: Suite, found: Files, published: pd.DataFrame, known: Mapping[s
         "Versions": ", ".join(versions),
         **known,
     }
+    summary = summary.assign(delta_to_dense=summary["delta_to_dense"].where(summary["method"] != DENSE))
     fewer = (summary["delta_n"] > 0) & (summary["delta_n"] < summary["n"])
     summary = summary if fewer.any() else summary.drop(columns="delta_n")
     timed = summary.drop(columns="median_ms").merge(times[[*SIZE, "median_ms"]], on=SIZE, how="left")
@@ -150,8 +158,7 @@ def _tables(timed: pd.DataFrame, compared: pd.DataFrame, published: pd.DataFrame
 
 
 def _shown(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """The columns that say something, by the names that people read."""
+    """The columns that say something, as text, by the names that people read."""
     there = [name for name in names if name in rows and rows[name].notna().any() and (rows[name] != "").any()]
-    shown = rows[there].round(dict.fromkeys([name for name in there if name not in PS], DIGITS))
-    shown = shown.assign(**{name: rows[name].map(lambda p: float(f"{p:.2g}")) for name in PS if name in there})
-    return shown.astype(object).where(shown.notna(), "").rename(columns=names)
+    texts = {name: ["" if pd.isna(value) else format(value, FORMATS.get(name, "")) for value in rows[name]] for name in there}
+    return pd.DataFrame(texts, columns=there).rename(columns=names)

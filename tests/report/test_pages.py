@@ -137,6 +137,7 @@ def test_a_click_sorts_the_table_and_typing_filters_it(folder: Path, browser: An
     place = heads.index("Top-1 %")
     head = browser.find_elements(By.CSS_SELECTOR, "#main_wrapper thead th")[place]
     head.click()
+    assert all(re.fullmatch(r"\d\d\.\d\d", row[place]) for row in _rows(browser))
     scores = sorted(float(row[place]) for row in _rows(browser))
     assert len(scores) == 8
     _until(browser, lambda: [float(row[place]) for row in _rows(browser)] == scores)
