@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lib.formats.packed import unpacked
 from lib.params import section
 from stages.command.options import arguments
 from tests import tiny
@@ -83,6 +84,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[Place]
         patch.chdir(folder)
         patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "site"))
         patch.setenv("PYTHONPATH", os.fspath(folder))
+        patch.setattr("lib.steps.encode.read_back", lambda _: unpacked)  # a process of its own reads no parameters
         with warnings.catch_warnings():  # DVC's own libraries
             warnings.simplefilter("ignore")
             with Repo.init(no_scm=True) as repo:
