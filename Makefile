@@ -21,7 +21,7 @@ test: $(READY)  ## Set up if needed, then lint, check types, docs, parameters an
 	lint-imports
 	python -m tools.docs --check
 	$(MAKE) --no-print-directory check
-	pytest -n $(JOBS) --dist loadfile  # a file's tests share what it sets up
+	OMP_NUM_THREADS=1 pytest -n $(JOBS) --dist loadfile  # one thread each; tests of a file share what it sets up
 
 test-cluster: $(READY)  ## Set up Ray too, then run cells over three Ray nodes on this machine, which takes minutes
 	pip install --quiet --disable-pip-version-check --constraint requirements.lock --group cluster
