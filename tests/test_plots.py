@@ -1,6 +1,7 @@
 """The pictures: they show something, in the same bytes each time, whatever is missing."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -10,7 +11,7 @@ import pytest
 from matplotlib import image
 
 from lib.params.suite import Benchmark, Suite
-from lib.plots import accuracy, drawing, latency, losses, sizes, training
+from lib.plots import accuracy, drawing, latency, losses, ranking, sizes, training
 from lib.tables import summaries
 
 SUITE = Suite(
@@ -160,6 +161,34 @@ def test_every_term_of_a_distillation_has_a_panel_of_its_own() -> None:
     three = logs.assign(loss_cross_entropy="0.5", loss_hap=["0.2", "", "0.1"])
     assert _pixels(losses.picture(SUITE, three)).shape[0] > one.shape[0]
     assert losses.picture(SUITE, three) != losses.picture(SUITE, three.assign(loss_hap=["0.2", "", "0.3"]))
+
+
+def test_a_method_keeps_its_colour_whichever_others_are_there() -> None:
+    everything = drawing.of_suite(SUITE, ["dense", "scratch", "fpgm"])
+    assert drawing.of_suite(SUITE, ["fpgm"]) == {"fpgm": everything["fpgm"]}
+    many = replace(SUITE, benchmark=replace(SUITE.benchmark, methods=("asfp", "fpgm", "l1")))
+    assert drawing.of_suite(many, ["l1"])["l1"] == drawing.of_suite(many, ["asfp", "fpgm", "l1"])["l1"]
+
+
+def test_series_at_one_place_stand_side_by_side_where_there_is_no_other() -> None:
+    aside = drawing.offsets(["a", "b"], pd.Series([40.0, 40.0]))
+    assert aside["a"] < 0 < aside["b"]
+
+
+def test_a_method_that_lacks_seeds_says_how_many_it_has() -> None:
+    cells = _cells(SUITE)
+    fewer = cells[(cells["method"] != "fpgm") | (cells["seed"] == 0)]
+    assert ranking._names(_standing(cells), ["fpgm", "scratch"]) == ["fpgm", "scratch"]
+    assert ranking._names(_standing(fewer), ["fpgm", "scratch"]) == ["fpgm (1 seed)", "scratch"]
+
+
+def test_a_front_of_one_row_is_no_line() -> None:
+    summary, nothing = _standing(_cells(SUITE)), _published("fpgm", 0.6).head(0)
+    (first, *_) = summary.index[summary["best_for"].str.contains("macs")]
+    alone = summary.assign(best_for=["macs" if place == first else "" for place in summary.index])
+    none = summary.assign(best_for="")
+    assert accuracy.picture(SUITE, alone, nothing) == accuracy.picture(SUITE, none, nothing)
+    assert accuracy.picture(SUITE, summary, nothing) != accuracy.picture(SUITE, none, nothing)
 
 
 def test_long_legends_make_the_picture_higher() -> None:

@@ -89,6 +89,16 @@ def suite(folder: Path) -> Path:
     return made
 
 
+def test_a_suite_that_is_not_timed_has_its_section(tmp_path: Path) -> None:
+    folder = suite(tmp_path)
+    machine = folder / "latency" / "machine.json"
+    assert "- Timed on: abacus, 1 thread, torch 2.14.0" in results.suite(folder)
+    machine.write_text(machine.read_text().replace("1", '"1, 2"', 1))
+    assert "- Timed on: abacus, 1 and 2 threads, torch" in results.suite(folder)
+    machine.unlink()
+    assert "- Timed on: not timed yet" in results.suite(folder)
+
+
 def test_settings_are_walked_down_to_their_leaves_with_what_is_said_of_them() -> None:
     values = {
         "size": 3,

@@ -178,8 +178,8 @@ def test_docstring_names_source_reference_and_departures(name: str) -> None:
     assert re.search(r"^Departs: ", text, re.MULTILINE)
 
 
-def chain_or(network: str) -> Network:
-    """A network in the middle of nowhere."""
+def living(network: str) -> Network:
+    """As `lived_in`, and the narrow chain too."""
     return alive(Architecture(CHAIN, 10, 3, (32, 32))) if network == "chain" else lived_in(network)
 
 
@@ -187,7 +187,7 @@ def chain_or(network: str) -> Network:
 @pytest.mark.parametrize(("network", "coupled"), [("resnet8", False), ("resnet8", True), ("chain", False)])
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in NO_COUNT])
 def test_masks_keep_the_count_asked_for(name: str, network: str, ratio: float, coupled: bool) -> None:
-    made = chain_or(network)
+    made = living(network)
     method = make(name, made, ratio, coupled=coupled)
     train(made, method, steps=1)
     masks = method.masks()
@@ -233,7 +233,7 @@ def test_keep_ratio_one_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize(("network", "mode"), [("resnet8", "scatter"), ("resnet8", "coupled"), ("chain", "coupled")])
 @pytest.mark.parametrize("name", NAMES)
 def test_compact_equals_masked_after_training(name: str, network: str, mode: Mode) -> None:
-    made = chain_or(network).double()
+    made = living(network).double()
     method = make(name, made, 0.5, coupled=mode == "coupled")
     train(made, method, steps=1)
     finish(made, method)

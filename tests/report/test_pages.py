@@ -179,6 +179,21 @@ def test_a_committed_suite_is_listed_with_its_verdict(folder: Path) -> None:
     assert "report" not in found.line.name
 
 
+def test_a_suite_whose_only_row_has_no_partner_yet_says_so(folder: Path, tmp_path: Path) -> None:
+    document = {**DOCUMENT, "benchmark": DOCUMENT["benchmark"] | {"distillers": ["none"]}}
+    for name in ("cells", "predictions"):
+        (tmp_path / name).mkdir()
+        for path in (folder / name).glob("fpgm-0.5-none-0.*"):
+            shutil.copy(path, tmp_path / name)
+    gathered = tabulate.gather(
+        document, tmp_path / "cells", tmp_path / "predictions", *[tmp_path / "none"] * 3, PUBLISHED, tmp_path
+    )
+    tabulate.write(gathered, tmp_path, {})
+    line = listed(document, tmp_path, PUBLISHED).line
+    assert (line.rows, line.seeds, line.dense) == (1, 1, "none")
+    assert line.verdict == "No paired tests: no row has the row that it is compared with yet."
+
+
 def test_a_suite_without_tables_is_refused_with_a_cure(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds no summary\.csv; make it with: dvc repro"):
         listed(DOCUMENT, tmp_path, PUBLISHED)
