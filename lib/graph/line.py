@@ -18,10 +18,11 @@ def cells(total: int) -> Iterator[Callable[[int, str], None]]:
     """A line on the cells of a pipeline, which run several at once: tell(done, text), with text for the others.
 
     It is drawn when a cell begins or ends, and, where tell is called meanwhile, once a while for the time: a cell can take
-    hours. tqdm's own thread, which would do that, is off, because a process with threads must not fork.
+    hours. Of no cells nothing is drawn. tqdm's own thread, which would do that, is off, because a process with threads must
+    not fork.
     """
     seconds = TERMINAL_SECONDS if sys.stderr.isatty() else LOG_SECONDS
-    with tqdm(total=total, desc="cells", bar_format=SHAPE, dynamic_ncols=True) as bar:
+    with tqdm(total=total, desc="cells", bar_format=SHAPE, dynamic_ncols=True, disable=not total) as bar:
         before, drawn = (0, ""), time.monotonic()
 
         def tell(done: int, text: str) -> None:

@@ -40,6 +40,7 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
             _draw(axes, panels[key], colours | networks, dashes)
             axes.set_ylim(_limits(curves[curves["stage"] == key[0]]))
             axes.set(title=": ".join(filter(None, (TITLES[key[0]], key[1]))), xlabel="epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
         for axes in figure.axes[len(shown) :]:
             axes.remove()
         figure.suptitle(f"{suite.name}: training, mean over seeds", x=0.02, ha="left", fontsize=11)

@@ -33,3 +33,9 @@ def test_a_change_is_told_at_once_and_the_time_once_a_while(
         (told,) = _lines(capsys)
         assert told.startswith("cells: 1 of 4 done")
         assert "about ?" not in told
+
+
+def test_of_no_cells_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    with line.cells(0) as tell:
+        tell(0, "0 running, 0 failed")
+    assert capsys.readouterr().err == ""
