@@ -85,6 +85,7 @@ def train(run: Run, part: Part, document: Mapping[str, Any], data: Path, dense: 
     row = {
         **run._asdict(),
         "machine": machine,
+        "precision": given["compute"]["precision"],
         "epochs": epochs,
         "validation_top1": round(scores.top1, 4),
         "images": len(right),

@@ -1,9 +1,10 @@
 """Build every network, method and distiller of the suite once, on images as the data set has them, before any training.
 
 Reads the data folder; writes a file that says so, always the same, so that a change of parameters re-runs only what it
-concerns.
+concerns. Warns where compute.precision is slow on this machine.
 """
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,13 @@ def main(data: Data, out: Annotated[Path, "the file to write"], params: Params =
     from lib.images.dataset import load
     from lib.steps.document import check
     from lib.steps.rehearse import rehearse, seen
+    from lib.training.precision import slow
 
     sections = read_params(params)
-    rehearse(check(sections), sections, seen(load(data)))
+    document = check(sections)
+    rehearse(document, sections, seen(load(data)))
+    if told := slow(document.compute):
+        logging.warning(told)
     write_text(out, "every method and distiller of the parameter file fits the data\n")
 
 

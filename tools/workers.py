@@ -10,9 +10,12 @@ inputs changed run, and what they need before them. All others stay as the table
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from stages.command import run
+
+if TYPE_CHECKING:
+    from lib.graph.schedule import Sent
 
 ALONE = {"latency", "tabulate"}  # timing must have the machine to itself, and the table comes last
 LOGS, HOURS = Path(".scratch/workers"), Path(".scratch/hours.json")
@@ -24,7 +27,7 @@ def main(
 ) -> None:
     """All stages that are not up to date."""
     from lib.graph import finishing, provenance, report
-    from lib.graph.line import cells
+    from lib.graph.line import above, cells
     from lib.graph.pipeline import Pipeline, locked
     from lib.graph.workers import Running
     from tools.suite import suites
@@ -41,8 +44,13 @@ def main(
             sys.stderr.write("everything is up to date\n")
             return
         todo = Running(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
+
+        def heard(sent: list["Sent"]) -> None:
+            pipeline.merge(sent)
+            above(report.notes(sent, LOGS))
+
         with provenance.counted(HOURS, suites().active()), cells(len(todo.waiting)) as tell:
-            todo.run(jobs, pipeline.merge, lambda: tell(len(todo.done), report.state(todo)))
+            todo.run(jobs, heard, lambda: tell(len(todo.done), report.state(todo)))
         for folder in pipeline.folders(ALONE) if allow_missing else ():
             folder.mkdir(parents=True, exist_ok=True)
     if todo.failed:

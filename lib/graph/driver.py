@@ -9,7 +9,7 @@ from typing import Any
 from lib.graph import report
 from lib.graph.cell import Job
 from lib.graph.cluster import Tasks, too_large
-from lib.graph.line import cells
+from lib.graph.line import above, cells
 from lib.graph.pipeline import Pipeline
 from lib.graph.schedule import Schedule, Sent
 
@@ -41,6 +41,7 @@ def run_all(pipeline: Pipeline, job: Job, takes: Mapping[str, float], later: set
         pipeline.merge(sent)
         if missing := pipeline.restore(name for name, _ in sent):
             logging.warning("not in DVC's cache, so that it runs again here: %s", ", ".join(missing))
+        above(report.notes(sent, logs))
 
     with cells(len(todo.waiting)) as tell:
         todo.carry_out(tasks, take, lambda: tell(len(todo.done), report.spread(todo, job.shared.hosts(), tasks.lost.total())))

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
@@ -33,3 +33,9 @@ def cells(total: int) -> Iterator[Callable[[int, str], None]]:
             bar.set_postfix_str(text)  # which draws the line
 
         yield tell
+
+
+def above(lines: Iterable[str]) -> None:
+    """Write lines where the line of a run is drawn, so that they stay above it."""
+    for text in lines:
+        tqdm.write(text, file=sys.stderr)

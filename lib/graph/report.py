@@ -1,12 +1,13 @@
 """What a run of chains tells its user."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lib.graph.schedule import Schedule
+from lib.graph.schedule import Schedule, Sent
 from lib.graph.workers import LOG
 
+NOTE = "note: "  # how a line begins that a stage writes for its user
 SHOWN = 5  # names of each kind
 LONGEST = 2000  # characters of a log
 
@@ -24,6 +25,14 @@ def spread(run: Schedule, hosts: Mapping[str, str], lost: int) -> str:
     where = f" ({', '.join(shown + more)})" if shown else ""
     again = f", {lost} lost with their machine and begun again" if lost else ""
     return f"{at_work.total()} running{where}, {len(run.failed)} failed{again}"
+
+
+def notes(sent: Sequence[Sent], folder: Path) -> list[str]:
+    """What the stages of a chain that has ended noted in its log, each once; sent: its finished nodes."""
+    if not sent:
+        return []
+    lines = (folder / sent[0][0] / LOG).read_text(errors="replace").splitlines()
+    return list(dict.fromkeys(_printable(line) for line in lines if line.startswith(NOTE)))
 
 
 def failures(run: Schedule, folder: Path) -> str:
@@ -48,4 +57,8 @@ def _some(names: list[str]) -> str:
 def _reason(log: str) -> str:
     """The last message of a stage in its log, or the log's end where there is none; control characters are left out."""
     message = log[log.rfind("error: ") :] if "error: " in log else log.strip().rpartition("\n")[2] or "it was killed"
-    return "".join(character for character in message.strip()[:LONGEST] if character.isprintable() or character == "\n")
+    return _printable(message.strip())
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text[:LONGEST] if character.isprintable() or character == "\n")

@@ -102,6 +102,19 @@ def waiting(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_what_a_stage_notes_is_told_once_above_the_line(tmp_path: Path) -> None:
+    project(tmp_path, 1)
+    graph = yaml.safe_load((tmp_path / "dvc.yaml").read_text())
+    graph["stages"]["data"]["cmd"] += (
+        " && printf 'at work: 1\\rnote: this\\033 is slow\\nnote: this is slow\\nno note: this\\n' >&2"
+    )
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(graph))
+    said = workers(tmp_path).stdout
+    assert said.count("this is slow") == 1
+    assert said.index("note: this is slow\n") < said.index("cells: 1 of 1 done")
+    assert "no note" not in said
+
+
 def test_stages_die_with_a_killed_driver_and_the_next_run_goes_on(waiting: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         driver = begin(waiting)

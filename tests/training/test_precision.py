@@ -1,0 +1,54 @@
+"""Half precision is told to be slow where it is."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lib.training import precision
+from lib.training.device import Compute
+from lib.training.precision import slow
+
+COMPUTE = Compute(
+    device="cpu",
+    threads=1,
+    precision="bfloat16",
+    train_remaining=True,
+    processes=1,
+    rendezvous=None,
+    compile=False,
+)
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, times: float) -> None:
+    """Let half precision take so many times as long as float32."""
+    monkeypatch.setattr(precision, "_seconds", lambda *_, half: 0.25 * (times if half else 1.0))
+
+
+@pytest.mark.parametrize(("times", "told"), [(15.04, "15"), (1.52, "1.5"), (2.96, "3"), (1.44, ""), (0.5, "")])
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_a_slow_precision_is_named_with_what_it_costs(
+    monkeypatch: pytest.MonkeyPatch, times: float, told: str, name: str
+) -> None:
+    measured(monkeypatch, times)
+    said = slow(replace(COMPUTE, precision=name))
+    if told:
+        assert said.startswith(f"compute.precision: {name} is slow on this machine: a convolution takes {told} times as long ")
+    else:
+        assert said == ""
+
+
+def test_nothing_is_measured_where_there_is_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> float:
+        raise AssertionError
+
+    monkeypatch.setattr(precision, "_seconds", never)
+    assert slow(replace(COMPUTE, precision="float32")) == ""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert slow(replace(COMPUTE, device="cuda")) == ""
+
+
+def test_this_machine_is_told_of_where_it_has_no_instructions() -> None:
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has bfloat16")
+    assert "bfloat16 is slow on this machine" in slow(COMPUTE)
