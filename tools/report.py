@@ -15,12 +15,12 @@ METRICS, PUBLISHED = Path("metrics"), Path("suites/published.yaml")
 def main(out: Annotated[Path, "the folder to write"] = Path(".scratch/report")) -> None:
     """All suites that have a table."""
     from lib.atomic import write_text
+    from lib.graph import suites
     from lib.params.section import parse
     from lib.report import index
     from lib.steps.listing import listed
-    from tools.suite import suites
 
-    here, entries = suites(), []
+    here, entries = suites.of(Path()), []
     for name in sorted(path.parent.name for path in METRICS.glob("*/summary.csv")):
         entry = listed(parse(here.text(name)), METRICS / name, read_params(PUBLISHED))
         write_text(out / f"{name}.html", entry.page)

@@ -6,12 +6,9 @@ it. The lock that was here is kept as suites/<name>.lock. Without a name: the su
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from stages.command import run
-
-if TYPE_CHECKING:
-    from lib.graph.suites import Suites
 
 
 def main(
@@ -19,23 +16,16 @@ def main(
     discard: Annotated[bool, "lose what was edited in params.yaml"] = False,
 ) -> None:
     """One switch."""
+    from lib.graph import suites
     from lib.graph.pipeline import locked
 
-    here = suites()
-
+    here = suites.of(Path())
     if name is None:
         edited = " (edited)" if here.edited() else ""
         sys.stdout.write(f"{', '.join(here.names())}; active: {here.active()}{edited}\n")
         return
     with locked(Path()):
         here.switch(name, discard)
-
-
-def suites() -> "Suites":
-    """Those of the project that is the current folder."""
-    from lib.graph.suites import Suites
-
-    return Suites(folder=Path("suites"), base="digits", params=Path("params.yaml"), lock=Path("dvc.lock"))
 
 
 if __name__ == "__main__":

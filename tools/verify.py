@@ -17,20 +17,20 @@ def main(
     data: Annotated[Path | None, "the folder of its data set, as stage download writes it"] = None,
 ) -> None:
     """All networks of one suite, or of all."""
+    from lib.graph import suites
     from lib.images.dataset import load
     from lib.images.settings import DataSettings
     from lib.params.section import parse, read
     from lib.progress import images, networks
     from lib.steps import zoo
     from lib.training.device import Compute
-    from tools.suite import suites
 
     wrong, names = 0, [suite] if suite else sorted(path.parent.name for path in ZOO.glob("*/README.md"))
     if not names:
         msg = f"{ZOO} holds no networks; keep those of a suite that was run with: python -m tools.zoo"
         raise ValueError(msg)
     for name in names:
-        document, known = parse(suites().text(name)), zoo.cards(ZOO / name)
+        document, known = parse(suites.of(Path()).text(name)), zoo.cards(ZOO / name)
         settings, compute = read(document, "data", DataSettings), read(document, "compute", Compute)
         dataset = load(data) if data else zoo.obtained(settings, KEPT / settings.name, DOWNLOADS, images)
         cells, shown = Path("metrics") / name / "cells", networks(known, name)

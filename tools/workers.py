@@ -26,11 +26,10 @@ def main(
     allow_missing: Annotated[bool, "leave out what is not on this machine and unchanged"] = False,
 ) -> None:
     """All stages that are not up to date."""
-    from lib.graph import finishing, provenance, report
+    from lib.graph import finishing, provenance, report, suites
     from lib.graph.line import above, cells
     from lib.graph.pipeline import Pipeline, locked
     from lib.graph.workers import Running
-    from tools.suite import suites
 
     lax = ["--allow-missing"] if allow_missing else []
     if allow_missing:  # what all cells need must be here to know which of them changed
@@ -49,7 +48,7 @@ def main(
             pipeline.merge(sent)
             above(report.notes(sent, LOGS))
 
-        with provenance.counted(HOURS, suites().active()), cells(len(todo.waiting)) as tell:
+        with provenance.counted(HOURS, suites.of(Path()).active()), cells(len(todo.waiting)) as tell:
             todo.run(jobs, heard, lambda: tell(len(todo.done), report.state(todo)))
         for folder in pipeline.folders(ALONE) if allow_missing else ():
             folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 from docs.generator import openings
 from docs.generator.markdown import NOTE, table
 from docs.generator.planning import STEP, Plan, counted, plan
-from lib.graph.suites import Suites
+from lib.graph import suites
 from lib.networks.architecture import Architecture
 from lib.params.section import parse
 
@@ -33,7 +33,7 @@ class Device:
 
 def page(root: Path) -> str:
     """The whole page."""
-    known = Suites(root / "suites", "digits", root / "params.yaml", root / "dvc.lock")
+    known = suites.of(root)
     plans = [plan(parse(known.text(name))) for name in SUITES]
     devices = [device(one) for one in json.loads((root / FOLDER / "throughput.json").read_text())]
     runs = json.loads((root / FOLDER / "cells.json").read_text())

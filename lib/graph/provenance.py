@@ -8,13 +8,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lib.atomic import write_text
+from lib.graph import suites
+
+WRITTEN = ("dvc.lock", "suites/*.lock", "metrics", "models")  # by runs
 
 
 def commit(root: Path) -> str:
-    """The commit of a work tree, marked -dirty where files differ from it; empty outside of a repository."""
-    words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """The commit of a work tree, marked -dirty where other code or parameters run there; empty outside of a repository.
+
+    What runs write does not count, and params.yaml does not where it is what the file of its suite gives.
+    """
+    git = ("git", "-C", str(root))
+    done = subprocess.run([*git, "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return ""
+    aside = [f":(exclude){path}" for path in (*WRITTEN, *(() if _edited(root) else ("params.yaml",)))]
+    same = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ".", *aside], capture_output=True, check=False)
+    return done.stdout.strip() + ("-dirty" if same.returncode else "")
+
+
+def _edited(root: Path) -> bool:
+    """Whether params.yaml may be something else than its suite gives."""
+    try:
+        return suites.of(root).edited()
+    except (FileNotFoundError, ValueError):
+        return True
 
 
 @contextmanager

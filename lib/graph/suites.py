@@ -95,6 +95,11 @@ class Suites:
         return self.folder / f"{name}.lock"
 
 
+def of(root: Path) -> Suites:
+    """Those of the project in a folder."""
+    return Suites(folder=root / "suites", base="digits", params=root / "params.yaml", lock=root / "dvc.lock")
+
+
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 

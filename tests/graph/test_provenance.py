@@ -46,3 +46,34 @@ def test_the_commit_is_marked_where_files_differ_from_it(tmp_path: Path) -> None
     assert provenance.commit(tmp_path) == head
     (tmp_path / "file").write_text("two")
     assert provenance.commit(tmp_path) == f"{head}-dirty"
+
+
+def test_what_a_run_writes_is_no_difference_and_parameters_are_none_that_a_suite_gives(tmp_path: Path) -> None:
+    texts = {
+        "suites/digits.yaml": "suite: digits\nlr: 0.1\n",
+        "suites/other.yaml": "suite: other\nlr: 0.2\n",
+        "params.yaml": "suite: digits\nlr: 0.1\n",
+        "dvc.lock": "",
+        "metrics/digits/table.md": "",
+        "models/zoo/digits/README.md": "",
+        "suites/other.lock": "",
+        "code.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for words in (["init", "--quiet"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    head = provenance.commit(tmp_path)
+    assert len(head) == 40
+    for name in ("dvc.lock", "metrics/digits/table.md", "models/zoo/digits/README.md", "suites/other.lock"):
+        (tmp_path / name).write_text("made anew")
+    (tmp_path / "params.yaml").write_text("suite: other\nlr: 0.2\n")
+    assert provenance.commit(tmp_path) == head
+    for text in ("suite: other\nlr: 0.3\n", "suite: [", "suite: unknown\n"):
+        (tmp_path / "params.yaml").write_text(text)
+        assert provenance.commit(tmp_path) == f"{head}-dirty"
+    (tmp_path / "params.yaml").write_text(texts["params.yaml"])
+    assert provenance.commit(tmp_path) == head
+    (tmp_path / "code.py").write_text("1")
+    assert provenance.commit(tmp_path) == f"{head}-dirty"

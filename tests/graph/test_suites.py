@@ -9,11 +9,9 @@ from lib.graph import suites as module
 from lib.graph.suites import Suites
 from lib.params.overlay import document
 from tests.tiny import ROOT
-from tools.suite import suites
 
 BASE = "# Whole.\nsuite: base\nlr:   0.1   # odd spaces stay\n"
-REAL = suites()
-COMMITTED = Suites(ROOT / REAL.folder, REAL.base, ROOT / REAL.params, ROOT / REAL.lock)
+COMMITTED = module.of(ROOT)
 
 
 @pytest.fixture

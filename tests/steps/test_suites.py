@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lib.graph.suites import Suites
+from lib.graph import suites
 from lib.images.dataset import Dataset, load
 from lib.images.settings import DataSettings
 from lib.params.section import parse, read
@@ -19,10 +19,8 @@ from lib.steps.download import make
 from lib.steps.rehearse import rehearse, seen
 from lib.tables import published
 from tests.tiny import ROOT, image, unwatched
-from tools.suite import suites
 
-HERE = suites()
-COMMITTED = Suites(ROOT / HERE.folder, HERE.base, ROOT / HERE.params, ROOT / HERE.lock)
+COMMITTED = suites.of(ROOT)
 IMAGENET = [name for name in COMMITTED.names() if name.startswith("imagenet-")]
 ELSEWHERE = ["own-network"]  # needs a module of the user's: tests/docs/test_extending.py
 CLASSES, EACH = 1_000, {"train": 2, "val": 1}
