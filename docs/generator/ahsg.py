@@ -15,6 +15,7 @@ from docs.generator.recipe import FALLING, Part
 from lib.tables.comparisons import LEVEL, interval
 
 MEASURED = Path("docs/measured/ahsg.json")
+SEEDS = 2
 BALLS = (0.0, 0.1, 0.3)
 GROWING = {"kind": "linear-reset", "start": 64, "increment": 4, "cap": 128, "last": "merge"}
 FIXED = {"kind": "constant", "size": 128, "last": "merge"}
@@ -48,16 +49,27 @@ PARTS = tuple(_part(ball, *other) for other in OTHERS for ball in BALLS)
 def page(root: Path) -> str:
     """The whole page."""
     rows = json.loads((root / MEASURED).read_text())
+    wanted = len(PARTS) * SEEDS
     scores = {(row["part"], row["seed"]): row["validation_top1"] for row in rows}
     seeds = sorted({seed for _, seed in scores})
     parts = [
         NOTE.format(source=MEASURED.as_posix()),
-        openings.AHSG.format(thresholding=COMMON["prune.training.epochs"], held=COMMON["distill.training.epochs"]),
+        openings.AHSG.format(
+            thresholding=COMMON["prune.training.epochs"],
+            held=COMMON["distill.training.epochs"],
+            precisions=_listed(rows, "precision"),
+            machines=_listed(rows, "machine"),
+            lacking="" if len(rows) >= wanted else openings.AHSG_LACKING.format(done=len(rows), all=wanted),
+        ),
         effects(scores, seeds),
         openings.AHSG_SETTINGS.format(seeds=", ".join(map(str, seeds)), images=rows[0]["images"]),
         settings(scores, seeds),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _listed(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    return "; ".join(sorted({row[key] for row in rows}))
 
 
 def effects(scores: Mapping[tuple[str, int], float], seeds: Sequence[int]) -> str:

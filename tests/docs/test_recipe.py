@@ -102,3 +102,16 @@ def test_the_effect_of_a_heavy_ball_is_the_mean_over_all_other_settings_and_seed
     assert "not measured" in lines["heavy ball 0.3 instead of 0"]
     assert "| 16 | +0.00 |" in lines["growing mini-batches instead of fixed ones"]
     assert "| sgd | fixed | no | 80.50 | 82.49 |  |" in ahsg.settings(scores, (0, 1))
+
+
+def test_a_study_that_is_not_finished_says_so(tmp_path: Path) -> None:
+    (tmp_path / ahsg.MEASURED).parent.mkdir(parents=True)
+    rows = [
+        {"part": part.name, "seed": seed, "validation_top1": 80.0, "images": 9, "precision": "float32", "machine": "a CPU"}
+        for part in ahsg.PARTS
+        for seed in range(ahsg.SEEDS)
+    ]
+    (tmp_path / ahsg.MEASURED).write_text(json.dumps(rows))
+    assert "Measured in float32 on: a CPU.\n\nEach row" in ahsg.page(tmp_path)
+    (tmp_path / ahsg.MEASURED).write_text(json.dumps(rows[:-5]))
+    assert "a CPU.\n\n**Not finished:** 43 of 48 trainings are there. What" in ahsg.page(tmp_path)
