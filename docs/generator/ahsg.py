@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ COMMON = {
 }
 OTHERS = tuple(itertools.product(("sgd", "paper"), BATCHES, (False, True)))  # variant, mini-batches, mask_momentum
 
+Key = tuple[str, int]  # the name of a setting, and the seed
+
 
 def name(ball: float, variant: str, batches: str, mask: bool) -> str:
     """Of one setting."""
@@ -43,7 +45,7 @@ def _part(ball: float, variant: str, batches: str, mask: bool) -> Part:
     return Part(name(ball, variant, batches, mask), "", COMMON | changes, "ahsg_ht")
 
 
-PARTS = tuple(_part(ball, *other) for other in OTHERS for ball in BALLS)
+PARTS = tuple(_part(ball, *other) for other in sorted(OTHERS, key=lambda other: other[2]) for ball in BALLS)
 
 
 def page(root: Path) -> str:
@@ -61,7 +63,8 @@ def page(root: Path) -> str:
             machines=_listed(rows, "machine"),
             lacking="" if len(rows) >= wanted else openings.AHSG_LACKING.format(done=len(rows), all=wanted),
         ),
-        effects(scores, seeds),
+        effects(scores, seeds, {(row["part"], row["seed"]): row["right"] for row in rows}),
+        masking(rows),
         openings.AHSG_SETTINGS.format(seeds=", ".join(map(str, seeds)), images=rows[0]["images"]),
         settings(scores, seeds),
     ]
@@ -72,26 +75,48 @@ def _listed(rows: Sequence[Mapping[str, Any]], key: str) -> str:
     return "; ".join(sorted({row[key] for row in rows}))
 
 
-def effects(scores: Mapping[tuple[str, int], float], seeds: Sequence[int]) -> str:
-    """A row a question: what one choice changes, everything else and the seed being equal."""
+def masking(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Whether it changes anything that momentum is masked: image by image."""
+    right = {(row["part"], row["seed"]): row["right"] for row in rows}
+    keys = [
+        tuple((name(ball, *other, mask=mask), seed) for mask in (False, True))
+        for ball in BALLS
+        for other in dict.fromkeys(other[:2] for other in OTHERS)
+        for seed in sorted({row["seed"] for row in rows})
+    ]
+    pairs = [(right[one], right[two]) for one, two in keys if one in right and two in right]
+    return openings.AHSG_MASKING.format(pairs=len(pairs), same=sum(one == two for one, two in pairs))
+
+
+def effects(scores: Mapping[Key, float], seeds: Sequence[int], right: Mapping[Key, str]) -> str:
+    """A row a question: what one choice changes, everything else and the seed being equal.
+
+    right: which images each is right on; pairs that agree on every image with an earlier pair count no second time.
+    """
+
+    def answer(question: str, pairs: Iterable[tuple[Key, Key]]) -> list[str]:
+        there = [(one, two) for one, two in pairs if one in scores and two in scores]
+        distinct = {(right[one], right[two]): scores[one] - scores[two] for one, two in there}
+        return _answer(question, list(distinct.values()))
+
     questions = [
-        *((f"heavy ball {ball} instead of 0", _balls(scores, seeds, ball, OTHERS)) for ball in BALLS[1:]),
+        *((f"heavy ball {ball} instead of 0", _balls(seeds, ball, OTHERS)) for ball in BALLS[1:]),
         *(
             (
                 f"heavy ball {ball} instead of 0, variant {variant}",
-                _balls(scores, seeds, ball, [o for o in OTHERS if o[0] == variant]),
+                _balls(seeds, ball, [other for other in OTHERS if other[0] == variant]),
             )
             for variant in ("sgd", "paper")
             for ball in BALLS[1:]
         ),
-        ("growing mini-batches instead of fixed ones", _swapped(scores, seeds, 1, "growing", "fixed")),
-        ("momentum masked instead of not, variant sgd", _swapped(scores, seeds, 2, True, False, "sgd")),
-        ("variant sgd instead of paper", _swapped(scores, seeds, 0, "sgd", "paper")),
+        ("growing mini-batches instead of fixed ones", _swapped(seeds, 1, "growing", "fixed")),
+        ("variant sgd instead of paper", _swapped(seeds, 0, "sgd", "paper")),
     ]
-    return table(("Choice", "Pairs", "Δ validation top-1", "95 %", "p", "Answer"), [_answer(*one) for one in questions])
+    heads = ("Choice", "Pairs", "Δ validation top-1", "95 %", "p", "Answer")
+    return table(heads, [answer(question, pairs) for question, pairs in questions])
 
 
-def settings(scores: Mapping[tuple[str, int], float], seeds: Sequence[int]) -> str:
+def settings(scores: Mapping[Key, float], seeds: Sequence[int]) -> str:
     """A row a setting of everything else, a column a heavy ball: means over seeds."""
     body = []
     for variant, batches, mask in OTHERS:
@@ -102,22 +127,17 @@ def settings(scores: Mapping[tuple[str, int], float], seeds: Sequence[int]) -> s
     return table(("Variant", "Mini-batches", "Momentum masked", *(f"Heavy ball {ball}" for ball in BALLS)), body)
 
 
-def _balls(scores: Mapping[tuple[str, int], float], seeds: Sequence[int], ball: float, others: Sequence[Any]) -> list[float]:
-    pairs = [((name(ball, *other), seed), (name(0.0, *other), seed)) for other in others for seed in seeds]
-    return [scores[one] - scores[two] for one, two in pairs if one in scores and two in scores]
+def _balls(seeds: Sequence[int], ball: float, others: Sequence[Any]) -> list[tuple[Key, Key]]:
+    return [((name(ball, *other), seed), (name(0.0, *other), seed)) for other in others for seed in seeds]
 
 
-def _swapped(
-    scores: Mapping[tuple[str, int], float], seeds: Sequence[int], place: int, one: Any, two: Any, variant: str = ""
-) -> list[float]:
-    """Differences of settings that are equal but for one place of OTHERS."""
+def _swapped(seeds: Sequence[int], place: int, one: Any, two: Any) -> list[tuple[Key, Key]]:
+    """Settings that are equal but for one place of OTHERS."""
     found = []
     for other in OTHERS:
-        if other[place] != one or (variant and other[0] != variant):
-            continue
-        swapped: Any = tuple(two if index == place else value for index, value in enumerate(other))
-        keys = [((name(ball, *other), seed), (name(ball, *swapped), seed)) for ball in BALLS for seed in seeds]
-        found += [scores[mine] - scores[theirs] for mine, theirs in keys if mine in scores and theirs in scores]
+        if other[place] == one:
+            swapped: Any = tuple(two if index == place else value for index, value in enumerate(other))
+            found += [((name(ball, *other), seed), (name(ball, *swapped), seed)) for ball in BALLS for seed in seeds]
     return found
 
 

@@ -115,6 +115,10 @@ as long in the long run, 1.4 times at 0.3, which a larger learning rate would do
 AHSG_LACKING = """
 
 **Not finished:** {done} of {all} trainings are there. What follows is of those alone."""
+AHSG_MASKING = """\
+Masking the momentum of dropped filters (`mask_momentum`): of {pairs} pairs that differ in nothing else, {same} are right on
+the same images. With `revival: damped`, as here, a dropped filter does not come back while so few steps are made, so that
+what its momentum holds is never used. Pairs above that agree on every image with another one count once."""
 AHSG_SETTINGS = """\
 ## All settings
 

@@ -93,7 +93,7 @@ def test_the_effect_of_a_heavy_ball_is_the_mean_over_all_other_settings_and_seed
         for ball in (0.0, 0.1)
         for seed in (0, 1)
     }
-    text = ahsg.effects(scores, (0, 1))
+    text = ahsg.effects(scores, (0, 1), {key: str(key) for key in scores})
     lines = {line.split("|")[1].strip(): line for line in text.splitlines()}
     assert "| 16 | +0.50 |" in lines["heavy ball 0.1 instead of 0"]
     assert "| 8 | +2.00 |" in lines["heavy ball 0.1 instead of 0, variant sgd"]
@@ -108,6 +108,7 @@ def test_a_study_that_is_not_finished_says_so(tmp_path: Path) -> None:
     (tmp_path / ahsg.MEASURED).parent.mkdir(parents=True)
     rows = [
         {"part": part.name, "seed": seed, "validation_top1": 80.0, "images": 9, "precision": "float32", "machine": "a CPU"}
+        | {"right": f"{part.name} {seed}"}
         for part in ahsg.PARTS
         for seed in range(ahsg.SEEDS)
     ]
@@ -115,3 +116,15 @@ def test_a_study_that_is_not_finished_says_so(tmp_path: Path) -> None:
     assert "Measured in float32 on: a CPU.\n\nEach row" in ahsg.page(tmp_path)
     (tmp_path / ahsg.MEASURED).write_text(json.dumps(rows[:-5]))
     assert "a CPU.\n\n**Not finished:** 43 of 48 trainings are there. What" in ahsg.page(tmp_path)
+
+
+def test_pairs_that_agree_on_every_image_count_once() -> None:
+    """Masking momentum changed nothing: half of the pairs are the others again."""
+    scores = {(part.name, 0): 80.0 + number**2 % 7 for number, part in enumerate(ahsg.PARTS)}
+    right = {(name, seed): name.replace("unmasked", "masked") for name, seed in scores}
+    (line, *_) = ahsg.effects(scores, (0,), right).splitlines()[2:]
+    assert line.startswith("| heavy ball 0.1 instead of 0 | 4 |")
+    rows = [{"part": name, "seed": 0, "right": bits} for (name, _), bits in right.items()]
+    assert "of 12 pairs that differ in nothing else, 12 are right" in ahsg.masking(rows).replace("\n", " ")
+    rows[0]["right"] = "others"
+    assert "of 12 pairs that differ in nothing else, 11 are right" in ahsg.masking(rows).replace("\n", " ")
