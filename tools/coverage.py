@@ -41,12 +41,15 @@ def main(
     if not 0.0 < keep_ratio <= 1.0:
         msg = f"--keep-ratio must be above 0 and at most 1, got {keep_ratio}"
         raise ValueError(msg)
+    if json is not None and json.exists() and not resume:
+        msg = f"{json} exists; go on with it by --resume, or remove it"
+        raise ValueError(msg)
     before: list[Record] = []
     about = coverage.Run(keep_ratio, mode, coverage.machine(), coverage.here())
     if resume and json is not None and json.exists():
         before, earlier = coverage.loaded(json)
         if replace(earlier, sizes={}, peers={}) != about:
-            msg = f"{json} was made with other settings or versions, or elsewhere; run without --resume"
+            msg = f"{json} was made with other settings or versions, or elsewhere; remove it, or name another file"
             raise ValueError(msg)
         about = earlier
     names = list(dict.fromkeys(networks or coverage.defaults()))

@@ -1,4 +1,5 @@
-"""Write the generated pages: docs/methods.md, terms.md, parameters.md, scale-plan.md, results.md, and README.md's table.
+"""Write the generated pages: docs/methods.md, terms.md, parameters.md, scale-plan.md, results.md, those of the studies that
+were measured (recipe.md, ahsg.md), and README.md's table.
 
 --check writes nothing; it fails where a page is stale, and names it. Pages that are made of metrics/ are not checked while
 metrics/ differs from the commit: results of your own are not published yet.

@@ -31,7 +31,7 @@ def main(
     from lib.steps.latency_table import Wanted, measure_table, told
 
     document = read_params(params)
-    if network in document["networks"]:
+    if network in (document.get("networks") or {}):
         chosen = named(document, network)
     else:
         allow([network])  # the user named it

@@ -22,6 +22,9 @@ def main(out: Annotated[Path, "the folder to write"] = Path(".scratch/report")) 
 
     here, entries = suites.of(Path()), []
     for name in sorted(path.parent.name for path in METRICS.glob("*/summary.csv")):
+        if name not in here.names():
+            sys.stderr.write(f"note: {METRICS / name} is left out, because there is no suites/{name}.yaml\n")
+            continue
         entry = listed(parse(here.text(name)), METRICS / name, read_params(PUBLISHED))
         write_text(out / f"{name}.html", entry.page)
         entries.append(entry.line)

@@ -26,6 +26,9 @@ def main(
     allow_missing: Annotated[bool, "leave out what is not on this machine and unchanged"] = False,
 ) -> None:
     """All stages that are not up to date."""
+    if jobs < 1:
+        msg = f"--jobs must be at least 1, got {jobs}"
+        raise ValueError(msg)
     from lib.graph import finishing, provenance, report, suites
     from lib.graph.line import above, cells
     from lib.graph.pipeline import Pipeline, locked

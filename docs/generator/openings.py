@@ -42,7 +42,6 @@ RESULTS = """\
 
 One section a suite that was run here. Each number of a suite with a lock can be traced: the lock lists the hashes of the code,
 parameters, data and networks behind it. [How to read a table](../README.md#how-to-read-the-table)."""
-LOCK = "`suites/{suite}.lock`, or `dvc.lock` while the suite is active"
 NO_LOCK = "none: the suite was run before there were locks, so the hashes of its code and data were not kept"
 SCALE = """\
 # Planning past this machine

@@ -12,6 +12,8 @@ from lib.graph import suites
 
 WRITTEN = ("dvc.lock", "suites/*.lock", "metrics", "models")  # by runs
 
+CODE = ("*.py", "suites")  # what runs may use before git knows it
+
 
 def commit(root: Path) -> str:
     """The commit of a work tree, marked -dirty where other code or parameters run there; empty outside of a repository.
@@ -24,7 +26,9 @@ def commit(root: Path) -> str:
         return ""
     aside = [f":(exclude){path}" for path in (*WRITTEN, *(() if _edited(root) else ("params.yaml",)))]
     same = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ".", *aside], capture_output=True, check=False)
-    return done.stdout.strip() + ("-dirty" if same.returncode else "")
+    words = [*git, "ls-files", "--others", "--exclude-standard", "--", *CODE, *aside]
+    new = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return done.stdout.strip() + ("-dirty" if same.returncode or new else "")
 
 
 def _edited(root: Path) -> bool:
@@ -50,7 +54,10 @@ def counted(path: Path, suite: str) -> Iterator[None]:
 def facts(root: Path, hours: Path | None, suite: str) -> dict[str, str]:
     """In words; what is not known is left out."""
     spent = _read(hours).get(suite) if hours else None
-    told = {"Commit": commit(root), "Hours": f"{spent:.1f} by the clock, all runs on this machine" if spent else ""}
+    told = {
+        "Commit": commit(root),
+        "Hours": f"{round(spent, 1 if spent >= 1 else 2):g} by the clock, all runs on this machine" if spent else "",
+    }
     return {name: text for name, text in told.items() if text}
 
 

@@ -49,7 +49,11 @@ class Suites:
 
     def active(self) -> str:
         """The suite that params.yaml names. Raises ValueError when that is no name."""
-        found = document(self.params.read_text()).get("suite")
+        try:
+            found = document(self.params.read_text()).get("suite")
+        except ValueError as error:
+            msg = f"{self.params}: {error}; correct it, or take it from git: git checkout {self.params}"
+            raise ValueError(msg) from error
         if not isinstance(found, str) or not NAME.fullmatch(found):
             msg = f"{self.params}: suite is {str(found)[:64]!r}; it must be lower-case letters, digits, - and _, at most 64"
             raise ValueError(msg)

@@ -26,9 +26,9 @@ PART_MARKERS = drawing.markers(get_args(Part))
 
 
 def picture(rows: pd.DataFrame, title: str) -> bytes:
-    """Top-1 in percent against the percentage of a layer's filters that are pruned; rows as `lib.sensitivity.scan` gives them.
+    """Top-1 in percent against the percentage of a layer's filters that are pruned.
 
-    Up to NAMED layers are named in a legend, more by a colour bar.
+    rows: as `lib.pruning.sensitivity.scan` gives them. Up to NAMED layers are named in a legend, more by a colour bar.
     """
     whole = float(rows.loc[rows["layer"] == UNPRUNED, "top1"].iloc[0])
     layers = dict(iter(rows[rows["layer"] != UNPRUNED].groupby("layer", sort=False)))

@@ -49,7 +49,7 @@ def charts(suite: Suite, timed: pd.DataFrame, compared: pd.DataFrame, logs: pd.D
         if len(rows := logs[logs["stage"] == stage]):
             found.append(_curves(suite, rows, stage, title))
     if len(kept):
-        found += [_shares(kept), _filters(kept, next(seed for seed in suite.benchmark.seeds if (kept["seed"] == seed).any()))]
+        found += [_shares(kept), _filters(kept, int(kept["seed"].iloc[0]))]
     return found
 
 
@@ -141,7 +141,12 @@ def _filters(kept: pd.DataFrame, seed: int) -> Chart:
     """Every filter of the network of one seed, a row chosen from a list."""
     own = kept[kept["seed"] == seed]
     records = [
-        {"row": row, "layer": layer, "stays": [int(index in stays) for index in range(filters)]}
+        {
+            "row": row,
+            "layer": layer,
+            "filter": list(range(filters)),
+            "stays": [int(index in stays) for index in range(filters)],
+        }
         for row, layer, filters, stays in zip(
             _row(own), own["layer"], own["filters"], map(_indices, own["indices"]), strict=True
         )
@@ -153,14 +158,13 @@ def _filters(kept: pd.DataFrame, seed: int) -> Chart:
     made = (
         alt.Chart(alt.Data(values=records))
         .transform_filter(chosen)
-        .transform_flatten(["stays"])
-        .transform_window(filter_number="row_number()", groupby=["layer"])
+        .transform_flatten(["stays", "filter"])
         .mark_rect(stroke="white", strokeWidth=0.4)
         .encode(
-            x=alt.X("filter_number:O", title="filter", axis=alt.Axis(labels=False, ticks=False)),
+            x=alt.X("filter:O", title="filter", axis=alt.Axis(labels=False, ticks=False)),
             y=alt.Y("layer:N", sort=None, title=""),
             color=alt.Color("stays:O", title="", scale=alt.Scale(domain=[0, 1], range=[DROPPED, KEPT]), legend=None),
-            tooltip=["layer:N", "filter_number:Q", "stays:O"],
+            tooltip=["layer:N", "filter:Q", "stays:O"],
         )
         .add_params(chosen)
         .properties(width="container", height=ROW * own["layer"].nunique())

@@ -116,13 +116,15 @@ def resolution(compared: pd.DataFrame) -> float:
 def smallest(compared: pd.DataFrame, count: int) -> float:
     """The smallest difference in percent points that a table of so many tests can tell, about: one that half of all tables
     like it would find, at the level that Holm asks of the first test, and with as many disagreements as these comparisons
-    have at the median. compared: has the columns better, worse and images.
+    have at the median, or as few as the exact test needs. compared: has the columns better, worse and images.
     """
     if compared.empty:
         return math.nan
-    share = ((compared["better"] + compared["worse"]) / compared["images"]).median()
-    quantile = stats.norm.isf(LEVEL / count / 2)
-    return float(100 * quantile * math.sqrt(share / compared["images"].median()))
+    level = LEVEL / count
+    fewest = math.floor(1 - math.log2(level)) + 1  # images, all of them one row's, that it takes to be below the level
+    disagreements = max(round((compared["better"] + compared["worse"]).median()), fewest)
+    side = int(stats.binom.isf(level / 2, disagreements, 0.5)) + 1
+    return float(100 * (2 * side - disagreements) / compared["images"].median())
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -29,15 +29,15 @@ def read(folder: Path, suite: Suite, earlier: Path, still: Set[Cell]) -> Found:
         path = folder / f"{cell.key}.json"
         if path.is_file():
             rows += _layers(path, cell)
-        elif earlier.is_file() and cell in still:
-            rows += before.get((cell.method, cell.keep_ratio, cell.seed), [])
+        elif cell in still and (known := before.get((cell.method, cell.keep_ratio, cell.seed))):
+            rows += known
         else:
             missing.append(cell.key)
     return Found(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(missing))
 
 
 def _earlier(path: Path) -> dict[tuple[str, float, int], list[dict[str, Any]]]:
-    table = pd.read_csv(path, dtype={"indices": str}, keep_default_na=False)
+    table = pd.read_csv(path, dtype={"method": str, "layer": str, "indices": str}, keep_default_na=False)
     if tuple(table.columns) != COLUMNS:
         msg = f"{path} should have the columns {', '.join(COLUMNS)}; remove it and make it again with: dvc repro"
         raise ValueError(msg)

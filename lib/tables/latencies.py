@@ -18,8 +18,10 @@ NOTES = (
     "Speed-up is how many times as fast as the dense network in the same runtime, with the same threads and batch size: its "
     "median time over that of the row, in brackets the 95 % bootstrap interval. The row of dense gives its median in ms.",
     "FLOPs (MACs): in brackets how many times fewer than the dense network has, which is the speed-up in step with the MACs.",
-    "Best for time names the batch sizes for which no row is both faster and more accurate (with its best distiller).",
-    "Fastest is the runtime in which the dense network takes the least time.",
+    "Best for time names the batch sizes for which no row is faster and as accurate, or as fast and more accurate "
+    "(with its best distiller).",
+    "Fastest is the runtime in which the dense network takes the least time, of those that compute the trained network: 8-bit "
+    "integers compute another one.",
     "What is timed is the form that ships: compact, batch norms folded into the convolutions, without a scatter. The first "
     "seed of each method and keep ratio is timed. `latency.csv` has all figures.",
     "Peak is by how much the process that runs the network grows at most, where the system tells it.",

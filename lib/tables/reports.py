@@ -20,10 +20,10 @@ NOTES = (
     "are chosen at once, else at the end of the pruning.",
     "Rank is among the rows of one keep ratio and distiller: 1 + the number of those that are significantly better, corrected "
     "by Holm for all pairs of ranked rows. All rows than which none is significantly better have rank 1.",
-    "Best for names the costs for which no row is both cheaper and more accurate (Pareto front): macs; bytes, those of the "
-    "encoded file with its accuracy.",
-    "Rank and Best for compare rows on the same seeds, those on which most networks can be compared. A row that lacks one of "
-    "them has neither.",
+    "Best for names the costs for which no row is cheaper and as accurate, or as cheap and more accurate (Pareto front): "
+    "macs; bytes, those of the encoded file with its accuracy.",
+    "Rank and Best for compare rows on the same seeds, those on which most networks can be compared: Rank among its rows, "
+    "Best for in the whole table. A row that lacks one of these seeds is left out.",
     "FLOPs (MACs) are multiply-accumulates of the convolutions and linear layers of the compact network, counted from "
     "its real integer shapes. In brackets: how many times fewer than the dense network has.",
     "Every Δ is the mean of differences paired by seed: to the dense network of the same distiller, to the same pruned "

@@ -97,12 +97,15 @@ def dense_macs(summary: pd.DataFrame) -> float:
 
 
 def pareto(summary: pd.DataFrame, cost: str = "macs", top1: str = "top1_mean") -> pd.DataFrame:
-    """The rows that no other row beats in both cost (lower) and accuracy (higher), cheapest first; those without either are
-    left out.
+    """The rows than which no other is better in cost (lower) or accuracy (higher) and as good in the other, cheapest first;
+    equal ones all, those without either left out.
     """
     rising = summary.dropna(subset=[cost, top1]).sort_values([cost, top1], ascending=[True, False], kind="stable")
     best_so_far = rising[top1].cummax()
-    return rising[rising[top1] > best_so_far.shift(fill_value=float("-inf"))]
+    front = rising[rising[top1] > best_so_far.shift(fill_value=float("-inf"))]
+    points = set(zip(front[cost], front[top1], strict=True))
+    stays = [point in points for point in zip(rising[cost], rising[top1], strict=True)]
+    return rising[pd.Series(stays, index=rising.index, dtype=bool)]
 
 
 def best(summary: pd.DataFrame) -> dict[tuple[str, float], float]:
@@ -121,7 +124,7 @@ def comparable(cells: pd.DataFrame) -> pd.DataFrame:
 
 def with_standing(summary: pd.DataFrame, ranks: Mapping[Row, int], among: pd.DataFrame) -> pd.DataFrame:
     """The summary with where its rows stand: rank among those of one keep ratio and distiller, and `best_for`, the costs for
-    which no row is both cheaper and more accurate: macs, bytes (as encoded where that was done, with that accuracy).
+    which no row is better and as good otherwise: macs, bytes (as encoded where that was done, with that accuracy).
 
     among: the rows that are compared for that, as `comparable` gives them.
     """

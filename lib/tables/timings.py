@@ -56,7 +56,7 @@ def _timings(path: Path) -> list[dict[str, Any]]:
         asked = _asked(document)
         timings = [_timing(entry) for entry in document["timings"]]
         return [timing | {"asked_share": asked.get(_setting(timing), math.nan)} for timing in timings]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         msg = f"{path} should hold `timings`, a list of objects with {', '.join((*SETTING, *FIGURES))}, peak_mib; "
         msg += f"got {error!r}; remove the file and make it again with: dvc repro"
         raise ValueError(msg) from error

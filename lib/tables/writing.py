@@ -67,6 +67,7 @@ def scaled(value: float) -> str:
     """A count in three digits with its unit: 41_216 -> `41.2 k`; blank for no value."""
     if math.isnan(value):
         return ""
+    value = float(f"{value:.3g}") if value >= 1000 else value  # first, for 999,950 are 1.00 M
     power = next(power for power in (9, 6, 3, 0) if value >= 10**power or power == 0)
     number = value / 10**power
     digits = 0 if power == 0 else max(0, 2 - int(math.log10(number)))

@@ -278,7 +278,9 @@ def test_the_command_fails_for_a_stale_page_and_writes_nothing(tmp_path: Path) -
         words, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    named = ", ".join(f"docs/{name}.md" for name in ("recipe", "methods", "terms", "parameters", "scale-plan", "results"))
+    named = ", ".join(
+        f"docs/{name}.md" for name in ("recipe", "ahsg", "methods", "terms", "parameters", "scale-plan", "results")
+    )
     assert done.stderr.startswith(f"error: stale: {named}")
     assert done.stderr.endswith("; write them anew with: python -m tools.docs\n")
     assert [path.name for path in (tmp_path / "docs").iterdir()] == ["measured"]

@@ -23,6 +23,9 @@ def test_hours_add_up_over_runs_by_suite(tmp_path: Path, monkeypatch: pytest.Mon
     assert json.loads(path.read_text()) == {"digits": 1.5, "other": 2.0}
     assert provenance.facts(tmp_path, path, "digits")["Hours"].startswith("1.5 ")
     assert "Hours" not in provenance.facts(tmp_path, path, "unknown")
+    path.write_text('{"short": 0.04, "long": 123.44}')
+    assert provenance.facts(tmp_path, path, "short")["Hours"].startswith("0.04 ")
+    assert provenance.facts(tmp_path, path, "long")["Hours"].startswith("123.4 ")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"digits": "many"}', "no JSON"])
@@ -75,5 +78,9 @@ def test_what_a_run_writes_is_no_difference_and_parameters_are_none_that_a_suite
         assert provenance.commit(tmp_path) == f"{head}-dirty"
     (tmp_path / "params.yaml").write_text(texts["params.yaml"])
     assert provenance.commit(tmp_path) == head
-    (tmp_path / "code.py").write_text("1")
-    assert provenance.commit(tmp_path) == f"{head}-dirty"
+    for name in ("code.py", "package/new.py", "suites/new.yaml"):  # the latter two are not even in git yet
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+        assert provenance.commit(tmp_path) == f"{head}-dirty", name
+        subprocess.run(["git", "stash", "--quiet", "--include-untracked"], cwd=tmp_path, check=True)
+        assert provenance.commit(tmp_path) == head

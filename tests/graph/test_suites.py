@@ -59,6 +59,12 @@ def test_a_lock_that_changed_meanwhile_is_kept_under_its_own_name(suites: Suites
     assert suites.lock.read_text() == "newer lock of base"
 
 
+def test_parameters_that_are_no_yaml_are_named_with_a_cure(suites: Suites) -> None:
+    suites.params.write_text("suite: base\nlr: [\n")
+    with pytest.raises(ValueError, match=r"params\.yaml: it is not valid YAML: .*; correct it, or take it from git: git "):
+        suites.switch("a", discard=True)
+
+
 def test_the_active_suite_again_changes_nothing(suites: Suites) -> None:
     before = state(suites)
     suites.switch("base", discard=False)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -109,6 +110,7 @@ def test_ranks_are_on_the_seeds_on_which_most_networks_can_be_compared() -> None
         ({"a": [0, 1], "b": [1, 2]}, ({1}, ["a", "b"])),
         ({"a": [0, 1, 2], "b": [2]}, ({2}, ["a", "b"])),
         ({"a": [1], "b": [0]}, ({0}, ["b"])),
+        ({"a": [1, 2, 3, 4, 5], "b": [0, 2, 3, 4, 5], "c": [0, 1, 3, 4, 5]}, ({3, 4, 5}, ["a", "b", "c"])),
         ({"a": []}, (set(), [])),
         ({}, (set(), [])),
     ],
@@ -137,6 +139,20 @@ def test_a_seed_that_one_row_lacks_is_left_out_of_its_comparisons() -> None:
     assert compared[compared["reference"] == "l1"]["n"].tolist() == [2]
     assert comparisons.compare(suite, {}).empty
     assert comparisons.ranks(suite, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "images", "count"), [(0, 0, 359, 2), (2, 1, 359, 36), (9, 6, 2000, 3), (300, 250, 10000, 14)]
+)
+def test_no_smaller_difference_can_be_told_by_as_many_disagreements(better: int, worse: int, images: int, count: int) -> None:
+    """Against SciPy's test: one image less on the better side, and the level that Holm asks for first is missed."""
+    compared = pd.DataFrame({"better": [better], "worse": [worse], "images": [images]})
+    told = comparisons.smallest(compared, count)
+    disagreements = max(better + worse, next(d for d in range(100) if 2 * 0.5**d < 0.05 / count))
+    side = (round(told / 100 * images) + disagreements) / 2
+    assert side == int(side)
+    assert stats.binomtest(int(side), disagreements).pvalue <= 0.05 / count
+    assert stats.binomtest(int(side) - 1, disagreements).pvalue > 0.05 / count
 
 
 def test_resolution_is_the_difference_that_half_of_such_tables_find(monkeypatch: pytest.MonkeyPatch) -> None:

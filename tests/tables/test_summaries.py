@@ -72,3 +72,8 @@ def test_controls_and_reference_distillers_come_first() -> None:
 def test_pareto_front_leaves_out_what_is_beaten() -> None:
     summary = pd.DataFrame({"macs": [1, 2, 2, 3, 4], "top1_mean": [50.0, 70.0, 60.0, 65.0, 80.0]})
     assert summaries.pareto(summary).index.tolist() == [0, 1, 4]
+
+
+def test_equal_rows_are_on_the_front_together() -> None:
+    summary = pd.DataFrame({"macs": [1, 1, 1, 2, 2, 3], "top1_mean": [70.0, 60.0, 70.0, 80.0, 70.0, 80.0]})
+    assert summaries.pareto(summary).index.tolist() == [0, 2, 3]

@@ -48,6 +48,8 @@ def test_a_share_that_was_asked_for_stands_in_its_setting_only(tmp_path: Path) -
         ({"timings": [timing(speedup=0)]}, r"speedup=0\.0, not positive"),
         ({"timings": [timing(median_ms=float("nan"))]}, "median_ms=nan, not positive"),
         ({"timings": [timing()], "asked_share": 0.5}, "'asked_in'"),
+        ({"timings": [timing(threads=float("inf"))]}, "OverflowError"),
+        ({"timings": [timing(median_ms=10**400)]}, "OverflowError"),
     ],
 )
 def test_broken_latency_is_refused_by_name(tmp_path: Path, document: dict[str, Any], complaint: str) -> None:

@@ -25,7 +25,17 @@ def test_markdown_pads_words_left_and_figures_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0"), (999, "999"), (41_216, "41.2 k"), (125_485_056, "125 M"), (4.1e9, "4.10 G")]
+    ("count", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (41_216, "41.2 k"),
+        (125_485_056, "125 M"),
+        (4.1e9, "4.10 G"),
+        (999_950, "1.00 M"),
+        (9_996, "10.0 k"),
+        (99_960, "100 k"),
+    ],
 )
 def test_counts_are_written_in_three_digits(count: float, text: str) -> None:
     assert writing.scaled(count) == text

@@ -53,8 +53,12 @@ def test_what_is_there_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Monk
     coverage.saved(path)([known], about)
     monkeypatch.setattr(coverage, "_apart", None)  # whoever calls it fails
     command(monkeypatch, "coverage", name, "--json", str(path), "--resume")
-    with pytest.raises(SystemExit, match=r"was made with other settings or versions, or elsewhere; run without --resume"):
+    with pytest.raises(SystemExit, match=r"was made with other settings or versions, or elsewhere; remove it"):
         command(monkeypatch, "coverage", name, "--json", str(path), "--resume", "--keep-ratio", "0.3")
+    written = path.read_bytes()
+    with pytest.raises(SystemExit, match=r"found\.json exists; go on with it by --resume, or remove it"):
+        command(monkeypatch, "coverage", name, "--json", str(path))
+    assert path.read_bytes() == written
 
 
 def test_a_network_that_is_made_and_not_equal_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,12 @@ def waiting(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_no_jobs_at_all_are_refused(tmp_path: Path) -> None:
+    project(tmp_path, 1)
+    said = run(tmp_path, sys.executable, "-m", "tools.workers", "--jobs", "0").stdout
+    assert said == "error: --jobs must be at least 1, got 0\n"
+
+
 def test_what_a_stage_notes_is_told_once_above_the_line(tmp_path: Path) -> None:
     project(tmp_path, 1)
     graph = yaml.safe_load((tmp_path / "dvc.yaml").read_text())
