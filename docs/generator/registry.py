@@ -78,7 +78,11 @@ def _flowing(text: str) -> str:
 
 def _settings(registry: Registry, name: str, document: Mapping[str, Any], notes: Mapping[str, str]) -> str:
     kind, values = plugins.settings(plugins.find(registry.package, name)), document
-    for key in [*registry.section.split("."), name]:
+    for key in registry.section.split("."):
         values = values[key]
+    if name not in values:
+        msg = f"{name} has no settings under `{registry.section}` of suites/digits.yaml, which the pages show; add them there"
+        raise ValueError(msg)
+    values = values[name]
     found = list(entries(kind, values, f"{registry.section}.{name}", notes))
     return rows(found) if found else "No settings."

@@ -1,6 +1,7 @@
 """The page of plans: what large suites cost, from their parameters and what was measured of DVC, decoding and training."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def breaks(plans: Sequence[Plan], devices: Sequence[Device], run: Mapping[str, f
     hungry = max((one for one in plans if one.suite.dataset == "imagenet"), key=lambda one: _appetite(one, devices))
     written = many.chains * run["lock_bytes"] / run["cells"] * many.cells / 2
     facts = {
-        "cores": f"{_appetite(hungry, devices) / decoding['images_per_cpu_s']:.0f}",
+        "cores": str(math.ceil(_appetite(hungry, devices) / decoding["images_per_cpu_s"])),
         "eats": f"{_appetite(hungry, devices):,.0f}",
         "hungry": hungry.suite.name,
         "decodes": f"{decoding['images_per_cpu_s']:.0f}",

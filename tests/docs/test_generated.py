@@ -284,3 +284,12 @@ def test_the_command_fails_for_a_stale_page_and_writes_nothing(tmp_path: Path) -
     assert done.stderr.startswith(f"error: stale: {named}")
     assert done.stderr.endswith("; write them anew with: python -m tools.docs\n")
     assert [path.name for path in (tmp_path / "docs").iterdir()] == ["measured"]
+
+
+def test_a_plug_in_without_settings_in_the_base_suite_is_named_with_the_cure() -> None:
+    document = parse(TEXT)
+    del document["prune"]["methods"]["l1"]
+    with pytest.raises(
+        ValueError, match=r"l1 has no settings under `prune\.methods` of suites/digits\.yaml.*; add them there"
+    ):
+        registry.page(METHODS, document, {})
