@@ -43,8 +43,8 @@ def test_a_part_whose_seeds_have_no_plain_partner_has_no_gain() -> None:
 
 def test_the_verdict_names_what_differs_and_how_small_a_difference_can_be_told() -> None:
     rows = [_row("plain", 0, 10), _row("plain", 1, 12), _row("EMA", 0, 18), _row("EMA", 1, 18), _row("SWA", 0, 10)]
-    # the median share of disagreements is that of EMA (14 of 40) and SWA (0 of 20), at p = 0.05 / 2: 2.24 sqrt(0.175 / 30)
-    told = "A difference below about 17.1 points is too small for this table to tell."
+    # The median is 7 disagreements (EMA 14, SWA 0) of 30 images (40 and 20). For p below 0.05 / 2 all 7 are on one side.
+    told = "A difference below about 23.3 points is too small for this table to tell."
     assert recipe.verdict(rows, TRAINED) == f"Different from plain: EMA (+35.00). {told}"
     assert recipe.verdict(rows[:1] + rows[4:], TRAINED).startswith("No part can be told apart from plain.")
     assert recipe.verdict(rows[:1], TRAINED) == ""
