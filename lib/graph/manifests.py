@@ -19,6 +19,7 @@ from grimp.exceptions import SourceSyntaxError
 
 from lib.atomic import write_text
 from lib.graph.uses import Use, uses
+from lib.params.own_code import place
 from lib.params.section import read
 
 
@@ -73,11 +74,10 @@ def _file(root: Path, module: str) -> Path:
 
 def _own_files(root: Path, module: str) -> list[Path]:
     """The user's own code that a builder lies in: its file, or all files of its package; none for what is installed."""
-    first = root / module.split(".", maxsplit=1)[0]
-    if first.is_dir():
-        return [path.relative_to(root) for path in sorted(first.rglob("*.py"))]
-    file = first.with_suffix(".py")
-    return [file.relative_to(root)] if file.is_file() else []
+    found = place(module, root)
+    if found is None:
+        return []
+    return [path.relative_to(root) for path in sorted((root / found).rglob("*.py"))] if (root / found).is_dir() else [found]
 
 
 def _settings(document: Mapping[str, Any], use: Use) -> list[str]:

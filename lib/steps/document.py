@@ -4,6 +4,7 @@ Only checking and documentation look at the whole: a stage reads its own section
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -13,10 +14,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from lib import plugins
 from lib.distillation import terms
 from lib.images.augmentation import Augmentation
-from lib.images.settings import DataSettings
-from lib.params.bounds import RULE, Calibration, EpochsOrNone, Name
-from lib.params.named import Named
+from lib.images.quoting import quoted
+from lib.images.settings import VERSIONS, DataSettings
+from lib.params.bounds import RULE, Calibration, EpochsOrNone, Name, Place
+from lib.params.named import Named, is_own_code
 from lib.params.named import known as known_networks
+from lib.params.own_code import place
 from lib.params.section import section, validated
 from lib.params.shown import listed
 from lib.params.suite import DENSE, Benchmark, Teachers
@@ -80,11 +83,30 @@ class Distill:
     distillers: Annotated[Mapping[Name, Distiller], Field(min_length=1)]
 
 
+def _unwatched(networks: Mapping[str, Named], own_code: str) -> list[str]:
+    """What is wrong with own_code, which DVC watches: it must be where the code of the networks lies."""
+    modules = [one.builder.partition(":")[0] for one in networks.values() if is_own_code(one.builder)]
+    places = {found.as_posix() for module in modules if (found := place(module))}
+    if len(places) > 1:
+        return [f"own_code: networks run {', '.join(sorted(places))}; put these files into one folder, and name it here"]
+    (wanted,) = places or {VERSIONS}
+    elsewhere = modules and not places  # installed, or not there: DVC misses it then
+    if elsewhere or PurePosixPath(own_code) == PurePosixPath(wanted):
+        return []
+    reason = "whose code networks run" if places else "because no network runs code of yours"
+    return [f"own_code: is '{quoted(own_code)}'; it must be '{wanted}', {reason}, so that DVC sees an edit of it"]
+
+
 @section
 class Document:
-    """params.yaml. suite: the name of the table, and of the folders of its networks and results."""
+    """params.yaml. suite: the name of the table, and of the folders of its networks and results.
+
+    own_code: the file or folder of the code of your own networks, so that an edit of it is seen; without such code
+    requirements.lock.
+    """
 
     suite: Name
+    own_code: Place
     data: DataSettings
     augmentation: Augmentation
     compute: Compute
@@ -110,6 +132,7 @@ class Document:
             for name in self.networks
             if name in known_networks()
         ]
+        found += _unwatched(self.networks, self.own_code)
         found += self.augmentation.problems(self.data.crop)
         if self.distill.cache_gib is not None and self.augmentation.changes:
             found += ["distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip none, "]

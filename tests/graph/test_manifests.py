@@ -233,3 +233,24 @@ def test_manifests_of_what_is_gone_go_too(tmp_path: Path) -> None:
     write_manifests(tiny.document(), ROOT, Path("requirements.lock"), tmp_path)
     assert not (tmp_path / "prune/gone.txt").exists()
     assert _manifests(tmp_path).keys() == {*CELLS, "download", "tabulate", *CHECKS}
+
+
+def test_the_users_code_is_watched_by_the_stage_that_lists_it(project: Path) -> None:
+    """An edit is a change of the manifest of what runs it, and stage `code` runs again, because it depends on that file."""
+    network = {"builder": "mine:make", "arguments": {}, "weights": None}
+    document = tiny.document(networks={"net": network}, own_code="mine.py")
+    document["benchmark"] |= {"network": "net", "trained": ["net", "resnet20"]}
+    (project / "mine.py").write_text("def make(num_classes, in_channels): ...\n")
+    before = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(yaml.safe_dump(document))
+    try:
+        _code(project, "own")
+        (project / "mine.py").write_text("# edited\n")
+        _code(project, "edited")
+    finally:
+        (project / "params.yaml").write_text(before)
+        (project / "mine.py").unlink()
+    texts = [(project / name / "train_teacher/net.txt").read_text() for name in ("own", "edited")]
+    assert [text.count("  mine.py\n") for text in texts] == [1, 1]
+    assert texts[0] != texts[1]
+    assert "${own_code}" in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["code"]["deps"]

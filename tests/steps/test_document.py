@@ -5,6 +5,7 @@ import functools
 import operator
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -285,3 +286,35 @@ def test_outputs_are_kept_only_of_images_whose_colours_stay() -> None:
 
     (line,) = _complaints(change)
     assert line.startswith("distill.cache_gib: keeps outputs of images that do not change; set it to null, or flip none, ")
+
+
+def _own(*builders: str) -> dict[str, Any]:
+    return {f"n{number}": {"builder": one, "arguments": {}, "weights": None} for number, one in enumerate(builders)}
+
+
+@pytest.mark.parametrize(
+    ("builders", "own_code", "complaint"),
+    [
+        ((), "requirements.lock", None),
+        ((), "mine.py", "own_code: is 'mine.py'; it must be 'requirements.lock', because no network runs code of yours"),
+        (("mine:make",), "mine.py", None),
+        (("mine:make", "mine:other", "timm:resnet18"), "./mine.py", None),
+        (
+            ("mine:make",),
+            "requirements.lock",
+            "own_code: is 'requirements.lock'; it must be 'mine.py', whose code networks run",
+        ),
+        (("nets.small:make", "nets:large"), "nets", None),
+        (("nets.small:make",), "nets/small.py", "own_code: is 'nets/small.py'; it must be 'nets', whose code networks run"),
+        (("mine:make", "nets:make"), "nets", "own_code: networks run mine.py, nets; put these files into one folder, and "),
+        (("installed:make",), "requirements.lock", None),
+    ],
+)
+def test_the_code_of_own_networks_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builders: tuple[str, ...], own_code: str, complaint: str | None
+) -> None:
+    (tmp_path / "mine.py").touch()
+    (tmp_path / "nets").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = _complaints(lambda d: d.update(networks=_own(*builders), own_code=own_code))
+    assert [line.startswith(complaint or "") for line in found] == [True] * (complaint is not None)
