@@ -14,14 +14,14 @@ repro: $(READY)  ## Set up if needed, then run everything that is out of date, J
 suite: $(READY)  ## Make suites/NAME.yaml the one that runs: make suite NAME=cifar10-quick; without NAME, list them
 	python -m tools.suite $(if $(NAME),--name $(NAME)) $(if $(DISCARD),--discard)
 
-test: $(READY)  ## Set up if needed, then lint, check types, docs, parameters and graph, and run the tests
+test: $(READY)  ## Set up if needed, then lint, check types, docs, parameters and graph, and run the quick tests; all with ALL=1
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 	python -m tools.docs --check
 	$(MAKE) --no-print-directory check
-	OMP_NUM_THREADS=1 pytest -n $(JOBS) --dist loadfile  # one thread each; tests of a file share what it sets up
+	OMP_NUM_THREADS=1 pytest -n $(JOBS) --dist loadfile $(if $(ALL),--all)  # one thread each; tests of a file share what it sets up
 
 test-cluster: $(READY)  ## Set up Ray too, then run cells over three Ray nodes on this machine, which takes minutes
 	pip install --quiet --disable-pip-version-check --constraint requirements.lock --group cluster

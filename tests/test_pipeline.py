@@ -216,6 +216,7 @@ def test_changed_settings_make_stale_what_reads_them(project: Path) -> None:
     assert stale == {"check", "rehearse", "prune_dense@dense-1.0-0", *packed}
 
 
+@pytest.mark.slow
 def test_a_sweep_from_an_empty_cache_gives_known_cells_the_same_bytes_and_the_headline_diff_shows_the_others(
     project: Path,
 ) -> None:

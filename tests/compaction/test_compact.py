@@ -28,6 +28,7 @@ def masked(name: str, seed: int = 0, shortcut: Shortcut = "end") -> tuple[Networ
     return network, masks
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 @pytest.mark.parametrize(
     ("name", "seed", "shortcut"),

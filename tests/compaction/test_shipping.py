@@ -41,6 +41,7 @@ def operations(shipped: fx.GraphModule) -> Counter[type]:
     return Counter(type(shipped.get_submodule(str(node.target))) for node in shipped.graph.nodes if node.op == "call_module")
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("mode", ["coupled", "scatter"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_ships_computes_the_same_in_float64(name: str, mode: Mode) -> None:

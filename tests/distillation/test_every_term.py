@@ -78,6 +78,7 @@ def test_docstring_names_source_formula_and_departures(name: str) -> None:
     assert re.search(r"^Departs: ", text, re.MULTILINE)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("student", "teacher"), PAIRS)
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_the_student_and_the_terms_own_parameters_only(name: str, student: str, teacher: str) -> None:

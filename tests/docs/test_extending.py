@@ -10,7 +10,9 @@ from tests.tiny import ROOT
 PAGES = sorted((ROOT / "docs/extending").glob("[a-z]*.md"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=page.stem, marks=[] if page.stem == "method" else pytest.mark.slow) for page in PAGES]
+)
 def test_a_page_works_from_its_text_alone(page: Path, tmp_path: Path) -> None:
     found = blocks(page.read_text())
     assert any(block.language == "sh" for block in found)

@@ -88,6 +88,7 @@ def test_in_scatter_mode_layers_that_add_to_a_stream_write_all_of_it() -> None:
     assert not depthwise & in_streams(lived_in("mobilenet_v2_cifar").description.steps)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("multiple", [1, 8])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["macs", "parameters"])

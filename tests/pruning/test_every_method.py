@@ -252,6 +252,7 @@ def with_batch_norms(network: Network) -> Layers:
 SMALL = [(name, mode) for name in BUILDERS if name != "one_convolution" for mode in ("scatter", "coupled")]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("network", "mode"), [case for case in SMALL if case != ("plain", "scatter")])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_is_pruned_trained_and_made_compact(name: str, network: str, mode: Mode) -> None:

@@ -58,6 +58,7 @@ def allowed(selection: Selection, network: Network, masks: dict[str, torch.Tenso
         assert kept % multiple == 0 or kept == one.width
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("multiple", [8, 16])
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize(
@@ -84,6 +85,7 @@ def test_every_group_keeps_a_multiple_and_the_small_network_is_exact(
         assert (network(batch) - compact(network, Kept(masks), mode)(batch)).abs().max() < 1e-9
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("allocation", ["uniform", "global", "macs"])
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("dense", "weight")])

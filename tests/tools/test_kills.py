@@ -5,9 +5,12 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests import tiny
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_and_in_atomic_writes_end_in_the_same_bits() -> None:
     command = [sys.executable, "-m", "tools.fuzz_kills", "--kills", "2", "--stride", "24", "--seed", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

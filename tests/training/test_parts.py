@@ -47,6 +47,7 @@ def _undisturbed_and_resumed(task: Callable[[], Fit], own: Path, after: int) -> 
     return (rows, alone.network.state_dict()), (again, resumed.network.state_dict())
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("after", AFTER)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_method_goes_on_from_any_step(

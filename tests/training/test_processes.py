@@ -115,6 +115,7 @@ def _processes(launcher: int) -> dict[int, int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process is which")
 @pytest.mark.parametrize(("process", "states"), [(0, 3), (1, 6)])
 def test_a_killed_process_ends_all_with_one_message_and_the_training_goes_on_to_the_same_bits(

@@ -83,6 +83,7 @@ def compared(name: str, combination: Mapping[str, float], maker: str) -> float:
     return max(float((found[0][key] - found[1][key]).abs().max()) for key in found[0])
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("maker", MAKERS)
 @pytest.mark.parametrize("name", RATES)
 def test_ten_steps_are_the_masked_networks(name: str, maker: str) -> None:
