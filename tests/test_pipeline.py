@@ -198,7 +198,7 @@ def _stale_after(project: Path, edits: Mapping[str, str]) -> set[str]:
 
 def test_editing_one_method_makes_its_cells_stale_and_a_new_term_or_another_family_none(project: Path) -> None:
     edits = {
-        name: f"{(project / name).read_text()}\n# an edit\n" for name in ("lib/pruning/methods/l1.py", "lib/networks/vgg.py")
+        name: f"{(project / name).read_text()}\nEDIT = 1\n" for name in ("lib/pruning/methods/l1.py", "lib/networks/vgg.py")
     }
     stale = _stale_after(project, {**edits, "lib/distillation/terms/new.py": ""})
     # The first two build every method again and write the same output.

@@ -1,8 +1,9 @@
 """What a stage really uses, so that an edit re-runs what it concerns and nothing else.
 
-A manifest lists the project files that a stage loads, with their hashes, and the settings of the distillation terms and of
-the network that it uses, which DVC's parameters cannot name. DVC depends on manifests instead of files: one line a
-stage, where dvc.lock, which DVC reads and writes anew for every stage, would have hundreds.
+A manifest lists the project files that a stage loads, with hashes of what is essential in them (`lib.graph.sources`), and the
+settings of the distillation terms and of the network that it uses, which DVC's parameters cannot name. DVC depends on
+manifests instead of files: one line a stage, where dvc.lock, which DVC reads and writes anew for every stage, would have
+hundreds.
 
 What a stage finds by name while it runs shows in no import statement; `Use` names it: the method or the network of a cell,
 the terms of its distiller or guide, the families of its networks.
@@ -11,6 +12,7 @@ the terms of its distiller or guide, the families of its networks.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import grimp
 from grimp.exceptions import SourceSyntaxError
 
 from lib.atomic import write_text
+from lib.graph.sources import essential
 from lib.graph.uses import Use, uses
 from lib.params.own_code import place
 from lib.params.section import read
@@ -31,13 +34,13 @@ def write_manifests(document: Mapping[str, Any], root: Path, versions: Path, out
     and for parameters that name what is not there.
     """
     graph = _imports()
-    texts = {}
+    texts, hashed = {}, cache(_hash)
     for name, use in uses(document, graph.modules).items():
         own = {module for module in use.plugins if module not in graph.modules}
         files = {_file(root, module) for module in closure(graph, [f"stages.{use.script}", *(use.plugins - own)])}
         files |= {file for module in own for file in _own_files(root, module)}
         listed = files if use.script == "check" else files | {versions}
-        hashes = [f"{hashlib.sha256((root / file).read_bytes()).hexdigest()}  {file.as_posix()}\n" for file in sorted(listed)]
+        hashes = [f"{hashed(root / file)}  {file.as_posix()}\n" for file in sorted(listed)]
         texts[f"{name}.txt"] = "".join([*hashes, *_settings(document, use)])
     for path in out.rglob("*.txt"):
         if path.relative_to(out).as_posix() not in texts:
@@ -57,6 +60,11 @@ def closure(graph: grimp.ImportGraph, modules: Iterable[str]) -> set[str]:
             package = module.rpartition(".")[0]
             waiting += [*graph.find_modules_directly_imported_by(module), *([package] if package else [])]
     return found
+
+
+def _hash(file: Path) -> str:
+    content = essential(file).encode() if file.suffix == ".py" else file.read_bytes()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _imports() -> grimp.ImportGraph:

@@ -1,9 +1,8 @@
 """Manifests name what a stage really uses: no less, and nothing that only others use."""
 
 import hashlib
-import multiprocessing
 import os
-import runpy
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,9 @@ import pytest
 import yaml
 
 from lib.graph.manifests import closure, write_manifests
+from lib.graph.sources import essential
 from tests import tiny
+from tests.graph import stage_code
 from tests.tiny import ROOT
 
 LOADED = """
@@ -52,26 +53,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "requirements.lock", folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(tiny.document()))
-    _code(folder, "first")
+    stage_code.run(folder, "first")
     return folder
-
-
-def _code(folder: Path, out: str) -> None:
-    """Run stage `code` of a copy, in a fork of this process, which has loaded torch already."""
-    child = multiprocessing.get_context("fork").Process(target=_stage, args=(folder, out))
-    child.start()
-    child.join()
-    assert child.exitcode == 0
-
-
-def _stage(folder: Path, out: str) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] in {"lib", "stages"}]:
-        del sys.modules[name]  # the copy has its own
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))
-    sys.argv = ["code", "--versions", "requirements.lock", "--out", out]
-    runpy.run_module("stages.code", run_name="__main__", alter_sys=True)
-    assert sys.modules["lib"].__path__[0] == str(folder / "lib")
 
 
 def _manifests(folder: Path) -> dict[str, bytes]:
@@ -85,7 +68,7 @@ def _changed_by(project: Path, name: str, edit: Callable[[str], str]) -> set[str
     path.write_text(edit(before or ""))
     try:
         shutil.copytree(project / "first", project / "second", dirs_exist_ok=True)
-        _code(project, "second")
+        stage_code.run(project, "second")
     finally:
         path.write_text(before) if before is not None else path.unlink()
     first, second = (_manifests(project / name) for name in ("first", "second"))
@@ -114,7 +97,15 @@ def _changed_by(project: Path, name: str, edit: Callable[[str], str]) -> set[str
     ],
 )
 def test_an_edit_concerns_those_that_use_the_file(project: Path, name: str, changed: set[str]) -> None:
-    assert _changed_by(project, name, lambda text: f"{text}\n# an edit\n") == changed
+    assert _changed_by(project, name, lambda text: f"{text}\nEDIT = 1\n") == changed
+
+
+def test_a_comment_or_a_docstring_concerns_nobody(project: Path) -> None:
+    def edit(text: str) -> str:
+        return "# A comment.\n" + re.sub(r'(:\n +""")', r"\1Another docstring. ", text)
+
+    assert edit((project / "lib/networks/resnet.py").read_text()).count("Another docstring") > 1
+    assert _changed_by(project, "lib/networks/resnet.py", edit) == set()
 
 
 def test_a_new_term_concerns_nobody_and_a_new_method_itself(project: Path) -> None:
@@ -193,14 +184,15 @@ def test_a_method_brings_no_other_method(project: Path) -> None:
     assert {name for name in listed if name.startswith(folder)} == {f"{folder}/__init__.py", f"{folder}/kdfs.py"}
 
 
-def test_a_manifest_can_be_checked_by_hand(project: Path) -> None:
+def test_a_manifest_has_hashes_of_code_in_the_order_of_names(project: Path) -> None:
     *lines, settings = (project / "first/distill/kd.txt").read_text().splitlines()
     assert settings == 'distill.terms.kd {"temperature": 4.0}'
     assert lines == sorted(lines, key=lambda line: line[66:])
     assert any(line.endswith("  requirements.lock") for line in lines)
     for line in lines:
         digest, name = line.split("  ")
-        assert hashlib.sha256((ROOT / name).read_bytes()).hexdigest() == digest
+        content = essential(ROOT / name).encode() if name.endswith(".py") else (ROOT / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest
 
 
 def test_packages_and_imports_inside_functions_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,9 +236,9 @@ def test_the_users_code_is_watched_by_the_stage_that_lists_it(project: Path) -> 
     before = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(yaml.safe_dump(document))
     try:
-        _code(project, "own")
+        stage_code.run(project, "own")
         (project / "mine.py").write_text("# edited\n")
-        _code(project, "edited")
+        stage_code.run(project, "edited")
     finally:
         (project / "params.yaml").write_text(before)
         (project / "mine.py").unlink()
