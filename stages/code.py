@@ -1,7 +1,7 @@
-"""List, for every stage, what it uses: the files of the project that it runs, with hashes of their code, and settings of terms.
+"""List, for every stage, what it uses: the files of the project that it runs, with hashes of their code, and settings.
 
-Writes a folder of manifests. Runs when anything in lib/ or stages/, the user's own code (`own_code`), the
-parameters or the versions of libraries changed; only manifests that differ make a stage stale.
+Writes a folder of manifests. Runs when anything in lib/ or stages/, the user's own code (`own_code`), the parameters or the
+versions of libraries changed; only manifests that differ make a stage stale.
 """
 
 from pathlib import Path

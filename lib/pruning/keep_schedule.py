@@ -20,9 +20,10 @@ class ConstantKeep:
 
 @section
 class Asymptotic:
-    """ASFP (He et al., IEEE Transactions on Cybernetics 2019): the pruned share falls towards the goal as exp(-k t) does.
+    """ASFP (He et al., IEEE Transactions on Cybernetics 2019): the pruned share rises fast, then slowly.
 
-    It is first_pruned at the beginning, three quarters of the goal at `knee` of the training, and the goal at its end.
+    It is first_pruned at the beginning, three quarters of the goal at `knee` of the training, and the goal at its end. What it
+    still has to rise falls as exp(-k t) does.
     """
 
     kind: Literal["asymptotic"]

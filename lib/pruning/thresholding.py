@@ -26,7 +26,8 @@ MEASURE_EVERY = 20  # thresholds; what filters in use look like changes slowly
 
 @section
 class Thresholding(Common):
-    """warmup_epochs, warmup_steps: train densely for both of them first. every: steps from one threshold to the next.
+    """warmup_epochs: epochs of dense training before the first threshold. warmup_steps: the same in steps; the longer one
+    counts. every: steps from one threshold to the next.
 
     mask_momentum: also clear the optimizer's buffers of dropped filters. revival: how filters come back
     (`lib.pruning.revival`): damped, or free as batch norm blows their gradients up (the reference). batches: growing

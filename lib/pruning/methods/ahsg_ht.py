@@ -25,7 +25,11 @@ from lib.training.sgd import Sgd, groups
 
 @section
 class AhsgHtSettings(Thresholding):
-    """variant, heavy_ball: of the optimizer."""
+    """variant: what makes a step (`lib.training.ahsg`): momentum, weight decay and the heavy ball (sgd), the gradient and the
+    heavy ball (paper), or momentum and weight decay (reference: in the released code the heavy ball is always zero).
+
+    heavy_ball: how much of a weight's last change is added to its next one.
+    """
 
     variant: Variant
     heavy_ball: BelowOne
