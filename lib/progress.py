@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from tqdm import tqdm
@@ -35,19 +34,6 @@ def steps(label: str) -> Callable[[int, int], Bar]:
         return bar
 
     return make
-
-
-@contextmanager
-def cells(total: int) -> Iterator[Callable[[int, str], None]]:
-    """A line on the cells of a pipeline, which run several at once: tell(done, text), with text for the others."""
-    shape = "{desc}: {n_fmt} of {total_fmt} done{postfix}, {elapsed} gone, about {remaining} left"
-    with tqdm(total=total, bar_format=shape, **_style("cells", "cell")) as bar:
-
-        def tell(done: int, text: str) -> None:
-            bar.set_postfix_str(text, refresh=False)
-            bar.update(done - bar.n)
-
-        yield tell
 
 
 def images(names: Iterable[str], label: str) -> Iterable[str]:

@@ -21,6 +21,7 @@ def main(
     params: Params = PARAMS,
 ) -> None:
     """One cell."""
+    from lib import json_file
     from lib.atomic import write_bytes, write_text
     from lib.images.dataset import load
     from lib.params.section import read
@@ -31,7 +32,7 @@ def main(
 
     document = read_params(params)
     compute, layers = read(document, "compute", Compute), read(document, "prune.layers", Layers)
-    packed = {} if encoded is None else json.loads(encoded.read_text())
+    packed = {} if encoded is None else json_file.load(encoded)
     dataset = load(data, read(document, "running", Running).workers)
     measured = measure(source, dataset, keep_ratio, layers, compute)
     if predictions is not None:

@@ -196,6 +196,14 @@ def test_what_is_taken_out_of_the_file_is_a_checkpoint_for_every_other_command(f
     assert "validation_top1" not in again  # that was of other weights
 
 
+def test_damaged_numbers_of_a_packed_network_are_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "encoded.json").write_text('{"encoded_bytes": ')
+    given = {"source": folder / "models/compact/ahsg_ht-0.5-kd-0.safetensors", "data": folder / "data", "keep_ratio": 0.5}
+    with pytest.raises(SystemExit, match=r"^error: .*encoded\.json should hold JSON, got Expecting value"):
+        _stage("measure", folder, encoded=tmp_path / "encoded.json", out=tmp_path / "cell.json", **given)
+    assert not (tmp_path / "cell.json").exists()
+
+
 @pytest.mark.filterwarnings("default")  # of the exporter
 def test_a_packed_network_becomes_onnx_files(folder: Path, tmp_path: Path) -> None:
     packed = folder / "models/encoded/ahsg_ht-0.5-kd-0.bin"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
+from lib import json_file
 from lib.atomic import write_bytes, write_text
 from lib.formats.fitting import batches_for
 from lib.formats.packed import SUFFIX, unpacked
@@ -20,7 +21,6 @@ from lib.params.bounds import Sha256
 from lib.params.section import section, validated
 from lib.params.suite import Cell, Suite
 from lib.steps.download import make
-from lib.tables import results
 from lib.tables.writing import markdown, scaled
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
@@ -188,11 +188,11 @@ def _problem(card: Card, top1: float, cell: Path) -> str:
         return f"it scores {top1:.2f} %, its card says {card.top1:.2f} %"
     if not cell.is_file():
         return f"the table has no such cell ({cell})"
-    return _differs(card, results.load(cell))
+    return _differs(card, json_file.load(cell))
 
 
 def _read(path: Path) -> Card:
-    return validated(results.load(path), Card, path.name)
+    return validated(json_file.load(path), Card, path.name)
 
 
 def _altered(card: Card, path: Path) -> str:
@@ -218,7 +218,7 @@ def _differs(card: Card, numbers: Mapping[str, Any]) -> str:
 def _best(suite: Suite, cells: Path) -> Iterator[tuple[Cell, Mapping[str, Any]]]:
     """Of each row the cell of highest validation accuracy, the first of equal ones."""
     paths = {cell: cells / f"{cell.key}.json" for cell in suite.cells}
-    numbers = {cell: results.load(path) for cell, path in paths.items() if path.is_file()}
+    numbers = {cell: json_file.load(path) for cell, path in paths.items() if path.is_file()}
     if not numbers:
         msg = f"{cells} holds no cell of the suite {suite.name!r}; make them with: dvc repro"
         raise ValueError(msg)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from lib import json_file
 from lib.params.suite import Cell, Suite
-from lib.tables import results
 from lib.tables.results import Found
 
 COLUMNS = ("method", "keep_ratio", "seed", "layer", "filters", "kept", "indices")
@@ -65,7 +65,7 @@ def indices(text: str) -> list[int]:
 
 
 def _layers(path: Path, cell: Cell) -> list[dict[str, Any]]:
-    document = results.load(path)
+    document = json_file.load(path)
     try:
         widths, kept = document["dense"], document["filters"]
         named = {"method": cell.method, "keep_ratio": cell.keep_ratio, "seed": cell.seed}

@@ -3,14 +3,14 @@
 Only files of the suite's own cells are opened; one that is not there is named, never replaced by a number.
 """
 
-import json
-import math
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from lib import json_file
 from lib.params.suite import Cell, Suite
 
 IDENTITY = ("dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction", "seed")
@@ -41,19 +41,6 @@ def marks(folder: Path, suite: Suite) -> dict[Cell, str]:
     return {cell: sha256(path.read_bytes()).hexdigest() for cell, path in paths.items() if path.is_file()}
 
 
-def load(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises ValueError that names the file when it is anything else."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        msg = f"{path} should hold JSON, got {error}; remove it and make it again with: dvc repro"
-        raise ValueError(msg) from error
-    if not isinstance(document, dict):
-        msg = f"{path} should hold a JSON object, got {type(document).__name__}; remove it and run: dvc repro"
-        raise ValueError(msg)
-    return document
-
-
 def _identity(suite: Suite, cell: Cell) -> dict[str, Any]:
     axes = suite.benchmark
     names = {"dataset": suite.dataset, "network": axes.network, "teacher": suite.teacher, "compaction": axes.compaction}
@@ -61,7 +48,7 @@ def _identity(suite: Suite, cell: Cell) -> dict[str, Any]:
 
 
 def _numbers(path: Path) -> dict[str, float]:
-    document = load(path)
+    document = json_file.load(path)
     absent = [name for name in REQUIRED if name not in document]
     wrong = [f"{name}={value!r}" for name, value in document.items() if not _is_number(value)]
     if absent or wrong:
@@ -72,4 +59,5 @@ def _numbers(path: Path) -> dict[str, float]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A finite number that a float can be."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from lib import json_file
 from lib.params.suite import Suite
-from lib.tables import results, summaries
+from lib.tables import summaries
 from lib.tables.results import Found
 
 NETWORK = ["method", "keep_ratio", "seed"]
@@ -39,7 +40,7 @@ def read(folder: Path, suite: Suite) -> Found:
 
 def read_machine(path: Path) -> dict[str, str]:
     """What was timed on (device, threads, versions), as flat text; empty when the file is not there yet."""
-    return _flat(results.load(path)) if path.is_file() else {}
+    return _flat(json_file.load(path)) if path.is_file() else {}
 
 
 def beside_macs(timings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def beside_macs(timings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _timings(path: Path) -> list[dict[str, Any]]:
-    document = results.load(path)
+    document = json_file.load(path)
     try:
         asked = _asked(document)
         timings = [_timing(entry) for entry in document["timings"]]

@@ -10,7 +10,7 @@ from stages.command.device import explained
 from stages.command.options import arguments
 from stages.command.spreading import end_if_lost, say_it_yourself, spread
 
-LAST_WORDS = "interrupted; the same command continues from the last finished epoch\n"
+LAST_WORDS = "interrupted; with the same command a training continues from its last finished epoch\n"
 LENGTH = 2000  # of a message, in characters
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

@@ -77,7 +77,7 @@ def test_tasks_end_with_their_driver_and_a_lost_machine_is_replaced(nodes: Clust
         assert driver.returncode == status
         assert ended(stage)
         (tmp_path / "pid").unlink()
-    assert said.splitlines()[-1] == "interrupted; the same command continues from the last finished epoch"
+    assert said.splitlines()[-1] == "interrupted; with the same command a training continues from its last finished epoch"
     assert "Traceback" not in said
     driver = begin(nodes, clone)
     stage = pid(tmp_path / "pid")

@@ -15,7 +15,7 @@ from stages.command.kinds import BARE
 from stages.command.running import LENGTH
 from tests import tiny
 
-SAID = "interrupted; the same command continues from the last finished epoch\n"
+SAID = "interrupted; with the same command a training continues from its last finished epoch\n"
 
 
 def _main(

@@ -21,8 +21,10 @@ def test_no_cell_at_all_is_refused_with_a_cure(tmp_path: Path) -> None:
     [
         ('{"top1": 9', "should hold JSON"),
         ("[1, 2]", "should hold a JSON object, got list"),
+        ("[" * 100_000, "should hold JSON, got maximum recursion depth"),
         ('{"top1": 90.0, "params": 1, "macs": 2}', r"absent: \['macs_ratio'\]"),
         ('{"top1": NaN, "params": 1, "macs": 2, "macs_ratio": 1.0}', r"wrong: \['top1=nan'\]"),
+        (f'{{"top1": {10**400}, "params": 1, "macs": 2, "macs_ratio": 1.0}}', r"wrong: \['top1=10+'\]"),
     ],
 )
 def test_broken_cell_is_refused_by_name(tmp_path: Path, text: str, complaint: str) -> None:

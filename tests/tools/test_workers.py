@@ -140,7 +140,7 @@ def test_ctrl_c_is_one_line_and_ends_the_stages(waiting: Path) -> None:
     stage = pid(waiting / "distill.pid")
     os.killpg(driver.pid, signal.SIGINT)
     _, told = driver.communicate()
-    assert told.splitlines()[-1] == "interrupted; the same command continues from the last finished epoch"
+    assert told.splitlines()[-1] == "interrupted; with the same command a training continues from its last finished epoch"
     assert "Traceback" not in told
     assert driver.returncode == 130
     assert ended(stage)
