@@ -24,6 +24,9 @@ range is refused by `make check`, which tells all problems at once. YAML is read
 
 *Default* is what `suites/digits.yaml` says, with which the project ships. `*` in a key stands for a name that you choose.
 The settings of each method are on the page [methods](methods.md), those of each distillation term on [terms](terms.md)."""
+NETWORKS = """\
+`network` and `trained` hold names of the project's own networks, or of others, whose builders [`networks`](#networks) tells.
+The project's own are {names}."""
 TRAININGS = """\
 ## Trainings
 

@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 from docs.generator import openings
 from docs.generator.markdown import NOTE, prose, table
 from docs.generator.settings import Entry, entries, kinds, sections
+from lib.networks.builders import known
 from lib.pruning.keep_schedule import KeepSchedule
 from lib.steps.document import Document
 from lib.training.averaging import Averaging
@@ -24,6 +25,7 @@ def page(document: Mapping[str, Any], notes: Mapping[str, str]) -> str:
     for name in get_type_hints(Document):
         inside = [entry for entry in whole if entry.place.split(".")[0] == name and entry not in training]
         parts += [f"## `{name}`", rows(inside)] if inside else []
+        parts += [openings.NETWORKS.format(names=", ".join(f"`{one}`" for one in known()))] if name == "benchmark" else []
     parts += [openings.TRAININGS, trainings(training), openings.KINDS]
     for name, hint in CHOICES.items():
         parts.append(f"### `{name}`")
