@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -12,7 +13,7 @@ from scipy import stats
 from docs.generator import openings
 from docs.generator.markdown import NOTE, table
 from docs.generator.recipe import FALLING, Part
-from lib.tables.comparisons import LEVEL, interval
+from lib.tables.comparisons import LEVEL, holm, interval
 
 MEASURED = Path("docs/measured/ahsg.json")
 SEEDS = 2
@@ -31,7 +32,35 @@ COMMON = {
 }
 OTHERS = tuple(itertools.product(("sgd", "paper"), BATCHES, (False, True)))  # variant, mini-batches, mask_momentum
 
+BALL = "heavy ball"
+BETTER, WORSE, NONE, UNKNOWN = "better", "worse", "no effect shows", "not measured"
+
 Key = tuple[str, int]  # the name of a setting, and the seed
+
+
+class Effect(NamedTuple):
+    """What a choice changes, in points of each pair, and p by Student's t, corrected for the number of questions."""
+
+    question: str
+    differences: tuple[float, ...]
+    p: float
+
+    @property
+    def mean(self) -> float:
+        """Of the differences."""
+        return float(np.mean(self.differences))
+
+    @property
+    def answer(self) -> str:
+        """In words."""
+        if len(self.differences) <= 1:
+            return UNKNOWN
+        return NONE if not self.p < LEVEL else BETTER if self.mean > 0 else WORSE
+
+    @property
+    def told(self) -> str:
+        """Of an effect that shows."""
+        return f"{self.question} is {self.answer} ({self.mean:+.2f} points)"
 
 
 def name(ball: float, variant: str, batches: str, mask: bool) -> str:
@@ -54,6 +83,7 @@ def page(root: Path) -> str:
     wanted = len(PARTS) * SEEDS
     scores = {(row["part"], row["seed"]): row["validation_top1"] for row in rows}
     seeds = sorted({seed for _, seed in scores})
+    found = effects(scores, seeds, {(row["part"], row["seed"]): row["right"] for row in rows})
     parts = [
         NOTE.format(source=MEASURED.as_posix()),
         openings.AHSG.format(
@@ -61,9 +91,10 @@ def page(root: Path) -> str:
             held=COMMON["distill.training.epochs"],
             precisions=_listed(rows, "precision"),
             machines=_listed(rows, "machine"),
+            verdict=verdict(found),
             lacking="" if len(rows) >= wanted else openings.AHSG_LACKING.format(done=len(rows), all=wanted),
         ),
-        effects(scores, seeds, {(row["part"], row["seed"]): row["right"] for row in rows}),
+        effects_table(found),
         masking(rows),
         openings.AHSG_SETTINGS.format(seeds=", ".join(map(str, seeds)), images=rows[0]["images"]),
         settings(scores, seeds),
@@ -88,22 +119,21 @@ def masking(rows: Sequence[Mapping[str, Any]]) -> str:
     return openings.AHSG_MASKING.format(pairs=len(pairs), same=sum(one == two for one, two in pairs))
 
 
-def effects(scores: Mapping[Key, float], seeds: Sequence[int], right: Mapping[Key, str]) -> str:
-    """A row a question: what one choice changes, everything else and the seed being equal.
+def effects(scores: Mapping[Key, float], seeds: Sequence[int], right: Mapping[Key, str]) -> list[Effect]:
+    """One a question: what one choice changes, everything else and the seed being equal.
 
     right: which images each is right on; pairs that agree on every image with an earlier pair count no second time.
     """
 
-    def answer(question: str, pairs: Iterable[tuple[Key, Key]]) -> list[str]:
+    def differences(pairs: Iterable[tuple[Key, Key]]) -> tuple[float, ...]:
         there = [(one, two) for one, two in pairs if one in scores and two in scores]
-        distinct = {(right[one], right[two]): scores[one] - scores[two] for one, two in there}
-        return _answer(question, list(distinct.values()))
+        return tuple({(right[one], right[two]): scores[one] - scores[two] for one, two in there}.values())
 
     questions = [
-        *((f"heavy ball {ball} instead of 0", _balls(seeds, ball, OTHERS)) for ball in BALLS[1:]),
+        *((f"{BALL} {ball} instead of 0", _balls(seeds, ball, OTHERS)) for ball in BALLS[1:]),
         *(
             (
-                f"heavy ball {ball} instead of 0, variant {variant}",
+                f"{BALL} {ball} instead of 0, variant {variant}",
                 _balls(seeds, ball, [other for other in OTHERS if other[0] == variant]),
             )
             for variant in ("sgd", "paper")
@@ -112,8 +142,34 @@ def effects(scores: Mapping[Key, float], seeds: Sequence[int], right: Mapping[Ke
         ("growing mini-batches instead of fixed ones", _swapped(seeds, 1, "growing", "fixed")),
         ("variant sgd instead of paper", _swapped(seeds, 0, "sgd", "paper")),
     ]
-    heads = ("Choice", "Pairs", "Δ validation top-1", "95 %", "p", "Answer")
-    return table(heads, [answer(question, pairs) for question, pairs in questions])
+    asked = [(question, differences(pairs)) for question, pairs in questions]
+    measured = [own for _, own in asked if len(own) > 1]
+    corrected = iter(holm([float(stats.ttest_1samp(own, 0.0).pvalue) if any(own) else 1.0 for own in measured]))
+    return [Effect(question, own, next(corrected) if len(own) > 1 else math.nan) for question, own in asked]
+
+
+def verdict(found: Sequence[Effect]) -> str:
+    """The answer to the question of the page, and what else shows."""
+    balls = [effect for effect in found if effect.question.startswith(BALL) and effect.answer != UNKNOWN]
+    helps = [effect.told for effect in balls if effect.answer == BETTER]
+    others = [effect.told for effect in found if effect.answer in (BETTER, WORSE) and effect.told not in helps]
+    no = openings.AHSG_NO.format(comparisons=len(balls), least=f"{min(effect.p for effect in balls):.2f}") if balls else ""
+    answer = openings.AHSG_YES.format(what="; ".join(helps)) if helps else no
+    return f"{answer} {openings.AHSG_ELSE.format(what='; '.join(others)) if others else openings.AHSG_NOTHING_ELSE}"
+
+
+def effects_table(found: Sequence[Effect]) -> str:
+    """A row an effect."""
+    heads = ("Choice", "Pairs", "Δ validation top-1", "95 %", "p (Holm)", "Answer")
+    return table(heads, [_row(effect) for effect in found])
+
+
+def _row(effect: Effect) -> list[str]:
+    start, end = [effect.question, str(len(effect.differences))], [effect.answer]
+    if effect.answer == UNKNOWN:
+        return [*start, "", "", "", *end]
+    low, high = interval(effect.differences)
+    return [*start, f"{effect.mean:+z.2f}", f"{low:+.2f} to {high:+.2f}", f"{effect.p:.3f}", *end]
 
 
 def settings(scores: Mapping[Key, float], seeds: Sequence[int]) -> str:
@@ -139,12 +195,3 @@ def _swapped(seeds: Sequence[int], place: int, one: Any, two: Any) -> list[tuple
             swapped: Any = tuple(two if index == place else value for index, value in enumerate(other))
             found += [((name(ball, *other), seed), (name(ball, *swapped), seed)) for ball in BALLS for seed in seeds]
     return found
-
-
-def _answer(question: str, differences: Sequence[float]) -> list[str]:
-    if len(differences) <= 1:
-        return [question, str(len(differences)), "", "", "", "not measured"]
-    low, high = interval(differences)
-    p = float(stats.ttest_1samp(differences, 0.0).pvalue) if any(differences) else 1.0
-    answer = "no effect shows" if not p < LEVEL else "better" if np.mean(differences) > 0 else "worse"
-    return [question, str(len(differences)), f"{np.mean(differences):+z.2f}", f"{low:+.2f} to {high:+.2f}", f"{p:.3f}", answer]

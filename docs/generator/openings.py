@@ -104,6 +104,8 @@ One trained network, half of its filters pruned by l1 (coupled), 1 epoch in stag
 AHSG = """\
 # Does the acceleration of AHSG-HT help?
 
+{verdict}
+
 The method's name promises acceleration: a heavy ball on iterates that are thresholded after every step. The released
 code never applies it ([methods.md](methods.md#ahsg_ht)). Here it acts. `python -m bench.parts ahsg` prunes one
 trained ResNet-20 to half of its filters (CIFAR-10, coupled) under every setting of the others, with what else
@@ -111,9 +113,14 @@ trained ResNet-20 to half of its filters (CIFAR-10, coupled) under every setting
 masks held: {held}. Measured in {precisions} on: {machines}.{lacking}
 
 Each row below asks what one choice changes, everything else and the seed being equal; Δ is the mean of such pairs in
-points of validation accuracy, with its 95 % interval and p by Student's t. Pairs of one seed share images, so that
+points of validation accuracy, with its 95 % interval by Student's t. p is by the same test, corrected for the number of
+questions (Holm); an interval is not, so that it may leave zero out where no effect shows. Pairs of one seed share images:
 the intervals are narrower than those of as many seeds would be. A heavy ball h also makes the steps 1 / (1 - h) times
 as long in the long run, 1.4 times at 0.3, which a larger learning rate would do too."""
+AHSG_YES = "**Yes, here:** {what}."
+AHSG_NO = "**It does not show:** no heavy ball is better than none, in any of {comparisons} comparisons (smallest p: {least})."
+AHSG_ELSE = "What else shows: {what}."
+AHSG_NOTHING_ELSE = "Nothing else shows either."
 AHSG_LACKING = """
 
 **Not finished:** {done} of {all} trainings are there. What follows is of those alone."""

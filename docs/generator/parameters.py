@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 from docs.generator import openings
 from docs.generator.markdown import NOTE, prose, table
 from docs.generator.settings import Entry, entries, kinds, sections
-from lib.networks.builders import known
+from lib.params.named import known
 from lib.pruning.keep_schedule import KeepSchedule
 from lib.steps.document import Document
 from lib.training.averaging import Averaging

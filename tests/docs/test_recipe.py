@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench import parts as bench
 from docs.generator import ahsg, recipe
@@ -93,8 +94,8 @@ def test_the_effect_of_a_heavy_ball_is_the_mean_over_all_other_settings_and_seed
         for ball in (0.0, 0.1)
         for seed in (0, 1)
     }
-    text = ahsg.effects(scores, (0, 1), {key: str(key) for key in scores})
-    lines = {line.split("|")[1].strip(): line for line in text.splitlines()}
+    found = ahsg.effects(scores, (0, 1), {key: str(key) for key in scores})
+    lines = {line.split("|")[1].strip(): line for line in ahsg.effects_table(found).splitlines()}
     assert "| 16 | +0.50 |" in lines["heavy ball 0.1 instead of 0"]
     assert "| 8 | +2.00 |" in lines["heavy ball 0.1 instead of 0, variant sgd"]
     assert "better" in lines["heavy ball 0.1 instead of 0, variant sgd"]
@@ -102,6 +103,31 @@ def test_the_effect_of_a_heavy_ball_is_the_mean_over_all_other_settings_and_seed
     assert "not measured" in lines["heavy ball 0.3 instead of 0"]
     assert "| 16 | +0.00 |" in lines["growing mini-batches instead of fixed ones"]
     assert "| sgd | fixed | no | 80.50 | 82.49 |  |" in ahsg.settings(scores, (0, 1))
+    told = ahsg.verdict(found)
+    assert told.startswith(
+        "**Yes, here:** heavy ball 0.1 instead of 0, variant sgd is better (+2.00 points). What else shows: "
+    )
+    assert "heavy ball 0.1 instead of 0, variant paper is worse (-1.00 points)" in told
+
+
+def test_an_effect_that_one_test_alone_would_show_is_none_among_several() -> None:
+    """Four questions have pairs. By itself the last has p = 0.035 (0.5, 1 and 0.75: t = 5.2 with 2 degrees of freedom)."""
+    gains = {("sgd", 0): 0.5, ("sgd", 1): 1.0, ("sgd", 2): 0.75}
+    scores = {
+        (ahsg.name(ball, *other), seed): 80.0 + seed**2 + gains.get((other[0], seed), 0.0)
+        for other in (("sgd", "fixed", False), ("paper", "fixed", False))
+        for ball in (0.0, 0.1)
+        for seed in (0, 1, 2)
+    }
+    found = ahsg.effects(scores, (0, 1, 2), {key: f"{key[0].replace('0.1', '0.0')} {key[1]}" for key in scores})
+    last = found[-1]
+    assert (last.question, last.differences) == ("variant sgd instead of paper", (0.5, 1.0, 0.75))
+    assert last.p == pytest.approx(4 * stats.ttest_1samp((0.5, 1.0, 0.75), 0.0).pvalue)
+    assert last.answer == "no effect shows"
+    assert ahsg.verdict(found) == (
+        "**It does not show:** no heavy ball is better than none, in any of 3 comparisons (smallest p: 1.00). "
+        "Nothing else shows either."
+    )
 
 
 def test_a_study_that_is_not_finished_says_so(tmp_path: Path) -> None:
@@ -122,8 +148,8 @@ def test_pairs_that_agree_on_every_image_count_once() -> None:
     """Masking momentum changed nothing: half of the pairs are the others again."""
     scores = {(part.name, 0): 80.0 + number**2 % 7 for number, part in enumerate(ahsg.PARTS)}
     right = {(name, seed): name.replace("unmasked", "masked") for name, seed in scores}
-    (line, *_) = ahsg.effects(scores, (0,), right).splitlines()[2:]
-    assert line.startswith("| heavy ball 0.1 instead of 0 | 4 |")
+    first, *_ = ahsg.effects(scores, (0,), right)
+    assert (first.question, len(first.differences)) == ("heavy ball 0.1 instead of 0", 4)
     rows = [{"part": name, "seed": 0, "right": bits} for (name, _), bits in right.items()]
     assert "of 12 pairs that differ in nothing else, 12 are right" in ahsg.masking(rows).replace("\n", " ")
     rows[0]["right"] = "others"
