@@ -12,6 +12,7 @@ is not done again, and a training that was killed goes on.
 """
 
 import json
+import os
 import sys
 import tempfile
 from base64 import b64encode
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from copy import deepcopy
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -30,6 +31,7 @@ from docs.generator import ahsg, recipe
 from docs.generator.recipe import Part
 from lib.atomic import write_text
 from lib.formats.checkpoint import load
+from lib.graph.orphans import die_with_parent
 from lib.images.augmentation import STILL
 from lib.runtimes.timing import processor
 from lib.steps.distill import distill
@@ -130,13 +132,18 @@ def main(
     rows = json.loads(file.read_text()) if file.exists() else []
     todo = list(missing(rows, study, seeds))
     work = partial(train, document=document, data=data, dense=dense, resume=Path(".scratch/resume"))
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), die_with_parent, (os.getpid(),)) as pool:
         begun = [pool.submit(work, *one) for one in todo]
-        for place, future in enumerate(as_completed(begun), 1):
-            rows.append(future.result())
-            rows.sort(key=lambda row: (row["stage"], row["seed"]))
-            write_text(file, json.dumps(rows, indent=1) + "\n")
-            sys.stderr.write(f"{place} of {len(todo)} done\n")
+        try:
+            for place, future in enumerate(as_completed(begun), 1):
+                rows.append(future.result())
+                rows.sort(key=lambda row: (row["stage"], row["seed"]))
+                write_text(file, json.dumps(rows, indent=1) + "\n")
+                sys.stderr.write(f"{place} of {len(todo)} done\n")
+        except KeyboardInterrupt:  # leaving the block would wait for all trainings
+            for process in active_children():
+                process.kill()
+            raise
 
 
 if __name__ == "__main__":
