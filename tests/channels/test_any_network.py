@@ -10,6 +10,7 @@ from lib.masks.kept import Kept
 from lib.steps.probe import Wanted, examine
 from lib.steps.specimen import alive, images_for
 from tests.small_networks import NAMES
+from tests.tiers import slow_but
 
 WHOLE = {  # what of the layers' filters stays, by the rules of the networks: of the others nothing does
     "torchvision:convnext_tiny": 0.767,  # layer norms mix channels
@@ -19,9 +20,10 @@ NETWORKS = (
     *("torchvision:inception_v3", "torchvision:mnasnet0_5", "torchvision:mobilenet_v3_small", "torchvision:regnet_x_400mf"),
     *("torchvision:resnet18", "torchvision:resnext50_32x4d", "torchvision:squeezenet1_1", *NAMES.values()),
 )
+QUICK = ("resnet20", "torchvision:convnext_tiny", "torchvision:googlenet", "torchvision:regnet_x_400mf", *NAMES.values())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", slow_but(QUICK, NETWORKS))
 def test_uneven_masks_with_a_single_filter_leave_the_same_function(name: str) -> None:
     wanted = Wanted(0.5, ("coupled", "scatter"))
     network = alive(name, wanted.side(name))

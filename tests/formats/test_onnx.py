@@ -22,6 +22,7 @@ from lib.steps.specimen import level_
 from tests import tiny
 from tests.networks_for_tests import alive, coupled_masks, images, lived_in, random_masks, side
 from tests.small_networks import NAMES
+from tests.tiers import slow_but
 
 
 def small(name: str, mode: Any) -> Network:
@@ -37,6 +38,7 @@ def checkpoint(network: Network) -> Checkpoint:
 
 
 @pytest.mark.filterwarnings("default")  # the exporter's own
+@pytest.mark.grid
 @pytest.mark.parametrize("mode", ["scatter", "coupled"])
 @pytest.mark.parametrize("name", ["resnet8", "vgg16", "resnet18"])
 def test_the_file_computes_the_same_for_any_batch_size(tmp_path: Path, name: str, mode: Any) -> None:
@@ -57,13 +59,16 @@ def test_the_file_computes_the_same_for_any_batch_size(tmp_path: Path, name: str
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     ("name", "mode"),
-    [
-        ("plain", "scatter"),
-        ("densenet", "coupled"),
-        ("mobilenet", "coupled"),
-        ("shufflenet", "scatter"),
-        ("regnet", "coupled"),
-    ],
+    slow_but(
+        ["densenet", "shufflenet"],
+        [
+            ("plain", "scatter"),
+            ("densenet", "coupled"),
+            ("mobilenet", "coupled"),
+            ("shufflenet", "scatter"),
+            ("regnet", "coupled"),
+        ],
+    ),
 )
 def test_any_compact_network_exports_and_learns(tmp_path: Path, name: str, mode: Any) -> None:
     network = alive(Architecture(NAMES[name], 10, 3))

@@ -18,6 +18,7 @@ from lib.steps.document import check as check_document
 from lib.steps.download import make
 from lib.steps.rehearse import rehearse, seen
 from lib.tables import published
+from tests.tiers import slow_but
 from tests.tiny import ROOT, image, unwatched
 
 COMMITTED = suites.of(ROOT)
@@ -66,7 +67,7 @@ def test_a_committed_suite_passes_check(name: str) -> None:
     check(document(name))
 
 
-@pytest.mark.parametrize("name", IMAGENET)
+@pytest.mark.parametrize("name", slow_but(IMAGENET[:1], IMAGENET))
 def test_an_imagenet_suite_passes_both_steps_on_a_thousand_classes(
     name: str, imagenet: tuple[Path, Path], dataset: Dataset
 ) -> None:

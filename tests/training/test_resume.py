@@ -20,6 +20,7 @@ from lib.graph.manifests import closure
 from lib.training import loop
 from lib.training.resume import AFTER, DIGEST_BYTES, Unfinished, claimed, identity
 from tests import interrupted, tiny
+from tests.tiers import slow_but
 
 FILES = ("out.safetensors", "out.csv")
 
@@ -64,7 +65,7 @@ def epochs(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> list[int]:
     return done
 
 
-@pytest.mark.parametrize("kind", interrupted.KINDS)
+@pytest.mark.parametrize("kind", slow_but(["prune"], interrupted.KINDS))
 def test_killed_trainings_end_in_the_same_bits(
     folder: Path, alone: dict[str, Path], epochs: list[int], begun: list[int], kind: str
 ) -> None:
