@@ -1,4 +1,4 @@
-"""Which tests run: the quick ones, or with `pytest --all` every one.
+"""Which tests run: the quick ones, with `pytest --all` every one, and always what the command line names (`file.py::test`).
 
 `@pytest.mark.slow` is for what takes long and is tested in part by a quick test too. `@pytest.mark.grid` is for tests of many
 combinations: each value of each parameter is tested once, the other combinations are slow.
@@ -16,8 +16,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the slow tests unless --all is given."""
-    if config.getoption("--all"):
+    """Leave out the slow tests unless --all is given, or a test by its name."""
+    if config.getoption("--all") or any("::" in word for word in config.args):
         return
     grids: dict[str, list[pytest.Function]] = {}
     for item in items:
