@@ -93,7 +93,7 @@ def _unwatched(networks: Mapping[str, Named], own_code: str) -> list[str]:
     elsewhere = modules and not places  # installed, or not there: DVC misses it then
     if elsewhere or PurePosixPath(own_code) == PurePosixPath(wanted):
         return []
-    reason = "whose code networks run" if places else "because no network runs code of yours"
+    reason = "where the code of your networks lies" if places else "because no network runs code of yours"
     return [f"own_code: is '{quoted(own_code)}'; it must be '{wanted}', {reason}, so that DVC sees an edit of it"]
 
 

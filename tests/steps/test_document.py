@@ -302,10 +302,14 @@ def _own(*builders: str) -> dict[str, Any]:
         (
             ("mine:make",),
             "requirements.lock",
-            "own_code: is 'requirements.lock'; it must be 'mine.py', whose code networks run",
+            "own_code: is 'requirements.lock'; it must be 'mine.py', where the code of your networks lies",
         ),
         (("nets.small:make", "nets:large"), "nets", None),
-        (("nets.small:make",), "nets/small.py", "own_code: is 'nets/small.py'; it must be 'nets', whose code networks run"),
+        (
+            ("nets.small:make",),
+            "nets/small.py",
+            "own_code: is 'nets/small.py'; it must be 'nets', where the code of your networks lies",
+        ),
         (("mine:make", "nets:make"), "nets", "own_code: networks run mine.py, nets; put these files into one folder, and "),
         (("installed:make",), "requirements.lock", None),
     ],
