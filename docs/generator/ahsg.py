@@ -33,7 +33,7 @@ COMMON = {
 OTHERS = tuple(itertools.product(("sgd", "paper"), BATCHES, (False, True)))  # variant, mini-batches, mask_momentum
 
 BALL = "heavy ball"
-BETTER, WORSE, NONE, UNKNOWN = "better", "worse", "no effect shows", "not measured"
+BETTER, WORSE, NO_EFFECT, UNKNOWN = "better", "worse", "no effect shows", "not measured"
 
 Key = tuple[str, int]  # the name of a setting, and the seed
 
@@ -55,7 +55,7 @@ class Effect(NamedTuple):
         """In words."""
         if len(self.differences) <= 1:
             return UNKNOWN
-        return NONE if not self.p < LEVEL else BETTER if self.mean > 0 else WORSE
+        return NO_EFFECT if not self.p < LEVEL else BETTER if self.mean > 0 else WORSE
 
     @property
     def told(self) -> str:
@@ -74,6 +74,7 @@ def _part(ball: float, variant: str, batches: str, mask: bool) -> Part:
     return Part(name(ball, variant, batches, mask), "", COMMON | changes, "ahsg_ht")
 
 
+# Those that do not mask momentum come first: masking it is the last thing to know.
 PARTS = tuple(_part(ball, *other) for other in sorted(OTHERS, key=lambda other: other[2]) for ball in BALLS)
 
 
@@ -151,9 +152,12 @@ def effects(scores: Mapping[Key, float], seeds: Sequence[int], right: Mapping[Ke
 def verdict(found: Sequence[Effect]) -> str:
     """The answer to the question of the page, and what else shows."""
     balls = [effect for effect in found if effect.question.startswith(BALL) and effect.answer != UNKNOWN]
+    if not balls:
+        return openings.AHSG_NOT_YET
     helps = [effect.told for effect in balls if effect.answer == BETTER]
     others = [effect.told for effect in found if effect.answer in (BETTER, WORSE) and effect.told not in helps]
-    no = openings.AHSG_NO.format(comparisons=len(balls), least=f"{min(effect.p for effect in balls):.2f}") if balls else ""
+    least = f"{min(effect.p for effect in balls):.2f}"
+    no = openings.AHSG_NO.format(comparisons=len(balls), least=least)
     answer = openings.AHSG_YES.format(what="; ".join(helps)) if helps else no
     return f"{answer} {openings.AHSG_ELSE.format(what='; '.join(others)) if others else openings.AHSG_NOTHING_ELSE}"
 
@@ -173,13 +177,17 @@ def _row(effect: Effect) -> list[str]:
 
 
 def settings(scores: Mapping[Key, float], seeds: Sequence[int]) -> str:
-    """A row a setting of everything else, a column a heavy ball: means over seeds."""
+    """A row a setting of everything else, a column a heavy ball: means over seeds, and how many where some are missing."""
+
+    def mean(own: Sequence[float]) -> str:
+        return f"{np.mean(own):.2f}{'' if len(own) == len(seeds) else f' ({len(own)} of {len(seeds)})'}" if own else ""
+
     body = []
     for variant, batches, mask in OTHERS:
         found = [
             [scores[key] for seed in seeds if (key := (name(ball, variant, batches, mask), seed)) in scores] for ball in BALLS
         ]
-        body.append([variant, batches, "yes" if mask else "no", *(f"{np.mean(own):.2f}" if own else "" for own in found)])
+        body.append([variant, batches, "yes" if mask else "no", *map(mean, found)])
     return table(("Variant", "Mini-batches", "Momentum masked", *(f"Heavy ball {ball}" for ball in BALLS)), body)
 
 

@@ -117,6 +117,7 @@ points of validation accuracy, with its 95 % interval by Student's t. p is by th
 questions (Holm); an interval is not, so that it may leave zero out where no effect shows. Pairs of one seed share images:
 the intervals are narrower than those of as many seeds would be. A heavy ball h also makes the steps 1 / (1 - h) times
 as long in the long run, 1.4 times at 0.3, which a larger learning rate would do too."""
+AHSG_NOT_YET = "**Not measured yet:** no two trainings differ in their heavy ball alone."
 AHSG_YES = "**Yes, here:** {what}."
 AHSG_NO = "**It does not show:** no heavy ball is better than none, in any of {comparisons} comparisons (smallest p: {least})."
 AHSG_ELSE = "What else shows: {what}."
@@ -131,4 +132,4 @@ what its momentum holds is never used. Pairs above that agree on every image wit
 AHSG_SETTINGS = """\
 ## All settings
 
-Validation top-1 in percent on {images} images, the mean over seeds {seeds}."""
+Validation top-1 in percent on {images} images, the mean over seeds {seeds}, or over as many of them as brackets say."""

@@ -110,6 +110,13 @@ def test_the_effect_of_a_heavy_ball_is_the_mean_over_all_other_settings_and_seed
     assert "heavy ball 0.1 instead of 0, variant paper is worse (-1.00 points)" in told
 
 
+def test_a_mean_over_fewer_seeds_says_so_and_nothing_is_answered_of_nothing() -> None:
+    scores = {(ahsg.name(0.0, "sgd", "fixed", mask=False), seed): 80.0 + seed for seed in (0, 1)}
+    scores[ahsg.name(0.1, "sgd", "fixed", mask=False), 0] = 82.0
+    assert "| sgd | fixed | no | 80.50 | 82.00 (1 of 2) |  |" in ahsg.settings(scores, (0, 1))
+    assert ahsg.verdict(ahsg.effects(scores, (0, 1), {key: str(key) for key in scores})).startswith("**Not measured yet:**")
+
+
 def test_an_effect_that_one_test_alone_would_show_is_none_among_several() -> None:
     """Four questions have pairs. By itself the last has p = 0.035 (0.5, 1 and 0.75: t = 5.2 with 2 degrees of freedom)."""
     gains = {("sgd", 0): 0.5, ("sgd", 1): 1.0, ("sgd", 2): 0.75}
