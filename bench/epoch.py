@@ -24,7 +24,7 @@ from lib.networks import build
 from lib.networks.architecture import Architecture
 from lib.networks.network import Network
 from lib.progress import Bar
-from lib.training.device import Compute, prepare
+from lib.training.device import Compute, autocast, prepare
 from lib.training.hooks import Hooks
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
@@ -86,7 +86,7 @@ def bare(compute: Compute, images: torch.Tensor, labels: torch.Tensor) -> float:
     optimizer = sgd(list(made.parameters()), TRAINING)
     start = time.perf_counter()
     for _ in range(STEPS):
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=compute.precision == "bfloat16"):
+        with autocast(compute, images.device):
             loss = functional.cross_entropy(made(images), labels)
         optimizer.zero_grad()
         loss.backward()

@@ -26,7 +26,7 @@ from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 from lib.progress import Bar
 from lib.pruning.scores import norms
-from lib.training.device import Compute, prepare
+from lib.training.device import Compute, autocast, prepare
 from lib.training.evaluation import evaluate
 
 Order = Literal[1, 2]
@@ -53,9 +53,7 @@ def examine(
     split = _spread(dataset.splits["validation"], images)
     device = prepare(compute)
     batches = minibatches(dataset, split, STILL, device, (checkpoint.mean, checkpoint.std))
-    low = compute.precision == "bfloat16"
-    # No cache: it would go on using the weights as they were when first cast, and ours change in place.
-    with torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False):
+    with autocast(compute, device, cached=False):  # its weights change in place, from trial to trial
         return scan(checkpoint.network.to(device), batches, keep_ratios, order, progress)
 
 

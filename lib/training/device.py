@@ -11,6 +11,7 @@ from pydantic import Field
 from torch.utils import deterministic
 
 from lib.params.section import section
+from lib.training.emulation import Emulated, native
 from lib.training.launching import Rendezvous
 
 COMPILERS = tuple(filter(None, (os.environ.get("CXX"), "g++", "clang++")))
@@ -96,10 +97,17 @@ def _spare_the_compiler() -> None:
             plain.__dynamo_disable = plain
 
 
-def autocast(compute: Compute, device: torch.device) -> torch.autocast:
-    """The precision that the settings want, or a context that does nothing."""
+def autocast(compute: Compute, device: torch.device, *, cached: bool = True) -> torch.autocast:
+    """The precision that the settings want, or a context that does nothing.
+
+    cached: cast each weight once for as long as the context lasts; not for weights that change meanwhile.
+    """
+    if compute.precision == "float32":
+        return torch.autocast(device.type, torch.bfloat16, enabled=False)
     half = torch.float16 if compute.precision == "float16" else torch.bfloat16
-    return torch.autocast(device.type, half, enabled=compute.precision != "float32")
+    if device.type == "cpu" and not native(half):
+        return Emulated(half, cached=cached)
+    return torch.autocast(device.type, half, cache_enabled=cached)
 
 
 def scaler(compute: Compute, device: torch.device) -> torch.amp.GradScaler:

@@ -13,7 +13,7 @@ SLOW = 1.5  # times as long as float32; where half precision is at home it takes
 
 
 def slow(compute: Compute) -> str:
-    """A warning where half precision takes far longer than float32, which has a processor without instructions for it.
+    """A warning where half precision takes far longer than float32, as on a GPU without instructions for it.
 
     Times one convolution, forwards and backwards, both ways, in about a second. "" where all is well, and where the device
     is not on this machine.

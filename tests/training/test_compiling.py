@@ -1,5 +1,6 @@
 """Compiled trainings: the same losses but for rounding, the same bits again, and hooks that are never passed over."""
 
+import contextlib
 import copy
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lib.randomness import stream
 from lib.steps.train_teacher import teach
 from lib.training import device
 from lib.training.device import Compute, prepare
+from lib.training.emulation import Emulated
 from lib.training.taps import Tapped
 from tests import tiny
 
@@ -43,6 +45,23 @@ def test_a_compiled_network_computes_the_same_and_differentiates_the_same() -> N
     for one, two in zip(*gradients, strict=True):
         assert torch.allclose(one, two, rtol=1e-3, atol=1e-5)
     assert torch.allclose(plain.network.state_dict()["bn1.running_mean"], compiled.network.state_dict()["bn1.running_mean"])
+
+
+@pytest.mark.slow
+def test_a_compiled_network_in_emulated_bfloat16_is_as_near_to_float32_as_one_that_is_not() -> None:
+    images, logits = torch.randn(64, 1, 8, 8, generator=stream(0, "images")), {}
+    for name, compiled, context in (
+        ("float32", False, contextlib.nullcontext()),
+        ("plain", False, Emulated(torch.bfloat16)),
+        ("compiled", True, Emulated(torch.bfloat16)),
+    ):
+        tapped = Tapped(_network())
+        if compiled:
+            tapped.compile_(64)
+        with context:
+            logits[name] = tapped(images).logits
+    far = {name: float((logits[name] - logits["float32"]).norm()) for name in ("plain", "compiled")}
+    assert 0 < far["compiled"] < 2 * far["plain"]
 
 
 def test_mini_batches_of_another_size_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

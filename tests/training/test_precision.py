@@ -48,7 +48,8 @@ def test_nothing_is_measured_where_there_is_nothing_to_tell(monkeypatch: pytest.
     assert slow(replace(COMPUTE, device="cuda")) == ""
 
 
-def test_this_machine_is_told_of_where_it_has_no_instructions() -> None:
+def test_a_processor_without_instructions_is_as_fast_as_in_float32() -> None:
+    """With torch's own loops it takes 15 times as long."""
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("this processor has bfloat16")
-    assert "bfloat16 is slow on this machine" in slow(COMPUTE)
+    assert slow(COMPUTE) == ""
