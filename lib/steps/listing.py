@@ -25,7 +25,7 @@ class Listed(NamedTuple):
 def listed(document: Mapping[str, Any], folder: Path, published_document: Mapping[str, Any]) -> Listed:
     """document: the suite's parameters. folder: its metrics. Raises ValueError where it was not tabulated."""
     wanted = suite.read(document)
-    theirs = published.rows(published_document, wanted.dataset, wanted.benchmark.network)
+    theirs = published.of_suite(published_document, document, wanted)
     found = contents.read(folder)
     page = contents.report(wanted, found, theirs, {}, {"index.html": "all suites"})
     rows = found.summary

@@ -99,7 +99,7 @@ def gather(
         timings=timings.beside_macs(timed.rows, found.rows),
         machine=timings.read_machine(latencies / "machine.json"),
         logs=logged.rows,
-        published=published.rows(published_document, wanted.dataset, wanted.benchmark.network),
+        published=published.of_suite(published_document, document, wanted),
         missing={
             "cells": found.missing,
             "predictions": of_cells(classes.missing),

@@ -1,12 +1,14 @@
 """Published numbers, kept as data with their sources, to stand beside ours and never to be mistaken for them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import Field
 
+from lib.params.named import named
 from lib.params.section import check, read, section
+from lib.params.suite import Suite
 
 NUMERIC = ("keep_ratio", "top1", "std", "n", "baseline_top1", "flops_reduction_percent")
 
@@ -40,14 +42,24 @@ class PublishedRow:
     source: str
 
 
-def rows(document: Mapping[str, Any], dataset: str, network: str) -> pd.DataFrame:
-    """The published rows of one data set and network, least pruned first, accuracies in percent; there may be none.
+def of_suite(document: Mapping[str, Any], params: Mapping[str, Any], wanted: Suite) -> pd.DataFrame:
+    """The published rows, see `rows`, of a suite's data set and network; params: its parameters.
 
-    Adds `macs_ratio` = 1 - reduction / 100 in the source's own counting, and the source's `title`, `url`, `counting`.
+    A network that the suite names itself has the rows of what builds it too.
+    """
+    network = wanted.benchmark.network
+    return rows(document, wanted.dataset, {network, named(params, network).builder})
+
+
+def rows(document: Mapping[str, Any], dataset: str, networks: Collection[str]) -> pd.DataFrame:
+    """The published rows of one data set and a network by all its names, least pruned first; there may be none.
+
+    Accuracies are in percent. Adds `macs_ratio` = 1 - reduction / 100 in the source's own counting, and the source's `title`,
+    `url`, `counting`.
     Raises ParamsError for a row that is not as PublishedRow says, ValueError for a row whose source is not listed.
     """
     sources, listed = _read(document)
-    wanted = [row for row in listed if (row.dataset, row.network) == (dataset, network)]
+    wanted = [row for row in listed if row.dataset == dataset and row.network in networks]
     columns = [*PublishedRow.__annotations__, "title", "url", "counting"]
     frame = pd.DataFrame([vars(row) | vars(sources[row.source]) for row in wanted], columns=columns)
     frame = frame.astype(dict.fromkeys(NUMERIC, float))

@@ -1,14 +1,15 @@
 """Published rows: only those of the suite's data set and network, each with its source; wrong ones are refused."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from lib.graph import suites
 from lib.params.section import parse
-from lib.params.suite import Benchmark, Suite
+from lib.params.suite import Benchmark, Suite, read
 from lib.tables import comparisons, published, reports, summaries, writing
+from tests.tiny import ROOT
 
 ROW: dict[str, Any] = {
     "dataset": "cifar10",
@@ -25,7 +26,7 @@ ROW: dict[str, Any] = {
     "source": "paper",
 }
 SOURCES = {"paper": {"title": "A paper", "url": "https://example.org/paper", "counting": "conv only"}}
-SHIPPED = Path(__file__).parents[2] / "suites" / "published.yaml"
+SHIPPED = ROOT / "suites" / "published.yaml"
 
 
 def _document(**changes: Any) -> dict[str, Any]:
@@ -33,29 +34,36 @@ def _document(**changes: Any) -> dict[str, Any]:
 
 
 def test_only_rows_of_the_same_dataset_and_network_are_taken() -> None:
-    assert len(published.rows(_document(), "cifar10", "resnet20")) == 1
-    assert published.rows(_document(), "cifar10", "resnet56").empty
-    assert published.rows(_document(), "digits", "resnet20").empty
+    assert len(published.rows(_document(), "cifar10", {"resnet20"})) == 1
+    assert published.rows(_document(), "cifar10", {"resnet56"}).empty
+    assert published.rows(_document(), "digits", {"resnet20"}).empty
 
 
 def test_reduction_becomes_the_share_of_macs_left() -> None:
-    assert published.rows(_document(), "cifar10", "resnet20")["macs_ratio"].tolist() == pytest.approx([0.578])
+    assert published.rows(_document(), "cifar10", {"resnet20"})["macs_ratio"].tolist() == pytest.approx([0.578])
 
 
 def test_row_without_its_source_is_refused() -> None:
     with pytest.raises(ValueError, match=r"name the sources \['rumour'\], expected some of: paper"):
-        published.rows(_document(source="rumour"), "cifar10", "resnet20")
+        published.rows(_document(source="rumour"), "cifar10", {"resnet20"})
 
 
 def test_wrong_row_is_refused_with_its_number_and_key() -> None:
     with pytest.raises(ValueError, match=r"rows\.0\.top1: is 910\.0"):
-        published.rows(_document(top1=910.0), "cifar10", "resnet20")
+        published.rows(_document(top1=910.0), "cifar10", {"resnet20"})
 
 
 def test_shipped_rows_are_valid_and_none_is_about_digits() -> None:
     document = parse(SHIPPED.read_text())
-    assert len(published.rows(document, "cifar10", "resnet20")) == 8
-    assert published.rows(document, "digits", "resnet8").empty
+    assert len(published.rows(document, "cifar10", {"resnet20"})) == 8
+    assert published.rows(document, "digits", {"resnet8"}).empty
+
+
+def test_a_network_of_the_suites_own_has_the_rows_of_what_builds_it() -> None:
+    params = parse(suites.of(ROOT).text("cifar10-resnet56"))
+    found = published.of_suite(parse(SHIPPED.read_text()), params, read(params))
+    assert found["network"].unique().tolist() == ["resnet56"]
+    assert {("chip", 94.16), ("kdfs", 93.58), ("l1", 93.74)} <= set(zip(found["method"], found["top1"], strict=True))
 
 
 def test_published_stand_apart_from_ours_with_their_source() -> None:
@@ -72,7 +80,7 @@ def test_published_stand_apart_from_ours_with_their_source() -> None:
         "macs_ratio": 0.5,
     }
     cells = pd.DataFrame([identity | cell])
-    theirs = published.rows(_document(), "cifar10", "resnet20")
+    theirs = published.rows(_document(), "cifar10", {"resnet20"})
     text = reports.table(
         suite,
         summaries.with_standing(summaries.summarise(cells), {}, summaries.comparable(cells)),
