@@ -21,6 +21,9 @@ def main(out: Annotated[Path, "the folder to write"] = Path(".scratch/report")) 
     from lib.steps.listing import listed
 
     here, entries = suites.of(Path()), []
+    if (METRICS / "index" / "summary.csv").is_file():
+        msg = "the report of a suite called index would take the place of the list; rename suites/index.yaml and metrics/index"
+        raise ValueError(msg)
     for name in sorted(path.parent.name for path in METRICS.glob("*/summary.csv")):
         if name not in here.names():
             sys.stderr.write(f"note: {METRICS / name} is left out, because there is no suites/{name}.yaml\n")

@@ -13,7 +13,7 @@ from scipy import stats
 from docs.generator import openings
 from docs.generator.markdown import NOTE, table
 from docs.generator.recipe import FALLING, Part
-from lib.tables.comparisons import LEVEL, holm, interval
+from lib.tables.comparisons import EQUAL, LEVEL, holm, interval, readable
 
 MEASURED = Path("docs/measured/ahsg.json")
 SEEDS = 2
@@ -145,8 +145,13 @@ def effects(scores: Mapping[Key, float], seeds: Sequence[int], right: Mapping[Ke
     ]
     asked = [(question, differences(pairs)) for question, pairs in questions]
     measured = [own for _, own in asked if len(own) > 1]
-    corrected = iter(holm([float(stats.ttest_1samp(own, 0.0).pvalue) if any(own) else 1.0 for own in measured]))
+    corrected = iter(holm([_p(own) for own in measured]))
     return [Effect(question, own, next(corrected) if len(own) > 1 else math.nan) for question, own in asked]
+
+
+def _p(differences: Sequence[float]) -> float:
+    """That their mean is 0, by Student's t; 1 for equal ones, which do not tell what chance does."""
+    return 1.0 if np.ptp(differences) < EQUAL else float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def verdict(found: Sequence[Effect]) -> str:
@@ -173,7 +178,8 @@ def _row(effect: Effect) -> list[str]:
     if effect.answer == UNKNOWN:
         return [*start, "", "", "", *end]
     low, high = interval(effect.differences)
-    return [*start, f"{effect.mean:+z.2f}", f"{low:+.2f} to {high:+.2f}", f"{effect.p:.3f}", *end]
+    between = "" if math.isnan(low) else f"{low:+.2f} to {high:+.2f}"
+    return [*start, f"{effect.mean:+z.2f}", between, readable(effect.p, 3, "f"), *end]
 
 
 def settings(scores: Mapping[Key, float], seeds: Sequence[int]) -> str:

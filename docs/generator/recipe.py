@@ -12,7 +12,7 @@ import pandas as pd
 
 from docs.generator import openings
 from docs.generator.markdown import NOTE, table
-from lib.tables.comparisons import LEVEL, Tally, holm, interval, smallest, tallied
+from lib.tables.comparisons import LEVEL, Tally, holm, interval, readable, smallest, tallied
 from lib.tables.predictions import Right
 
 MEASURED = Path("docs/measured/recipe.json")
@@ -133,7 +133,7 @@ def _told(made: Tally | None, corrected: float | None) -> list[str]:
         return ["", "", ""]
     low, high = interval(made.differences)
     between = "" if math.isnan(low) else f"{low:+.2f} to {high:+.2f}"
-    return [f"{np.mean(made.differences):+.2f}", between, f"{corrected:.3f}"]
+    return [f"{np.mean(made.differences):+.2f}", between, readable(corrected, 3, "f")]
 
 
 def right_of(row: Mapping[str, Any]) -> Right:

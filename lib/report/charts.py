@@ -63,11 +63,12 @@ def _accuracy(suite: Suite, summary: pd.DataFrame, cost: Cost) -> Chart:
         opacity=alt.condition(pick, alt.value(1.0), alt.value(0.12)),
     )
     axis = alt.Y("top1:Q", title="Top-1 on the test split (%)", scale=alt.Scale(zero=False))
+    ends = _ends(shown) if cost.top1 == "top1_mean" else ()
     names, figures = ("method:N", "keep_ratio:N", "distiller:N"), (f"{cost.column}:Q", "n:Q")
-    tips = [*names, alt.Tooltip("top1:Q", format=".2f"), *_ends(shown), *figures]
+    tips = [*names, alt.Tooltip("top1:Q", format=".2f"), *ends, *figures]
     points = base.mark_point(filled=True, size=90).encode(y=axis, shape="distiller:N", tooltip=tips)
     layers = [points]
-    if cost.top1 == "top1_mean" and shown["top1_low"].notna().any():
+    if ends:
         layers.insert(0, base.mark_rule().encode(y=alt.Y("top1_low:Q", title=""), y2="top1_high:Q"))
     made = alt.layer(*layers).add_params(pick).properties(width="container", height=HEIGHT)
     words = "Point at a mark for its figures; choose a method in the legend."

@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from lib.params.suite import DENSE, Suite
 from lib.report.charts import charts
 from lib.report.page import Table, page
-from lib.tables import comparisons, kept_filters, logs, timings
-from lib.tables.comparisons import LEVEL, resolution, tests
+from lib.tables import comparisons, kept_filters, logs, reading, timings
+from lib.tables.comparisons import LEVEL, readable, resolution, tests
 from lib.tables.latencies import fastest_times
 from lib.tables.writing import counted
 
@@ -27,7 +28,7 @@ MAIN = {
     "best_for": "Best for",
     "delta_to_dense": "Δ dense",
     "delta_n": "over seeds",
-    "pruned_top1": "Right after pruning %",
+    "pruned_top1": "Right after pruning, validation %",
     "params": "Params",
     "macs": "MACs",
     "macs_ratio": "of dense",
@@ -67,7 +68,6 @@ FORMATS = {  # of figures; a table sorts by their values all the same
     **dict.fromkeys(("top1_mean", "top1_std", "top1_low", "top1_high", "encoded_top1", "pruned_top1"), ".2f"),
     **dict.fromkeys(("delta_to_dense", "difference", "low", "high", "top1", "std", "baseline_top1"), ".2f"),
     **dict.fromkeys(("n", "delta_n", "rank", "params", "macs", "encoded_bytes", "epochs", "better", "worse"), ".0f"),
-    **dict.fromkeys(("p", "p_holm"), ".2g"),
     "macs_ratio": ".3f",
     "median_ms": ".3g",
     "flops_reduction_percent": ".1f",
@@ -134,23 +134,27 @@ def report(suite: Suite, found: Files, published: pd.DataFrame, known: Mapping[s
 def _csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """With these columns at least, blank where the file has none."""
     words = dict.fromkeys(("method", "distiller", "reference", "best_for", "layer", "indices", "run", "stage", "differs"), str)
-    there = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=[""]) if path.is_file() else pd.DataFrame()
+    there = reading.csv(path, words, ("",)) if path.is_file() else pd.DataFrame()
     return there.reindex(columns=list(dict.fromkeys([*there.columns, *columns])))
 
 
 def _tables(timed: pd.DataFrame, compared: pd.DataFrame, published: pd.DataFrame) -> list[Table]:
-    words = (
-        "Click a head to sort, type to filter. Top-1 is that of the test split, the mean over seeds. Rank is 1 + the number "
-    )
-    words += "of rows of the same keep ratio and distiller that are significantly better, on the same seeds."
+    words = "Click a head to sort, type to filter. Top-1 is that of the test split, the mean over seeds"
+    words += ", with its 95 % interval by Student's t. " if timed["top1_low"].notna().any() else ". "
+    words += "Rank is 1 + the number of rows of the same keep ratio and distiller that are significantly better, on the same "
+    words += "seeds."
     found = [Table("main", "Table", words, _shown(timed, MAIN))]
     if len(compared):
         count = counted(tests(compared), "comparison")
         words = f"McNemar's exact test on the same test images, seeds pooled, corrected by Holm for {count}. Below {LEVEL} a "
         words += f"pair differs. About {resolution(compared):.2f} points is the smallest difference that shows"
-        words += f" over {counted(int(compared['n'].max()), 'seed')}."
-        told = compared.assign(differs=compared["differs"].map({True: "yes", False: ""}))
-        found.append(Table("differences", "What differs", words, _shown(told, PAIRS)))
+        words += f" over {counted(int(compared['n'].max()), 'seed')}. The test is about these networks; "
+        told = compared["low"].notna().any()
+        words += (
+            "how far those of other seeds may lie, the 95 % interval over seeds says." if told else "other seeds may differ."
+        )
+        pairs = compared.assign(differs=compared["differs"].map({True: "yes", False: ""}))
+        found.append(Table("differences", "What differs", words, _shown(pairs, PAIRS)))
     if len(published):
         words = "Copied from the sources, not run by us: other splits, teachers and budgets, often selected on the test set."
         found.append(Table("published", "Published", words, _shown(published, THEIRS)))
@@ -160,5 +164,9 @@ def _tables(timed: pd.DataFrame, compared: pd.DataFrame, published: pd.DataFrame
 def _shown(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """The columns that say something, as text, by the names that people read."""
     there = [name for name in names if name in rows and rows[name].notna().any() and (rows[name] != "").any()]
-    texts = {name: ["" if pd.isna(value) else format(value, FORMATS.get(name, "")) for value in rows[name]] for name in there}
+    texts = {name: ["" if pd.isna(value) else _text(name, value) for value in rows[name]] for name in there}
     return pd.DataFrame(texts, columns=there).rename(columns=names)
+
+
+def _text(name: str, value: Any) -> str:
+    return readable(value, 2, "g") if name in ("p", "p_holm") else format(value, FORMATS.get(name, ""))

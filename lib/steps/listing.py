@@ -29,8 +29,8 @@ def listed(document: Mapping[str, Any], folder: Path, published_document: Mappin
     found = contents.read(folder)
     page = contents.report(wanted, found, theirs, {}, {"index.html": "all suites"})
     rows = found.summary
-    pruned = rows[(rows["method"] != DENSE) & (rows["n"] == rows["n"].max())]
-    pruned = pruned.sort_values("top1_mean", ascending=False, kind="stable")
+    pruned = rows[rows["method"] != DENSE]
+    pruned = pruned[pruned["n"] == pruned["n"].max()].sort_values("top1_mean", ascending=False, kind="stable")
     line = Line(
         name=wanted.name,
         title=f"{wanted.name}: {wanted.benchmark.network} on {wanted.dataset}",

@@ -10,9 +10,10 @@ The test asks whether *these* networks differ on images of this kind. How far ne
 interval over seeds, which is wide for few of them.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from lib.tables import seeds
 from lib.tables.predictions import Right
 
 LEVEL = 0.05
+EQUAL = 1e-9  # points; numbers that differ by less are the same but for rounding
 METHODS, DISTILLERS = ("l1", "random", DENSE), ("none", "kd")  # what rows are compared with
 ROW = ["method", "keep_ratio", "distiller"]
 COLUMNS = (
@@ -128,14 +130,19 @@ def smallest(compared: pd.DataFrame, count: int) -> float:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean by Student's t; NaN for a single value."""
-    if len(values) < 2:
+    """The 95 % interval of the mean by Student's t; NaN for a single value, and for equal ones, which do not tell how far
+    others may lie.
+    """
+    if len(values) < 2 or np.ptp(values) < EQUAL:
         return math.nan, math.nan
-    error = float(stats.sem(values))
-    if error == 0.0:
-        return float(np.mean(values)), float(np.mean(values))
-    low, high = stats.t.interval(1 - LEVEL, len(values) - 1, loc=np.mean(values), scale=error)
+    low, high = stats.t.interval(1 - LEVEL, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
     return float(low), float(high)
+
+
+def readable(p: float, digits: int, kind: Literal["f", "g"]) -> str:
+    """A p value in so many digits, or as many more as it takes to see on which side of LEVEL it is."""
+    texts = (f"{p:.{more}{kind}}" for more in itertools.count(digits))
+    return next(text for text in texts if (float(text) < LEVEL) == (p < LEVEL))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib.tables.comparisons import LEVEL, ROW, resolution, tests
+from lib.tables.comparisons import LEVEL, ROW, readable, resolution, tests
 from lib.tables.writing import counted, markdown
 
 HEADS = {"l1": "Δ l1", "random": "Δ random", "dense": "Δ dense", "none": "Δ none", "kd": "Δ kd"}
@@ -54,7 +54,7 @@ def _cell(found: pd.DataFrame, reference: str, most: int) -> str:
 
 
 def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    return "<0.001" if value < 0.001 else readable(value, 3, "f")
 
 
 def _verdict(found: pd.DataFrame, reference: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lib import json_file
 from lib.params.suite import Cell, Suite
+from lib.tables import reading
 from lib.tables.results import Found
 
 COLUMNS = ("method", "keep_ratio", "seed", "layer", "filters", "kept", "indices")
@@ -37,7 +38,7 @@ def read(folder: Path, suite: Suite, earlier: Path, still: Set[Cell]) -> Found:
 
 
 def _earlier(path: Path) -> dict[tuple[str, float, int], list[dict[str, Any]]]:
-    table = pd.read_csv(path, dtype={"method": str, "layer": str, "indices": str}, keep_default_na=False)
+    table = reading.csv(path, {"method": str, "layer": str, "indices": str}, ())
     if tuple(table.columns) != COLUMNS:
         msg = f"{path} should have the columns {', '.join(COLUMNS)}; remove it and make it again with: dvc repro"
         raise ValueError(msg)

@@ -15,7 +15,7 @@ Column = tuple[str, Callable[[TableRow], str]]
 
 NOTES = (
     "Top-1 is that of the test split: mean ± sample standard deviation over seeds (their number); one seed has none. 95 % is "
-    "the interval of the mean by Student's t.",
+    "the interval of the mean by Student's t, cut to 0 to 100; equal figures have none.",
     "Pruned is the top-1 on the validation split when pruning leaves nothing more to choose: before any training where masks "
     "are chosen at once, else at the end of the pruning.",
     "Rank is among the rows of one keep ratio and distiller: 1 + the number of those that are significantly better, corrected "

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lib.params.suite import DENSE, Suite
@@ -45,10 +46,9 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 def summarise(cells: pd.DataFrame) -> pd.DataFrame:
     """One row a group of cells that differ in the seed only, in reading order; accuracies and differences in percent.
 
-    top1_std is the sample standard deviation (ddof=1), top1_low and top1_high the 95 % interval of the mean; blank for one
-    seed. delta_to_<x> is the mean over seeds of top1 minus the top1 of <x> with the same seed: dense of the same distiller; or
-    the same network distilled as <x>.
-    delta_n, none_n and kd_n count the seeds that have such partners.
+    top1_std is the sample standard deviation (ddof=1), top1_low and top1_high the 95 % interval of the mean, cut to 0 to 100;
+    blank for one seed. delta_to_<x> is the mean over seeds of top1 minus the top1 of <x> with the same seed: dense of the same
+    distiller; or the same network distilled as <x>. delta_n, none_n and kd_n count the seeds that have such partners.
     """
     dense = cells[cells["method"] == DENSE]
     deltas = {"delta_to_dense": _difference(cells, dense, ["distiller", "seed"])}
@@ -62,8 +62,8 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
     aggregations: dict[str, Any] = {
         "top1_mean": ("top1", "mean"),
         "top1_std": ("top1", "std"),  # pandas' std is the sample one
-        "top1_low": ("top1", lambda values: interval(list(values))[0]),
-        "top1_high": ("top1", lambda values: interval(list(values))[1]),
+        "top1_low": ("top1", lambda values: np.clip(interval(list(values)), 0.0, 100.0)[0]),
+        "top1_high": ("top1", lambda values: np.clip(interval(list(values)), 0.0, 100.0)[1]),
         "n": ("top1", "count"),
         "delta_n": ("delta_to_dense", "count"),
         **{f"{name}_n": (f"delta_to_{name}", "count") for name in REFERENCES},

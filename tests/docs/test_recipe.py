@@ -137,6 +137,22 @@ def test_an_effect_that_one_test_alone_would_show_is_none_among_several() -> Non
     )
 
 
+def test_equal_differences_tell_nothing_of_chance() -> None:
+    keys = {(ahsg.name(ball, "sgd", "fixed", mask=False), seed): 80.0 + ball for ball in (0.0, 0.1) for seed in (0, 1)}
+    first, *_ = found = ahsg.effects(keys, (0, 1), {key: str(key) for key in keys})
+    assert (first.p, first.answer) == (1.0, "no effect shows")
+    assert "| heavy ball 0.1 instead of 0 | 2 | +0.10 |  | 1.000 | no effect shows |" in ahsg.effects_table(found)
+
+
+def test_trainings_of_other_lengths_and_precisions_are_not_mixed(tmp_path: Path) -> None:
+    rows = [_row("plain", 0, 10) | {"precision": "float32"}]
+    wanted = {"teacher": {"epochs": 8}, "compute": {"precision": "float32"}}
+    bench._refuse_mixture(rows, wanted, tmp_path)
+    for changes, said in (({"teacher": {"epochs": 6}}, "--epochs 8"), ({"compute": {"precision": "bfloat16"}}, "float32")):
+        with pytest.raises(ValueError, match=f"holds trainings with .*{said}; go on with that, or move the file away"):
+            bench._refuse_mixture(rows, wanted | changes, tmp_path)
+
+
 def test_a_study_that_is_not_finished_says_so(tmp_path: Path) -> None:
     (tmp_path / ahsg.MEASURED).parent.mkdir(parents=True)
     rows = [

@@ -70,7 +70,8 @@ def test_networks_that_agree_do_not_differ() -> None:
     )
     assert compared["p"].tolist() == [1.0] * len(compared)
     assert not compared["differs"].any()
-    assert compared[["difference", "low", "high"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]] * len(compared)
+    assert compared["difference"].tolist() == [0.0] * len(compared)
+    assert compared[["low", "high"]].isna().all(axis=None)
 
 
 def test_two_rows_that_meet_from_both_sides_are_one_test() -> None:
@@ -184,5 +185,12 @@ def test_an_interval_is_students_and_one_value_has_none() -> None:
     values = [91.2, 91.9, 91.5]
     expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
     assert comparisons.interval(values) == pytest.approx(expected)
-    assert comparisons.interval([3.0, 3.0]) == (3.0, 3.0)
-    assert all(math.isnan(end) for end in comparisons.interval([3.0]))
+    for untold in ([3.0], [3.0, 3.0], [0.1 + 0.2, 0.3]):  # equal ones do not tell how far others may lie
+        assert all(math.isnan(end) for end in comparisons.interval(untold))
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0499, "0.0499"), (0.04999, "0.04999"), (0.05, "0.050"), (0.0501, "0.050"), (0.2, "0.200")]
+)
+def test_a_p_value_shows_on_which_side_of_the_level_it_is(p: float, text: str) -> None:
+    assert comparisons.readable(p, 3, "f") == text

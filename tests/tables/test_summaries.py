@@ -19,6 +19,12 @@ def test_spread_is_the_sample_standard_deviation() -> None:
     assert summary["n"].tolist() == [2]
 
 
+def test_an_interval_ends_where_accuracies_do() -> None:
+    summary = summaries.summarise(_cells(("fpgm", 0.7, "none", 0, 99.9), ("fpgm", 0.7, "none", 1, 98.0)))
+    assert summary["top1_high"].tolist() == [100.0]
+    assert 80 < summary["top1_low"].item() < 98
+
+
 def test_one_seed_has_a_blank_spread() -> None:
     summary = summaries.summarise(_cells(("fpgm", 0.7, "none", 0, 90.0)))
     assert summary["top1_std"].isna().all()
