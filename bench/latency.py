@@ -173,6 +173,7 @@ def main(
     seconds: Annotated[float, "that one setting may take"] = 20.0,
     docs: Annotated[Path | None, "a page to write the table into, between its marks"] = None,
 ) -> None:
+    before, after = ("", "") if docs is None else around(docs.read_text(), docs)
     print("\n".join(markdown([HEADER])))
     parts = [f"On an {processor()}, one thread, torch {torch.__version__}. Speed-up over dense, with its 95 % interval."]
     for name in networks:
@@ -182,9 +183,16 @@ def main(
             print(f"| {' | '.join(row)} |", flush=True)
         parts += [f"**{name}**", "\n".join(wide(found))]
     if docs is not None:
-        before, _, rest = docs.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
         write_text(docs, "\n\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"]))
+
+
+def around(page: str, path: Path) -> tuple[str, str]:
+    """What stands before and behind the marks of a page. Raises ValueError where there are none."""
+    if page.count(BEGIN) != 1 or page.partition(BEGIN)[2].count(END) != 1:
+        msg = f"{path} has no place for the table; put {BEGIN} and {END} into it, each once"
+        raise ValueError(msg)
+    before, _, rest = page.partition(BEGIN)
+    return before, rest.partition(END)[2]
 
 
 def wide(found: Sequence[Sequence[str]]) -> list[str]:

@@ -80,7 +80,10 @@ def main(
     rows: dict[str, tuple[float, Layers]] = {}
     for ratio in keep_ratios:
         asked = f"latency {ratio}"
-        like = max(other for other in UNIFORM if took[f"uniform {other}"] <= SLACK * took[asked])
+        like = max((other for other in UNIFORM if took[f"uniform {other}"] <= SLACK * took[asked]), default=None)
+        if like is None:
+            msg = f"no uniform network of {min(UNIFORM)} or more of the filters is as fast as {asked}; ask for a larger share"
+            raise ValueError(msg)
         rows |= {asked: (ratio, timed), f"uniform {like}": (like, plain)}
     print("| Network | Time left | MACs left | Top-1 % |\n|---|---|---|---|")
     macs = count(whole.network, whole.shape).total_macs

@@ -119,6 +119,16 @@ def missing(known: Sequence[Mapping[str, Any]], study: str, seeds: int) -> Itera
             yield from ((run, part) for part in parts if (run := Run(stage, part.name, seed)) not in done)
 
 
+def _refuse_mixture(rows: Sequence[Mapping[str, Any]], document: Mapping[str, Any], file: Path) -> None:
+    """Raise ValueError where trainings of before had other settings than those to come."""
+    epochs, precision = document["teacher"]["epochs"], document["compute"]["precision"]
+    others = {f"--epochs {row['epochs']}" for row in rows if row["stage"] == "trained" and row["epochs"] != epochs}
+    others |= {f"compute.precision: {row['precision']}" for row in rows if row["precision"] != precision}
+    if others:
+        msg = f"{file} holds trainings with {', '.join(sorted(others))}; go on with that, or move the file away and begin anew"
+        raise ValueError(msg)
+
+
 def main(
     study: Annotated[Literal["recipe", "ahsg"], "what to measure", BARE],
     data: Annotated[Path, "the folder of the data set"],
@@ -130,6 +140,7 @@ def main(
 ) -> None:
     document, file = changed(read_params(params), {"teacher.epochs": epochs}), FILES[study]
     rows = json.loads(file.read_text()) if file.exists() else []
+    _refuse_mixture(rows, document, file)
     todo = list(missing(rows, study, seeds))
     work = partial(train, document=document, data=data, dense=dense, resume=Path(".scratch/resume"))
     with ProcessPoolExecutor(jobs, get_context("spawn"), die_with_parent, (os.getpid(),)) as pool:
@@ -140,7 +151,8 @@ def main(
                 rows.sort(key=lambda row: (row["stage"], row["seed"]))
                 write_text(file, json.dumps(rows, indent=1) + "\n")
                 sys.stderr.write(f"{place} of {len(todo)} done\n")
-        except KeyboardInterrupt:  # leaving the block would wait for all trainings
+        except BaseException:  # leaving the block would wait for all trainings
+            pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
                 process.kill()
             raise
