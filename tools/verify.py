@@ -26,13 +26,16 @@ def main(
     from lib.training.device import Compute
 
     wrong, names = 0, [suite] if suite else sorted(path.parent.name for path in ZOO.glob("*/README.md"))
+    if data and suite is None:
+        msg = "--data is the folder of one data set; say with --suite which suite is to be checked on it"
+        raise ValueError(msg)
     if not names:
         msg = f"{ZOO} holds no networks; keep those of a suite that was run with: python -m tools.zoo"
         raise ValueError(msg)
     for name in names:
         document, known = parse(suites.of(Path()).text(name)), zoo.cards(ZOO / name)
         settings, compute = read(document, "data", DataSettings), read(document, "compute", Compute)
-        dataset = load(data) if data else zoo.obtained(settings, KEPT / settings.name, DOWNLOADS, images)
+        dataset = load(data) if data else zoo.obtained(settings, KEPT / zoo.folder_name(document["data"]), DOWNLOADS, images)
         cells, shown = Path("metrics") / name / "cells", networks(known, name)
         for found in zoo.verify(ZOO / name, cells, dataset, compute, shown, known):
             wrong += bool(found.problem)

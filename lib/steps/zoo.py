@@ -81,7 +81,7 @@ def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Or
     models, cells: the folders of the suite's networks and of its cells' numbers. timings: a line by method and keep ratio.
     A row has the best of the seeds that have a cell; one without any is left out. A network that another machine made, which
     is in `out` already and not in `models`, stays with its card. Networks that are not the best of their row any more are
-    removed. Raises ValueError where no row has a cell, and for a network that is nowhere.
+    removed. Raises ValueError where no row has a cell, and for a network that is nowhere or not that of its cell.
     """
     cards = {}
     for best, numbers in _best(suite, cells):
@@ -110,6 +110,9 @@ def _kept(packed: Path, out: Path, key: str, numbers: Mapping[str, Any], describ
     source, kept, beside = packed / f"{key}{SUFFIX}", out / f"{key}{SUFFIX}", out / f"{key}.json"
     if source.is_file():
         content = source.read_bytes()
+        if made := _newer(json_file.load(source.with_suffix(".json")), len(content), numbers):
+            msg = f"{source} is not the network of the table: {made}; bring the table up to date with: dvc repro"
+            raise ValueError(msg)
         card = described(content)
         write_bytes(kept, content)
         write_text(beside, json.dumps(asdict(card), indent=2, sort_keys=True) + "\n")
@@ -122,6 +125,14 @@ def _kept(packed: Path, out: Path, key: str, numbers: Mapping[str, Any], describ
         msg = f"{source} is missing, and {kept} is another network: {problem}; make it with: dvc repro"
         raise ValueError(msg)
     return card
+
+
+def _newer(packed: Mapping[str, Any], size: int, numbers: Mapping[str, Any]) -> str:
+    """How a packed network is another one than a table tells of; empty where it is not."""
+    there = {**packed, "encoded_bytes": size}
+    names = ("encoded_top1", "encoded_bytes")
+    wrong = [f"{name} is {numbers.get(name)} in the table, {there.get(name)} here" for name in names]
+    return "; ".join(text for name, text in zip(names, wrong, strict=True) if there.get(name) != numbers.get(name))
 
 
 def page(suite: Suite, cards: Sequence[Card]) -> str:
@@ -156,6 +167,12 @@ def cards(folder: Path) -> dict[str, Card]:
         msg = f"{folder} lacks the networks of the cards {', '.join(lacking)}; take them from the repository again"
         raise ValueError(msg)
     return found
+
+
+def folder_name(data: Mapping[str, Any]) -> str:
+    """Where to keep the data set of a section `data`, so that one of other settings is kept apart."""
+    text = json.dumps(data, sort_keys=True, default=str)
+    return f"{data['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def obtained(settings: DataSettings, folder: Path, cache: Path, progress: Progress) -> Dataset:

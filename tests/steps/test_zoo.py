@@ -58,7 +58,9 @@ def folder(tmp_path: Path, data: Dataset) -> Path:
         (tmp_path / f"encoded/{cell.key}.bin").write_bytes(content)
         validation = 90.0 + (cell.seed == BEST[cell.method])
         numbers = {"encoded_top1": top1, "validation_top1": validation, "top1": 1.0, "params": 7, "macs": 5, "macs_ratio": 0.5}
-        (tmp_path / f"cells/{cell.key}.json").write_text(json.dumps(numbers | {"epochs": 12}))
+        packed = {"encoded_top1": top1, "encoded_bytes": len(content)}
+        (tmp_path / f"encoded/{cell.key}.json").write_text(json.dumps(packed))
+        (tmp_path / f"cells/{cell.key}.json").write_text(json.dumps(numbers | packed | {"epochs": 12}))
     zoo.gather(SUITE, tmp_path, tmp_path / "cells", TIMINGS, ORIGIN, tmp_path / "zoo")
     return tmp_path
 
@@ -154,6 +156,21 @@ def test_a_network_of_another_machine_that_is_not_the_tables_is_refused(folder: 
     change(folder)
     with pytest.raises(ValueError, match=r"l1-0\.5-none-0\.bin is missing, and .* is another network: .*dvc repro"):
         _gather(folder)
+
+
+@pytest.mark.parametrize("change", [{"encoded_top1": 99.0}, {"encoded_bytes": 1}], ids=str)
+def test_a_network_that_was_packed_after_the_table_was_made_is_refused(folder: Path, change: dict[str, float]) -> None:
+    path = folder / "cells/l1-0.5-none-0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    (name,) = change
+    with pytest.raises(ValueError, match=rf"l1-0\.5-none-0\.bin is not the network of the table: {name} is .*dvc repro"):
+        _gather(folder)
+
+
+def test_data_sets_of_other_settings_are_kept_apart() -> None:
+    names = {zoo.folder_name({"name": "mine", "size": size}) for size in (32, 64)}
+    assert len(names) == 2
+    assert all(name.startswith("mine-") for name in names)
 
 
 def _no_cell(folder: Path) -> None:
