@@ -5,6 +5,7 @@ timm:efficientnet_b0, or your own my_module:make. Let the machine do nothing els
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,8 @@ def main(
     from lib.steps.latency_table import Wanted, measure_table, told
 
     document = read_params(params)
-    if network in (document.get("networks") or {}):
+    own = document.get("networks")
+    if isinstance(own, Mapping) and network in own:
         chosen = named(document, network)
     else:
         allow([network])  # the user named it

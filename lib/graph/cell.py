@@ -7,6 +7,7 @@ from those of other tasks. Unfinished trainings are in the shared folder, so tha
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -53,13 +54,24 @@ def run_chain(job: Job, chain: Chain, lock: str) -> Outcome:
     try:
         if why := _unfit(job):
             return Outcome(False, [], "", f"{host} {why}")
-        with job.shared.at_work(chain[0], host), owned(Path(tempfile.gettempdir()) / f"cells-{os.getuid()}") as place:
-            _lay_out(place / "tree", job.shared, lock)
+        with job.shared.at_work(chain[0], host), owned(_private(f"cells-{os.getuid()}")) as place:
+            _lay_out(place / "tree", job.shared, lock, host)
             status, log = _run(job, chain, place)
             refused = f"{host}: {log.strip().rpartition(chr(10))[2]}" if status == REFUSED else ""
             return Outcome(status == 0, _sent(place / "sent"), log, refused)
     except OSError as error:  # a full disk, say: it would fail cell after cell
         return Outcome(False, [], "", f"{host} cannot run cells: {error}")
+
+
+def _private(name: str) -> Path:
+    """A folder for temporary ones. Raises PermissionError where others may write to it: code runs from what lies there."""
+    folder = Path(tempfile.gettempdir()) / name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        msg = f"{folder} is open to others; remove it, or set TMPDIR to a folder of your own"
+        raise PermissionError(msg)
+    return folder
 
 
 def _unfit(job: Job) -> str:
@@ -73,15 +85,20 @@ def _unfit(job: Job) -> str:
     return ""
 
 
-def _lay_out(tree: Path, shared: Shared, lock: str) -> None:
-    """Copy the current folder, and let the copy use what is shared."""
+def _lay_out(tree: Path, shared: Shared, lock: str, host: str) -> None:
+    """Copy the current folder, and let the copy use what is shared.
+
+    Each machine has downloads of its own: processes of one keep out of each other's way, those of two cannot.
+    """
     shutil.copytree(Path(), tree, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".git", ".scratch", "dvc.lock"))
     if lock:
         (tree / "dvc.lock").write_text(lock)
     config = f'[core]\n    no_scm = true\n[cache]\n    dir = "{shared.cache}"\n    type = symlink\n'
     (tree / ".dvc/config.local").write_text(config)
-    shared.scratch.mkdir(parents=True, exist_ok=True)
-    (tree / ".scratch").symlink_to(shared.scratch)
+    for name, kept in (("resume", shared.scratch / "resume"), ("downloads", shared.scratch / "downloads" / host)):
+        kept.mkdir(parents=True, exist_ok=True)
+        (tree / ".scratch").mkdir(exist_ok=True)
+        (tree / ".scratch" / name).symlink_to(kept)
 
 
 def _run(job: Job, chain: Chain, place: Path) -> tuple[int, str]:

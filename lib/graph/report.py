@@ -40,7 +40,8 @@ def failures(run: Schedule, folder: Path) -> str:
     lines = [f"{len(run.failed)} failed, {len(run.done)} done"]
     for chain, node in list(run.failed.items())[:SHOWN]:
         log = folder / chain[0] / LOG
-        lines.append(f"{node} ({log}): {_reason(log.read_text(errors='replace'))}")
+        written = log.read_text(errors="replace") if log.exists() else ""  # a worker may end before it begins its log
+        lines.append(f"{node} ({log}): {_reason(written)}")
     if len(run.failed) > SHOWN:
         lines.append(f"{_some(list(run.failed.values())[SHOWN:])} failed too")
     skipped = [node for chain, failed in run.failed.items() for node in chain[chain.index(failed) + 1 :]]

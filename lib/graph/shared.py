@@ -21,7 +21,7 @@ class Shared:
 
     @property
     def scratch(self) -> Path:
-        """For the state of unfinished trainings, and for downloads; outlives the run."""
+        """For the state of unfinished trainings, and for what each machine downloads; outlives the run."""
         return self.cache / CELLS / "scratch"
 
     @property

@@ -6,12 +6,15 @@ going back is exact. dvc.lock belongs to the active suite; the other suites' loc
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.atomic import replacing
 from lib.params.overlay import document, overlaid
 
+LETTERS = "lower-case letters, digits, - and _, at most 64"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -26,7 +29,7 @@ class Suites:
 
     def names(self) -> list[str]:
         """All suites; other files in the folder state no `suite`."""
-        found = (path for path in sorted(self.folder.glob("*.yaml")) if re.search(r"^suite:", path.read_text(), re.MULTILINE))
+        found = (path for path in sorted(self.folder.glob("*.yaml")) if re.search(r"^suite:", read_text(path), re.MULTILINE))
         return [path.stem for path in found]
 
     def text(self, name: str) -> str:
@@ -35,13 +38,15 @@ class Suites:
             msg = f"there is no suite {name[:64]!r} in {self.folder}; there are {', '.join(names)}"
             raise ValueError(msg)
         path = self._file(name)
-        base = self._file(self.base).read_text()
-        try:
-            whole = base if name == self.base else overlaid(base, path.read_text())
+        if not NAME.fullmatch(name):
+            msg = f"{path}: a suite's name has {LETTERS}; call the file, and suite in it, so"
+            raise ValueError(msg)
+        base, own = read_text(self._file(self.base)), read_text(path)
+        with _about(self._file(self.base)):
+            document(base)
+        with _about(path):
+            whole = base if name == self.base else overlaid(base, own)
             found = document(whole).get("suite")
-        except ValueError as error:
-            msg = f"{path}: {error}"
-            raise ValueError(msg) from error
         if found != name:
             msg = f"{path}: suite is {str(found)[:64]!r}; it must be {name!r}, as the file is called"
             raise ValueError(msg)
@@ -49,13 +54,14 @@ class Suites:
 
     def active(self) -> str:
         """The suite that params.yaml names. Raises ValueError when that is no name."""
+        cure = f"correct it, or take it from git: git checkout {self.params}"
         try:
             found = document(self.params.read_text()).get("suite")
         except ValueError as error:
-            msg = f"{self.params}: {error}; correct it, or take it from git: git checkout {self.params}"
+            msg = f"{self.params}: {error}; {cure}"
             raise ValueError(msg) from error
         if not isinstance(found, str) or not NAME.fullmatch(found):
-            msg = f"{self.params}: suite is {str(found)[:64]!r}; it must be lower-case letters, digits, - and _, at most 64"
+            msg = f"{self.params}: suite is {str(found)[:64]!r}; it must be {LETTERS}; {cure}"
             raise ValueError(msg)
         return found
 
@@ -97,6 +103,25 @@ class Suites:
 
     def _stored(self, name: str) -> Path:
         return self.folder / f"{name}.lock"
+
+
+def read_text(path: Path) -> str:
+    """A file of parameters as text. Raises ValueError that names it where it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        raise ValueError(msg) from error
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Let errors name a file."""
+    try:
+        yield
+    except ValueError as error:
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
 
 
 def of(root: Path) -> Suites:

@@ -82,7 +82,8 @@ def _teachers(document: Mapping[str, Any]) -> frozenset[str]:
 
 def _families(document: Mapping[str, Any], place: str, networks: Iterable[str]) -> frozenset[str]:
     """The modules of networks, those of the user's code too. Raises ValueError for one that is not there."""
-    found, own = set(), document.get("networks") or {}
+    found, named_here = set(), document.get("networks")
+    own = named_here if isinstance(named_here, Mapping) else {}  # another kind is for stage check to refuse
     for name in networks:
         if name not in known() and name not in own:
             there = ", ".join((*known(), *own))

@@ -1,5 +1,6 @@
 """What a task does on its machine, without Ray: run a chain in a copy of its own, or say why it may not."""
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,6 +44,8 @@ def test_a_chain_runs_in_a_copy_and_gives_back_its_entries(job: Job, tmp_path: P
         assert list(entries(text)) == [name]
     assert not Path("models").exists()
     assert list((tmp_path / "place").glob("cells-*/*")) == []
+    assert job.shared.scratch.joinpath("resume").is_dir()
+    assert job.shared.scratch.joinpath("downloads", os.uname().nodename).is_dir()
     assert run(Path(), sys.executable, "-m", "dvc", "repro", *CHAIN).stdout.count("is cached - skipping run") == len(CHAIN)
     written = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
     assert {name: yaml.safe_load(text)["stages"][name] for name, text in found.sent} == {name: written[name] for name in CHAIN}
@@ -71,6 +74,18 @@ def test_a_machine_that_cannot_lay_out_the_tree_is_refused(job: Job, tmp_path: P
     found = run_chain(job, CHAIN, "")
     assert not found.good
     assert " cannot run cells: [Errno 20] Not a directory" in found.refused
+
+
+def test_a_temporary_folder_that_others_may_write_to_is_not_used(job: Job, tmp_path: Path) -> None:
+    open_to_all = tmp_path / f"place/cells-{os.getuid()}"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    found = run_chain(job, CHAIN, "")
+    assert not found.good
+    assert (
+        f"cannot run cells: {open_to_all} is open to others; remove it, or set TMPDIR to a folder of your own" in found.refused
+    )
+    assert not list(open_to_all.iterdir())
 
 
 def test_a_machine_with_other_versions_is_refused(job: Job) -> None:

@@ -145,6 +145,25 @@ def test_a_file_of_another_name_is_refused(suites: Suites, found: str) -> None:
         suites.switch("a", discard=False)
 
 
+def test_a_suite_whose_name_could_not_be_left_again_is_refused(suites: Suites) -> None:
+    (suites.folder / "Mine.yaml").write_text("suite: Mine\n")
+    before = state(suites)
+    with pytest.raises(
+        ValueError, match=r"Mine\.yaml: a suite's name has lower-case letters, .*; call the file, and suite in"
+    ):
+        suites.switch("Mine", discard=False)
+    assert state(suites) == before
+
+
+def test_a_broken_file_is_named_and_not_the_one_that_was_asked_for(suites: Suites) -> None:
+    (suites.folder / "base.yaml").write_text("suite: base\nlr: [\n")
+    with pytest.raises(ValueError, match=r"base\.yaml: it is not valid YAML"):
+        suites.text("a")
+    (suites.folder / "other.yaml").write_bytes("# caf\u00e9\nsuite: other\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"other\.yaml is not UTF-8 text .*; save it as UTF-8"):
+        suites.text("a")
+
+
 def test_a_name_that_cannot_be_a_file_keeps_its_lock_where_it_is(suites: Suites) -> None:
     suites.params.write_text("suite: ../../etc\n")
     with pytest.raises(ValueError, match=r"params.yaml: suite is '../../etc'; it must be lower-case letters"):

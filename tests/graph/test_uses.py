@@ -54,6 +54,11 @@ def test_what_is_not_there_is_named_with_who_asks_for_it(changes: dict[str, Any]
         uses(tiny.document(**changes), MODULES)
 
 
+def test_networks_that_are_no_mapping_are_left_to_the_check() -> None:
+    with pytest.raises(ValueError, match=r"benchmark\.network: no network is called 'mine'; there are: resnet8, "):
+        uses(tiny.document(networks=[{"name": "mine"}], benchmark__network="mine"), MODULES)
+
+
 def test_a_network_of_the_users_own_brings_its_code_and_its_settings() -> None:
     own = {"builder": "my_network:make", "arguments": {"width": 8}, "weights": None}
     others = {"builder": "torchvision:mobilenet_v2", "arguments": {}, "weights": None}

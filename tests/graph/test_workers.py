@@ -1,6 +1,7 @@
 """Chains in processes of their own: every one once, after what it needs, and a failure harms only what needs it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,15 @@ def test_long_lists_of_failures_are_cut(tmp_path: Path) -> None:
     told = failures(done, tmp_path)
     assert "and 4 more" in told
     assert len(told) < 12_000
+
+
+def test_a_worker_that_left_no_log_is_told_with_the_others(tmp_path: Path) -> None:
+    def work(chain: Chain, *_: object) -> None:
+        sys.exit(1)
+
+    done, _ = run({A: frozenset()}, work, tmp_path)
+    shutil.rmtree(tmp_path)
+    assert "): it was killed" in failures(done, tmp_path)
 
 
 def ended(pid: int) -> bool:
