@@ -11,6 +11,7 @@ from lib.params.section import check, read, section
 from lib.params.suite import Suite
 
 NUMERIC = ("keep_ratio", "top1", "std", "n", "baseline_top1", "flops_reduction_percent")
+SAME_LAYERS: Mapping[str, tuple[object, ...]] = {"shortcut": ("end", "both")}  # arguments of builders: where padding goes
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
@@ -45,10 +46,12 @@ class PublishedRow:
 def of_suite(document: Mapping[str, Any], params: Mapping[str, Any], wanted: Suite) -> pd.DataFrame:
     """The published rows, see `rows`, of a suite's data set and network; params: its parameters.
 
-    A network that the suite names itself has the rows of what builds it too.
+    A network that the suite names itself has the rows of what builds it too, where its arguments change no layer.
     """
     network = wanted.benchmark.network
-    return rows(document, wanted.dataset, {network, named(params, network).builder})
+    made = named(params, network)
+    same = all(value in SAME_LAYERS.get(name, ()) for name, value in made.arguments.items())
+    return rows(document, wanted.dataset, {network, made.builder} if same else {network})
 
 
 def rows(document: Mapping[str, Any], dataset: str, networks: Collection[str]) -> pd.DataFrame:

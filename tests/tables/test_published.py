@@ -63,6 +63,8 @@ def test_a_network_of_the_suites_own_has_the_rows_of_what_builds_it() -> None:
     params = parse(suites.of(ROOT).text("cifar10-resnet56"))
     found = published.of_suite(parse(SHIPPED.read_text()), params, read(params))
     assert found["network"].unique().tolist() == ["resnet56"]
+    other = params | {"networks": {"resnet56_given": params["networks"]["resnet56_given"] | {"arguments": {"hidden": [9]}}}}
+    assert published.of_suite(parse(SHIPPED.read_text()), other, read(other)).empty
     assert {("chip", 94.16), ("kdfs", 93.58), ("l1", 93.74)} <= set(zip(found["method"], found["top1"], strict=True))
 
 
