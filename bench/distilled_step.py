@@ -35,6 +35,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "feature": {"where": "penultimate", "distance": "mse"},
     "hap": {"teacher_blocks": 3},
     "kd": {"temperature": 4.0},
+    "lskd": {"temperature": 2.0},
     "lsp": {"teacher_maps": 4},
     "lsp2": {"window": 4},
     "mat": {"window": 3},

@@ -17,7 +17,7 @@ COLUMNS = """- **traced**: its channels were found. **reason** says why not, and
 - **coupled**, **scatter**: in this mode of compaction the small network is equal to the masked one. **difference**: the
   largest of the logits in float64, relative to max(1, abs(logit)), of both modes; less than 1e-9 counts as equal. Weights,
   affine values, batch-norm statistics and masks are random; the masks are uneven, and one layer keeps a single filter. A
-  shift left in a single masked channel must be noticed, too.
+  batch norm's shift or a bias that is not zero in one masked channel must be noticed, too.
 - **prunable**: the share of filters that may go, of all but those of the output.
 - **MACs**, **params**: what an even keep ratio of {keep_ratio} leaves of them{mode}.
 - **seconds**: to trace the network and to make it small once, on the CPU ({machine})."""

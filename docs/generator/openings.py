@@ -3,13 +3,13 @@
 METHODS = """\
 # Pruning methods
 
-One file each in `lib/pruning/methods/`; this page is made of what the files say of themselves. A method runs when it stands in
-`benchmark.methods`. Which layers are pruned and how far is the same for all methods of a suite:
+Each has a file in `lib/pruning/methods/`; this page is made of what the files say of themselves. A method runs when it
+stands in `benchmark.methods`. Which layers are pruned and how far is the same for all methods of a suite:
 [`prune.layers`](parameters.md#prune). To add one: [extending/method.md](extending/method.md)."""
 TERMS = """\
 # Distillation terms
 
-One file each in `lib/distillation/terms/`; this page is made of what the files say of themselves. A term is used through a
+Each has a file in `lib/distillation/terms/`; this page is made of what the files say of themselves. A term is used through a
 distiller, a weighted sum of terms with a name of its own ([`distill.distillers`](parameters.md#distill)), or as a `guide` of a
 pruning method. To add one: [extending/term.md](extending/term.md).
 
@@ -43,8 +43,8 @@ nothing (`drop`), or a mini-batch of their own unless it is a single image, whic
 RESULTS = """\
 # Results
 
-One section a suite that was run here. Each number of a suite with a lock can be traced: the lock lists the hashes of the code,
-parameters, data and networks behind it. [How to read a table](../README.md#how-to-read-the-table)."""
+One section for each suite that was run here. Each number of a suite with a lock can be traced: the lock lists the hashes
+of the code, parameters, data and networks behind it. [How to read a table](../README.md#how-to-read-the-table)."""
 NO_LOCK = "none: the suite was run before there were locks, so the hashes of its code and data were not kept"
 SCALE = """\
 # Planning past this machine
@@ -58,8 +58,8 @@ SCALE_COUNTED = """\
   network counts as dense; `compute.train_remaining` makes most trainings shorter. Validation and tests are left out.
 - **GPU hours** are MACs over the throughput below. Prunings do not wait for one another, so with a GPU for each a suite takes
   as long as its **longest cell**: training, pruning, distillation and encoding.
-- **In DVC's cache**: data in memory, then in float32 a network for each pruning and two for each cell. ImageNet stays in its
-  folder.
+- **In DVC's cache**: data in memory, then in float32 every trained network, one for each pruning and two for each cell.
+  ImageNet stays in its folder.
 - **DVC** and `dvc.lock` are the share of the largest run below. **Timing** is the stage `latency`, which has a machine to
   itself."""
 SCALE_RATES = """\
@@ -85,10 +85,12 @@ SCALE_BREAKS = """\
 RECIPE = """\
 # The training recipe
 
-What each part of the recipe is worth, measured on the validation split of CIFAR-10 with ResNet-20: `python -m
-bench.parts recipe`. The test split has no say in it. A part that cannot be told apart from the plain
-recipe is off in the suites. So few epochs decide little: what averages weights or smooths labels may be worth more in
-long trainings. Measured on: {machines}."""
+What each part of the recipe is worth, measured on the validation split of CIFAR-10 with ResNet-20 and the suite
+`cifar10-resnet20`: `python -m bench.parts recipe --data data/cifar10 --dense FILE --epochs {epochs}`. The test split has no
+say in it. Parts of the training from random weights that cannot be told apart from the plain recipe are off in the suites.
+The large learning rate after pruning stays on, because what is known of it is about longer trainings. So few epochs
+decide little: what averages weights or smooths labels may be worth more in long trainings, too.
+Measured on: {machines}."""
 RECIPE_TRAINED = """\
 ## Training from random weights
 
@@ -107,10 +109,11 @@ AHSG = """\
 {verdict}
 
 The method's name promises acceleration: a heavy ball on iterates that are thresholded after every step. The released
-code never applies it ([methods.md](methods.md#ahsg_ht)). Here it acts. `python -m bench.parts ahsg` prunes one
-trained ResNet-20 to half of its filters (CIFAR-10, coupled) under every setting of the others, with what else
-[suites/cifar10-resnet20.yaml](../suites/cifar10-resnet20.yaml) says. Epochs of thresholding: {thresholding}; with the
-masks held: {held}. Measured in {precisions} on: {machines}.{lacking}
+code never applies it ([methods.md](methods.md#ahsg_ht)). Here it acts.
+`python -m bench.parts ahsg --data data/cifar10 --dense FILE` prunes one trained ResNet-20 to half of its filters
+(CIFAR-10, coupled) under every setting of the others, with what else
+[suites/cifar10-resnet20.yaml](../suites/cifar10-resnet20.yaml) says, but for the precision. Epochs of thresholding:
+{thresholding}; with the masks held: {held}. Measured in {precisions} on: {machines}.{lacking}
 
 Each row below asks what one choice changes, everything else and the seed being equal; Δ is the mean of such pairs in
 points of validation accuracy, with its 95 % interval by Student's t. p is by the same test, corrected for the number of

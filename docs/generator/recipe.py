@@ -75,7 +75,10 @@ def page(root: Path) -> str:
     halves = [("trained", TRAINED, openings.RECIPE_TRAINED), ("pruned", PRUNED, openings.RECIPE_PRUNED)]
     parts = [
         NOTE.format(source=MEASURED.as_posix()),
-        openings.RECIPE.format(machines="; ".join(sorted({row["machine"] for row in rows}))),
+        openings.RECIPE.format(
+            machines="; ".join(sorted({row["machine"] for row in rows})),
+            epochs=max(row["epochs"] for row in rows if row["stage"] == "trained"),
+        ),
     ]
     for stage, names, text in halves:
         own = [row for row in rows if row["stage"] == stage]

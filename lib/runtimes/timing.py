@@ -33,10 +33,12 @@ Threads = Annotated[int, Field(ge=1, le=256)] | Literal["all"]
 
 @section
 class LatencySettings:
-    """runtimes: files of lib/runtimes/engines. batch_sizes: to time. threads: of a call; all: as many as this process may use.
+    """runtimes: of lib/runtimes/engines, pytorch, onnxruntime, onnxruntime_int8, and openvino, which is an extra
+    (pip install --constraint requirements.lock --group openvino).
 
-    warmup: untimed calls first. repeats: timed calls of each network; their median and quartiles are reported. seconds: that
-    the timed calls of a pair may take in one setting; at least five are made.
+    batch_sizes: to time. threads: of a call; all: as many as this process may use. warmup: untimed calls first. repeats: timed
+    calls of each network; their median and quartiles are reported. seconds: that the timed calls of a pair may take in one
+    setting; at least five are made.
     """
 
     runtimes: Annotated[tuple[RuntimeName, ...], Field(min_length=1, max_length=16), Once]

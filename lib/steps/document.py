@@ -70,7 +70,10 @@ class Prune:
 
 @section
 class Distill:
-    """teachers: who teaches. allow_weak_teachers: one that knows little may teach. cache_gib: room for their outputs.
+    """teachers: who teaches, by names of benchmark.trained or as checkpoints from elsewhere, {file, sha256}; of several the
+    mean of their logits. allow_weak_teachers: let a network teach that is not clearly better than one that always names the
+    commonest class. cache_gib: GiB of memory for the teacher's outputs, where augmentation is off; null: compute them in every
+    step.
 
     terms: the settings of each, by name. distillers: combinations of terms, by a name of their own.
     """

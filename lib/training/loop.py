@@ -39,7 +39,8 @@ CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited
 class Training(Sgd):
     """One training. epochs: its length. batches: sizes of the mini-batches. schedule: of the learning rate.
     label_smoothing: share of the label that is spread over all classes. averaging: of the weights of the last steps, which the
-    training then ends with; null: it ends with the last weights. validate_every: so many epochs, and after the last.
+    training then ends with; null: it ends with the last weights. validate_every: epochs from one validation
+    to the next; the last epoch always ends with one.
     """
 
     epochs: Epochs

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench import distilled_step
 from lib import plugins
 from lib.compaction.compact import compact
 from lib.distillation import terms
@@ -129,3 +130,7 @@ def test_learnt_parts_start_the_same_in_every_run(name: str) -> None:
         torch.manual_seed(seed)
         runs.append(objective(name, lived_in("resnet8"), lived_in("vgg11" if name == "afd" else "resnet8")).parameters)
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_the_bench_of_a_distilled_step_knows_every_term() -> None:
+    assert set(distilled_step.SETTINGS) == set(NAMES)

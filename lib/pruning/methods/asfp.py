@@ -20,7 +20,10 @@ from lib.pruning.scores import norms
 
 @section
 class AsfpSettings(Soft):
-    """order: 2 for the Euclidean norm (the paper), 1 for the sum of absolute weights. keep_schedule must be asymptotic."""
+    """order: 2 for the Euclidean norm (the paper), 1 for the sum of absolute weights.
+
+    keep_schedule: the keep ratio on the way to the cell's; its kind must be asymptotic.
+    """
 
     order: Literal[1, 2]
 

@@ -34,8 +34,9 @@ from lib.pruning.selection import Selection
 class FpgmSettings(Soft):
     """update: hard (the paper's ResNets) or soft; held hard on a constant keep ratio, `every` changes nothing.
 
-    norm_remove: share of all filters that the norm stage drops (0 for none). squared: square the distances, as the variant in
-    uuuChen's code does; the ranking is then by distance to the mean filter.
+    distance: between two filters of a layer, as vectors. norm_remove: share of all filters that the norm stage drops (0 for
+    none). squared: square the distances, as the variant in uuuChen's code does; the ranking is then by distance to the mean
+    filter.
     """
 
     update: Update

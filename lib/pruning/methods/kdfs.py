@@ -45,9 +45,12 @@ TOLERANCE = 0.01  # of the target, beyond which the run says by how much it miss
 class KdfsSettings(Common):
     """macs_ratio: target share of the dense MACs; null: what the cell's keep ratio leaves if every layer keeps that share.
 
-    penalty: its weight. finetune_epochs: of the training's epochs, those after the search. temperature_*: in the first epoch
-    and the last of the search. lr_factor, sampler_lr_factor: of the training's learning rate, for weights and samplers.
+    penalty: weight of the penalty on the MACs in the loss. finetune_epochs: of the training's epochs, those after the search.
+    temperature_first: what the search begins from; each epoch, the first one too, multiplies by the same factor.
+    temperature_last: in the last epoch of the search. keep_bias: how much the samplers prefer to keep at first.
+    lr_factor: what Adamax trains weights at, times the training's learning rate. sampler_lr_factor: the same for the samplers.
     decoupled_decay: weights decay apart from Adamax's scaling, which otherwise shrinks dropped filters at full rate.
+    threshold: masks are fixed where the MACs meet the target (budget), or at even odds (zero, the source).
     calibration: images to average batch-norm statistics over.
     """
 
