@@ -121,7 +121,7 @@ def concat(reader: Reader, call: Call) -> Any:
     """Values one behind the other along their channels."""
     if call.name not in ("cat", "concat", "concatenate"):
         return None
-    values = tuple(map(reader.whole, call.args[0]))
+    values = tuple(map(reader.whole, call.argument(0, "tensors")))
     dim = call.argument(1, "dim", 0) % call.gave.dim()
     if any(value.axis != dim for value in values):
         return None

@@ -16,10 +16,10 @@ def share_classifier_(student: Network, teacher: Network | Ensemble) -> None:
     if isinstance(teacher, Ensemble):
         msg = f"share_classifier copies one teacher's classifier, but {teacher.name} has several; set it to false"
         raise ValueError(msg)
-    mine = student.get_submodule("classifier").state_dict()
-    theirs = teacher.get_submodule("classifier").state_dict()
+    head = student.get_submodule(student.description.head)
+    mine, theirs = head.state_dict(), teacher.get_submodule(teacher.description.head).state_dict()
     shapes = [{name: tuple(tensor.shape) for name, tensor in state.items()} for state in (mine, theirs)]
     if shapes[0] != shapes[1]:
         msg = f"share_classifier needs equal classifiers, got student {shapes[0]} and teacher {shapes[1]}; set it to false"
         raise ValueError(msg)
-    student.get_submodule("classifier").load_state_dict(theirs)
+    head.load_state_dict(theirs)

@@ -95,7 +95,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "std": checkpoint.std,
         "notes": dict(checkpoint.notes),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    # Copies: a module may be there under two names, and safetensors writes no memory twice.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
     if kept is not None:
         check(network, kept)
         tensors |= {f"{WEIGHTS}{name}": mask.cpu().contiguous() for name, mask in kept.weights.items()}

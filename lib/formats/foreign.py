@@ -31,7 +31,6 @@ from lib.params.section import parse, section
 from lib.params.section import read as read_section
 
 Width = Annotated[int, Field(ge=1, le=2**16)]  # channels, classes or pixels: far above what any network here has
-LARGEST_NOISE = 64  # pixels: no constant depends on the size of the images
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -168,8 +167,7 @@ def _silence_(path: Path, network: Network, kept: Kept, shape: tuple[int, int, i
     except ValueError as error:
         msg = f"{path}: {error}"
         raise ValueError(msg) from error
-    size = (min(side, LARGEST_NOISE) for side in shape[1:])
-    noise = torch.randn(2, shape[0], *size, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     apart = gap_in_double(given, network, noise).relative
     if not apart < (FLOAT32_LIMIT if moved else FLOAT64_LIMIT):  # what was moved is rounded to float32
         msg = f"{path}: without its zero filters the network computes something else (logits differ by {apart:.1e})"

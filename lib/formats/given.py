@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lib.formats import foreign_tensors
@@ -73,6 +73,6 @@ def _is_checkpoint(path: Path) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
             return "header" in (file.metadata() or {})
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         msg = f"{path} cannot be read: {error}"
         raise ValueError(msg) from error

@@ -55,7 +55,7 @@ def fitted(
     """The same masks, but of as many channels as may stay in each group, its best by rank."""
     found = dict(kept)
     for group in groups:  # a shortcut carries from an earlier one into a later one
-        if group in kept and group.multiple > 1:
+        if group in kept and (group.multiple > 1 or group.runs > 1):
             found[group] = together(group, group.nearest(int(kept[group].sum())), ranks[group], found, into)
     return found
 

@@ -62,7 +62,8 @@ class Setting:
         def sample(count: int, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
             train = self.batches("train", self.augmentation)
             whole, rest = divmod(min(count, len(train)), size)
-            return train.epoch([size] * whole + [rest] * (rest > 0), stream(self.seed, "sample", purpose))
+            last = rest > 1 or not whole  # batch norms need two images, and one would count as much as a whole mini-batch
+            return train.epoch([size] * whole + [rest] * last, stream(self.seed, "sample", purpose))
 
         return sample
 

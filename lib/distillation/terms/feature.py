@@ -41,9 +41,14 @@ def taps(params: FeatureSettings, network: Network) -> Taps:
 
 
 def term(params: FeatureSettings, student: Outputs, teacher: Outputs) -> Term:
-    """Features (B, C) or (B, C, H, W); adapters are made where channels differ. Raises ValueError unless stages pair up."""
+    """Features (B, C) or (B, C, H, W); adapters are made where channels differ. Raises ValueError unless they pair up."""
     distance = DISTANCES[params.distance]
     paired(student.maps, teacher.maps, "feature")
+    for mine, theirs in zip(student.maps, teacher.maps, strict=True):
+        if mine.dim() != theirs.dim():
+            shapes = f"{tuple(mine.shape[1:])} of the student and {tuple(theirs.shape[1:])} of the teacher"
+            msg = f"feature compares maps with maps and vectors with vectors, got {shapes}; compare other places (where)"
+            raise ValueError(msg)
     adapters = [_adapter(a, b) for a, b in zip(student.maps, teacher.maps, strict=True)]
 
     def loss(student: Outputs, teacher: Outputs, _: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from lib.masks.filters import Holder, Masks, full
 from lib.masks.kept import Kept
 from lib.networks.batch_norms import BATCH, recalibrate_
 from lib.networks.network import Network
-from lib.params.bounds import EpochsOrNone, Factor, Images, Share, Temperature, Weight
+from lib.params.bounds import Calibration, EpochsOrNone, Factor, Share, Temperature, Weight
 from lib.params.section import section
 from lib.pruning.allocation import fitted
 from lib.pruning.groups import Group
@@ -64,7 +64,7 @@ class KdfsSettings(Common):
     sampler_lr_factor: Factor
     decoupled_decay: bool
     threshold: Literal["budget", "zero"]
-    calibration: Images
+    calibration: Calibration
 
 
 class Search:
@@ -185,7 +185,7 @@ class Search:
 
     def _fitted(self, kept: Tensor) -> Masks:
         """Decisions of all groups (N,) -> masks of as many filters as may stay (`prune.layers.multiple`), by preference."""
-        if self.request.layers.multiple == 1:
+        if all(group.multiple == 1 and group.runs == 1 for group in self.selection.groups):
             return self.spread(kept)
         chosen = dict(zip(self.groups, kept.split(self.sampler.widths), strict=True))
         whole = {group: torch.ones(group.width, dtype=torch.bool, device=self.device) for group in self.selection.groups}
