@@ -10,6 +10,7 @@ from lib.tables.results import Found
 
 STAGES = ("trained", "pruned", "distilled")
 LOGGED = ("epoch", "lr", "loss", "train_top1", "validation_top1")
+OF_GIVEN = ("epoch", "validation_top1")  # all that is known of a network that came trained
 COLUMNS = ("run", "stage", "seed", *LOGGED, "method", "keep_ratio", "distiller")
 
 
@@ -18,7 +19,7 @@ def read(folder: Path, suite: Suite) -> Found:
 
     folder: holds one for each of STAGES, with <run>.csv; for `trained`, <seed>/<network>.csv. `method` of what was trained
     whole is its network.
-    Raises ValueError for a log that is no CSV or lacks one of LOGGED.
+    Raises ValueError for a log that is no CSV or lacks one of LOGGED (of what was trained whole: one of OF_GIVEN).
     """
     runs = {(stage, labels["run"]): labels for stage, labels in _runs(suite)}
     paths = {key: folder / key[0] / _file(key[0], labels) for key, labels in runs.items()}
@@ -57,8 +58,9 @@ def _log(path: Path, labels: Mapping[str, str], stage: str) -> pd.DataFrame:
     except ValueError as error:  # pandas' own parser errors are kinds of it
         msg = f"{path} should hold a CSV log of numbers, got {error}; remove it and make it again with: dvc repro"
         raise ValueError(msg) from error
-    absent = [column for column in LOGGED if column not in log.columns]
+    needed = OF_GIVEN if stage == "trained" else LOGGED
+    absent = [column for column in needed if column not in log.columns]
     if absent:
         msg = f"{path} should have the columns {', '.join(LOGGED)}; absent: {', '.join(absent)}; run: dvc repro"
         raise ValueError(msg)
-    return log.assign(stage=stage, **labels)
+    return log.reindex(columns=list(dict.fromkeys([*log.columns, *LOGGED])), fill_value="").assign(stage=stage, **labels)

@@ -38,8 +38,19 @@ def test_broken_cell_is_refused_by_name(tmp_path: Path, text: str, complaint: st
     [("", "CSV log of numbers"), ("epoch,lr\n1,0.1\n", "absent: loss"), ("epoch\none\n", "CSV log of numbers")],
 )
 def test_broken_log_is_refused_by_name(tmp_path: Path, text: str, complaint: str) -> None:
-    path = tmp_path / "trained/0/resnet8.csv"
+    path = tmp_path / "pruned/fpgm-0.7-0.csv"
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    with pytest.raises(ValueError, match=rf"trained/0/resnet8\.csv should .*{complaint}"):
+    with pytest.raises(ValueError, match=rf"pruned/fpgm-0\.7-0\.csv should .*{complaint}"):
+        logs.read(tmp_path, SUITE)
+
+
+def test_a_network_that_came_trained_has_a_log_of_its_accuracy_alone(tmp_path: Path) -> None:
+    path = tmp_path / "trained/0/resnet8.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("epoch,validation_top1\n200,99.98\n")
+    (row,) = logs.read(tmp_path, SUITE).rows.to_dict("records")
+    assert (row["epoch"], row["lr"], row["loss"], row["train_top1"], row["validation_top1"]) == ("200", "", "", "", "99.98")
+    path.write_text("epoch,lr\n1,0.1\n")
+    with pytest.raises(ValueError, match=r"trained/0/resnet8\.csv should .* absent: validation_top1"):
         logs.read(tmp_path, SUITE)
