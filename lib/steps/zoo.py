@@ -130,9 +130,8 @@ def _kept(packed: Path, out: Path, key: str, numbers: Mapping[str, Any], describ
 def _newer(packed: Mapping[str, Any], size: int, numbers: Mapping[str, Any]) -> str:
     """How a packed network is another one than a table tells of; empty where it is not."""
     there = {**packed, "encoded_bytes": size}
-    names = ("encoded_top1", "encoded_bytes")
-    wrong = [f"{name} is {numbers.get(name)} in the table, {there.get(name)} here" for name in names]
-    return "; ".join(text for name, text in zip(names, wrong, strict=True) if there.get(name) != numbers.get(name))
+    differ = [name for name in ("encoded_top1", "encoded_bytes") if there.get(name) != numbers.get(name)]
+    return "; ".join(f"{name} is {numbers.get(name)} in the table, {there.get(name)} here" for name in differ)
 
 
 def page(suite: Suite, cards: Sequence[Card]) -> str:

@@ -10,19 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.training import device
-from lib.training.device import Compute, autocast
+from lib.training.device import autocast
 from lib.training.emulation import Emulated, native
+from tests.training.test_precision import COMPUTE
 
 CPU = torch.device("cpu")
-COMPUTE = Compute(
-    device="cpu",
-    threads=1,
-    precision="bfloat16",
-    train_remaining=True,
-    processes=1,
-    rendezvous=None,
-    compile=False,
-)
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 WEIGHT = torch.randn(5, 5, generator=torch.Generator().manual_seed(1))
 BIAS = torch.randn(5, generator=torch.Generator().manual_seed(2))
