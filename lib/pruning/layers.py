@@ -101,6 +101,20 @@ def asked(layer: Prunable, layers: Layers) -> tuple[str, float | int | None]:
     return next(fitting, ("", None))
 
 
+def ratio_of(layer: Prunable, layers: Layers, keep_ratio: float) -> float | None:
+    """The share of a layer that stays, by itself; None where all of it does. Raises ValueError for more filters than it has."""
+    if left_out(layer, layers):
+        return None
+    pattern, value = asked(layer, layers)
+    if value is None:
+        return keep_ratio
+    ratio = value / layer.width if isinstance(value, int) else value
+    if ratio > 1.0:
+        msg = f"keep_ratios: {pattern} asks for {value} filters, but {layer.name} has {layer.width}"
+        raise ValueError(msg)
+    return ratio
+
+
 def check_patterns(network: Network, layers: Layers) -> None:
     """Raises ValueError for a pattern that fits no layer."""
     names = [layer.name for layer in network.layers]

@@ -19,7 +19,7 @@ from lib.pruning.allocation import everywhere, normalised, ranked
 from lib.pruning.budgets import Budget
 from lib.pruning.carrying import arrivals, together
 from lib.pruning.groups import Group
-from lib.pruning.layers import EVERYWHERE, Layers, asked, check_patterns, left_out
+from lib.pruning.layers import EVERYWHERE, Layers, asked, check_patterns, ratio_of
 
 Goal = Callable[[float], float]
 
@@ -116,7 +116,7 @@ class Selection:
         return Group(places, straight, width, self._ratio(layers), classes, runs, order, by_number, multiple)
 
     def _ratio(self, layers: list[Prunable]) -> float | None:
-        ratios = {self._ratio_of(layer) for layer in layers}
+        ratios = {ratio_of(layer, self.layers, self.keep_ratio) for layer in layers}
         if None in ratios:  # a channel may go only if every writer lets it go
             return None
         if len(ratios) > 1:
@@ -124,18 +124,6 @@ class Selection:
             msg = f"coupled layers share a mask, so they need one keep ratio, got {sorted(map(str, ratios))} for {names}"
             raise ValueError(msg)
         return ratios.pop()
-
-    def _ratio_of(self, layer: Prunable) -> float | None:
-        if left_out(layer, self.layers):
-            return None
-        pattern, value = asked(layer, self.layers)
-        if value is None:
-            return self.keep_ratio
-        ratio = value / layer.width if isinstance(value, int) else value
-        if ratio > 1.0:
-            msg = f"keep_ratios: {pattern} asks for {value} filters, but {layer.name} has {layer.width}"
-            raise ValueError(msg)
-        return ratio
 
     def allocated(self, values: Mapping[Group, Tensor], goal: Goal) -> dict[Group, Tensor]:
         """One ranking of all channels by their values, (width,) by group -> masks, bool (width,) by group."""
