@@ -46,6 +46,7 @@ def everywhere(groups: Sequence[Group], into: Arrivals, ranks: Mapping[Group, Te
     chosen = torch.zeros_like(fits).scatter_(0, order, fits) | flat.isposinf()
     parts = chosen.split([group.width for group in pool])
     kept |= {group: _even(group, part, ranks[group]) for group, part in zip(pool, parts, strict=True)}
+    kept = {group: mask & ~ranks[group].isneginf() for group, mask in kept.items()}  # dropped for good, though there were room
     return fitted(groups, into, ranks, kept)
 
 
@@ -56,7 +57,8 @@ def fitted(
     found = dict(kept)
     for group in groups:  # a shortcut carries from an earlier one into a later one
         if group in kept and (group.multiple > 1 or group.runs > 1):
-            found[group] = together(group, group.nearest(int(kept[group].sum())), ranks[group], found, into)
+            alive = int(ranks[group].isneginf().logical_not().sum())
+            found[group] = together(group, group.nearest(int(kept[group].sum()), alive), ranks[group], found, into)
     return found
 
 

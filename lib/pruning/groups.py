@@ -86,9 +86,12 @@ class Group:
     def _counts(self) -> tuple[int, ...]:
         return self.levels()
 
-    def nearest(self, count: int) -> int:
-        """The number of channels that may stay which is nearest to `count`; of two the larger."""
-        return count if self.multiple == 1 else min(self._counts, key=lambda one: (abs(one - count), -one))
+    def nearest(self, count: int, most: int | None = None) -> int:
+        """The number of channels that may stay which is nearest to `count`; of two the larger, but none above `most`."""
+        if self.multiple == 1:
+            return count
+        fitting = [one for one in self._counts if most is None or one <= most]
+        return min(fitting or self._counts[:1], key=lambda one: (abs(one - count), -one))
 
     def at_least(self, count: int) -> int:
         """The least number of channels that may stay which is not below `count`."""

@@ -62,10 +62,11 @@ class Selection:
             means = {group: group.gathered(scores).mean(0) for group in self.groups}  # comparable with a single layer's
             return self.spread(self.allocated(means, goal), whole)
         chosen: dict[Group, Tensor] = {}
+        carrying = self.arrivals.keys() | {source for found in self.arrivals.values() for source, *_ in found}
         alone: dict[tuple[int, int], list[tuple[str, Group]]] = defaultdict(list)
         for group in self.groups:
             count = group.width if group.keep_ratio is None else self._count(group, goal(group.keep_ratio))
-            if (name := group.alone) is not None and group not in self.arrivals:
+            if (name := group.alone) is not None and group not in carrying:
                 alone[group.width, count].append((name, group))
             else:
                 chosen[group] = together(group, count, group.gathered(scores).sum(0), chosen, self.arrivals)

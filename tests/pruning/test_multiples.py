@@ -1,5 +1,6 @@
 """Numbers of filters that hardware likes: multiples of 8 or 16, for every method, allocation and kind of network."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -47,6 +48,15 @@ def test_a_number_goes_to_the_nearest_multiple_and_a_tie_up(
     made = group(width, multiple, runs)
     assert {count: made.nearest(count) for count in counts} == counts
     assert all(made.at_least(count) >= count for count in counts)
+    assert all(made.nearest(count, most) == max(lower) for count, most, lower in _below(made, counts))
+
+
+def _below(made: Group, counts: dict[int, int]) -> Iterator[tuple[int, int, list[int]]]:
+    """Numbers, a bound below the nearest that may stay, and what may stay under it."""
+    for count, nearest in counts.items():
+        lower = [one for one in made.levels() if one < nearest]
+        if made.multiple > 1 and lower:
+            yield count, nearest - 1, lower
 
 
 def allowed(selection: Selection, network: Network, masks: dict[str, torch.Tensor], multiple: int) -> None:
