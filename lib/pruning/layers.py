@@ -102,7 +102,7 @@ def asked(layer: Prunable, layers: Layers) -> tuple[str, float | int | None]:
 
 
 def ratio_of(layer: Prunable, layers: Layers, keep_ratio: float) -> float | None:
-    """The share of a layer that stays, by itself; None where all of it does. Raises ValueError for more filters than it has."""
+    """The share of a layer that stays, by itself; None: it stays whole. Raises ValueError for more filters than it has."""
     if left_out(layer, layers):
         return None
     pattern, value = asked(layer, layers)

@@ -420,6 +420,23 @@ def test_weight_obeys_the_layers_of_the_suite() -> None:
     assert shares["layer1.0.conv1"] == shares["classifier"] == pytest.approx(0.5)
 
 
+def test_weight_takes_each_layer_by_itself() -> None:
+    """Of layers that add to one stream, and of hidden linear ones, too; their single weights share nothing."""
+    made = lived_in("vgg11")
+    layers = replace(
+        EVERYWHERE, leave_out=("classifier.0", "features.0"), keep_ratios={"classifier.3": 0.25, "features.4": 32}
+    )
+    method = plugins.find(methods, "weight").method(made, params("weight"), replace(request(made, 0.5), layers=layers))
+    shares = {layer: float(mask.float().mean()) for layer, mask in method.kept().weights.items()}
+    own = {"classifier.0": 1.0, "features.0": 1.0, "classifier.3": 0.25, "features.4": 0.25}
+    assert shares == pytest.approx(dict.fromkeys(shares, 0.5) | own, abs=1e-4)
+    made = lived_in("resnet8")
+    layers = replace(EVERYWHERE, leave_out=("layer1.0.conv2",))
+    asked = replace(request(made, 0.5, coupled=True), layers=layers)
+    kept = plugins.find(methods, "weight").method(made, params("weight"), asked).kept().weights
+    assert [layer for layer, mask in kept.items() if bool(mask.all())] == ["layer1.0.conv2"]
+
+
 def test_no_method_imports_another() -> None:
     for name in NAMES:
         text = Path(str(plugins.find(methods, name).__file__)).read_text()

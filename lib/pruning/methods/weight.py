@@ -5,11 +5,13 @@ https://arxiv.org/abs/1506.02626; on a falling keep ratio: Zhu, Gupta 2017, http
 Reference: the norm-pruning helper of zhl95/pruing-framework (cb535ec), which nothing calls.
 
 Every filter stays, so no dense kernel gets faster: the table reports the share of zeros. keep_ratio is the share of weights
-kept; of `prune.layers`, layers left out and ratios of single layers count, while rounding and allocation are of filters.
+kept; of `prune.layers`, layers left out and ratios of single layers count, each layer by itself, linear ones too; rounding and
+allocation are of filters.
 Departs: exactly floor(n keep_ratio) weights stay, ties broken by place (the helper keeps all ties, and fails for ratio 0);
 masks are of their own, where the helper writes into the weights. Biases and batch norms are left alone.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -20,6 +22,7 @@ from lib.masks.weights import Zeros, check, strongest
 from lib.networks.network import Network
 from lib.params.section import section
 from lib.pruning.gradual import Gradual, Pruner, Update, pruning
+from lib.pruning.layers import check_patterns, ratio_of
 from lib.pruning.method import Method, Request
 from lib.pruning.selection import Goal
 
@@ -56,9 +59,9 @@ def method(network: Network, params: WeightSettings, request: Request) -> Method
 
 
 def _ratios(network: Network, request: Request) -> dict[str, float]:
-    """The keep ratio of every layer that loses weights: convolutions as prune.layers says, linear layers the cell's."""
-    layers = network.description.layers
-    groups = [(name, group.keep_ratio) for group in request.selection(network).groups for name in group.layers]
-    convolutions = {name: ratio for name, ratio in groups if layers[name].kind == "conv"}
-    ratios = {name: convolutions.get(name, request.keep_ratio) for name in Zeros(network).weights}
+    """The keep ratio of every layer that loses weights: by prune.layers for layers that have filters, else the cell's."""
+    check_patterns(network, request.layers)
+    layers = replace(request.layers, linear=True)
+    own = {layer.name: ratio_of(layer, layers, request.keep_ratio) for layer in network.layers}
+    ratios = {name: own.get(name, request.keep_ratio) for name in Zeros(network).weights}
     return {name: ratio for name, ratio in ratios.items() if ratio is not None}
