@@ -77,8 +77,10 @@ def prune(
         model = teachers.load(guide, setting)
         sections = document["distill"]["terms"]
         objective = distilled(network, model, params.guide, sections, training.label_smoothing, setting.example())
-    settle = partial(_settled, network, setting, read(document, "prune.calibration", Calibrating))
-    settled = method.held()
+    calibration, settled = read(document, "prune.calibration", Calibrating), method.held()
+    if settled is None and calibration is None and training.averaging is not None:
+        calibration = training.averaging.images  # the average's own estimate is of a network before its last masks
+    settle = partial(_settled, network, setting, calibration)
     before = settle(settled) if settled is not None and params.start == "dense" else {}
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
     terms = {name: document["distill"]["terms"][name] for name in params.guide}

@@ -68,3 +68,14 @@ def test_batch_norms_are_estimated_once_nothing_more_is_chosen(folder: Path) -> 
     assert changed
     assert {name.rpartition(".")[2] for name in changed} <= {"running_mean", "running_var", "num_batches_tracked"}
     assert calibrated.notes["pruned_top1"] == _validated(folder, calibrated)
+
+
+def test_averaged_weights_end_with_the_batch_norms_of_the_last_masks(folder: Path) -> None:
+    """The average's own were of the network before its last masks were chosen."""
+    averaged = {"kind": "swa", "start": 0.5, "images": 512}
+    plain, calibrated = (
+        _pruned(folder, "sfp", prune__training__averaging=averaged, prune__calibration=n) for n in (None, 512)
+    )
+    first, second = (one.network.state_dict() for one in (plain, calibrated))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert plain.notes == calibrated.notes
