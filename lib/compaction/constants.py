@@ -90,11 +90,14 @@ def _written(step: Layer | Depthwise, inputs: list[Tensor], state: Mapping[str, 
 
 
 def _normalised(module: nn.Module, values: Tensor) -> Tensor:
+    """By the running statistics; where there are none, a constant is its own mean, of which nothing is left."""
     assert isinstance(module, nn.modules.batchnorm._BatchNorm)
-    assert module.running_mean is not None
-    assert module.running_var is not None
-    scale = module.weight.double() / (module.running_var.double() + module.eps).sqrt()
-    return (module.bias.double() + scale * (values.to(scale) - module.running_mean.double())).cpu()
+    shift = torch.zeros_like(values) if module.bias is None else module.bias.double().cpu()
+    if module.running_mean is None or module.running_var is None:
+        return shift
+    scale = 1.0 if module.weight is None else module.weight.double().cpu()
+    centred = values - module.running_mean.double().cpu()
+    return shift + scale * centred / (module.running_var.double().cpu() + module.eps).sqrt()
 
 
 def _moved(step: Step, inputs: list[Tensor]) -> Tensor:

@@ -27,6 +27,7 @@ class Damping:
     """
 
     def __init__(self, network: Network) -> None:
+        """Raises ValueError for a batch norm that notes no variance."""
         self.network = network
         self.layers = [layer for layer in network.layers if network.batch_norm(layer) is not None]
         self.norms: dict[str, Tensor] = {}  # of the filters when they were last in use, (C_out,)
@@ -60,7 +61,10 @@ class Damping:
         batch_norm = self.network.batch_norm(layer)
         assert batch_norm is not None
         running = batch_norm.running_var
-        assert running is not None
+        if running is None:
+            msg = f"revival: damped takes the running variance of {layer.batch_norm}, which has none (track_running_stats); "
+            msg += "set revival: free"
+            raise ValueError(msg)
         return norm, running / norm.square().clamp_min(TINY)
 
     def _scaler(self, layer: Prunable, weight: Tensor) -> Callable[[Tensor], Tensor]:

@@ -54,6 +54,23 @@ def test_merging_multiples_changes_nothing_when_what_reads_them_is_compensated(t
         assert torch.allclose(network(batch), before, atol=1e-9)
 
 
+def test_without_a_batch_norm_the_lengths_of_filters_are_their_scales() -> None:
+    network, name = lived_in("vgg11_plain").double(), "features.3"
+    layer, batch = network.get_submodule(name), images(network, 4, dtype=torch.float64)
+    masks = {one: torch.ones(len(weight), dtype=torch.bool) for one, weight in network.filters().items()}
+    masks[name][5] = False
+    with torch.no_grad():
+        layer.weight[5], layer.bias[5] = 0.25 * layer.weight[2], 0.25 * layer.bias[2]
+        before = network(batch)
+        ranks, partners = merge.order(layer.weight)
+        assert partners[5] == 2
+        still = {one: list(range(len(mask))) for one, mask in masks.items()}
+        scores = {one: torch.arange(float(len(mask))) for one, mask in masks.items()} | {name: ranks}
+        merge.merge_(network, masks, still | {name: partners}, scores, params("merge", compensate=True))
+        apply_(network, Kept(masks))
+        assert torch.allclose(network(batch), before, rtol=1e-9, atol=1e-12)
+
+
 def test_without_compensation_merging_multiples_does_change_the_network() -> None:
     network = lived_in("resnet8").double()
     copied(network, 2.0)

@@ -1,35 +1,68 @@
 """Networks of a user's that are right and unusual pass every step that once failed on them."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from lib.compaction.compact import compact
+from lib.compaction.constants import silence_
 from lib.cost.macs import count
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.terms import feature
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.foreign import read
 from lib.formats.given import _is_checkpoint
+from lib.masks.filters import from_zeros
 from lib.masks.kept import Kept, apply_
+from lib.networks import build
 from lib.networks.architecture import Architecture
 from lib.networks.builders import allow
 from lib.networks.network import Network
+from lib.pruning.layers import EVERYWHERE
+from lib.pruning.methods import merge
 from lib.pruning.methods.kdfs import Search
+from lib.pruning.selection import Selection
+from lib.randomness import stream
 from lib.training.taps import Outputs
 from tests import tiny
 from tests.formats.test_foreign import DESCRIPTION
-from tests.networks_for_tests import alive, images, random_masks
-from tests.odd_networks import BY_KEYWORD, FIXED_SIZE, GROUPED, NAMED_TWICE, SIDE
-from tests.pruning.test_every_method import params, request
+from tests.networks_for_tests import images, random_masks
+from tests.odd_networks import (
+    BATCH_NORMS,
+    BY_KEYWORD,
+    CARRYING,
+    FIXED_SIZE,
+    GROUPED,
+    NAMED_TWICE,
+    PRE_ACTIVATION,
+    SIDE,
+)
+from tests.pruning.test_every_method import make, params, request
 
-allow((GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD))
+allow((GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD, BATCH_NORMS, PRE_ACTIVATION, CARRYING))
+PLAIN_SCALE, NO_STATISTICS = {"affine": False}, {"tracked": False}
 
 
-def network(name: str, side: int = 8, seed: int = 0) -> Network:
-    return alive(Architecture(name, 10, 3, (side, side)), seed)
+def network(name: str, side: int = 8, seed: int = 0, **arguments: bool) -> Network:
+    made = build(Architecture(name, 10, 3, (side, side)).with_arguments(arguments), stream(seed, "initialisation"))
+    with torch.no_grad():
+        for module in made.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                _live_(module)
+    return made.eval()
+
+
+def _live_(batch_norm: nn.BatchNorm2d) -> None:
+    """Other values than it begins with, where it has any."""
+    generator = stream(0, "statistics")
+    for name, tensor in [*batch_norm.named_parameters(), *batch_norm.named_buffers()]:
+        if name != "num_batches_tracked":
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
 
 
 @pytest.mark.parametrize("seed", [3, 5])
@@ -44,6 +77,94 @@ def test_kdfs_tells_the_macs_of_a_grouped_network_as_they_are(seed: int) -> None
         assert len(set(mask.view(4, 4).sum(1).tolist())) == 1
     apply_(dense, Kept(masks))
     assert count(compact(dense, Kept(masks), "coupled"), (3, 8, 8)).total_macs / whole == pytest.approx(told, abs=1e-6)
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [(PRE_ACTIVATION, {}), (BATCH_NORMS, {}), (BATCH_NORMS, PLAIN_SCALE), (BATCH_NORMS, NO_STATISTICS)]
+)
+def test_kdfs_searches_the_network_that_its_masks_leave(name: str, arguments: dict[str, bool], coupled: bool) -> None:
+    """Where something else than a batch norm read a layer, or that batch norm had no scale, it searched another one."""
+    masked = network(name, **arguments)
+    searched = copy.deepcopy(masked)
+    made = Search(searched, params("kdfs", threshold="zero", keep_bias=0.0), request(searched, 0.5, coupled=coupled, seed=3))
+    masks, batch = made.spread(made.sampler.ticket()), images(masked, 4)
+    kept = Kept({layer: mask > 0 for layer, mask in masks.items()})
+    assert kept.share < 1.0
+    apply_(masked, kept)
+    with torch.no_grad():
+        assert torch.allclose(searched(batch), masked(batch), atol=1e-6)
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "global", "global_normalised"])
+def test_what_a_single_layer_hands_to_a_shortcut_stays_where_it_arrives(allocation: Any) -> None:
+    made = network(CARRYING)
+    selection = Selection(made, 0.5, coupled=True, layers=replace(EVERYWHERE, allocation=allocation))
+    for seed in range(5):
+        generator = stream(seed, "scores")
+        masks = selection.choose(
+            {name: torch.rand(len(weight), generator=generator) for name, weight in made.filters().items()}
+        )
+        assert int(masks["conv1"].sum()) == 4 or allocation != "uniform"
+        assert bool(masks["conv2"][:8][masks["conv1"]].all())
+
+
+@pytest.mark.parametrize("arguments", [PLAIN_SCALE, NO_STATISTICS])
+def test_a_pruned_network_of_such_batch_norms_is_imported_as_it_is(arguments: dict[str, bool], tmp_path: Path) -> None:
+    made = network(BATCH_NORMS, **arguments)
+    with torch.no_grad():
+        made.get_parameter("conv1.weight")[2] = 0.0
+        if "bn1.bias" in made.state_dict():
+            made.get_parameter("bn1.bias")[2] = -0.5  # what relu cuts off
+    batch = images(made, 4)
+    before = made(batch)
+    torch.save(made.state_dict(), tmp_path / "odd.pth")
+    fields = {"network": BATCH_NORMS, "arguments": arguments, "shape": (3, 8, 8), "state": None, "rename": ()}
+    found = read(tmp_path / "odd.pth", replace(DESCRIPTION, **fields, sha256=None, expected=None))
+    assert found.kept is not None
+    assert int(found.kept.filters["conv1"].sum()) == 7
+    assert torch.allclose(found.network(batch), before, atol=1e-6)
+    assert torch.allclose(compact(found.network, found.kept, "coupled")(batch), before, atol=1e-6)
+
+
+def test_a_shift_behind_a_batch_norm_without_statistics_is_no_silent_loss(tmp_path: Path) -> None:
+    """A constant is its own mean there: its shift is left, which the 3x3 convolution behind it cannot take in."""
+    made = network(BATCH_NORMS, **NO_STATISTICS)
+    with torch.no_grad():
+        made.get_parameter("conv1.weight")[2] = 0.0
+    with pytest.raises(ValueError, match=r"make constants of them .*: bn1 \(1\)"):
+        silence_(made, Kept(from_zeros(made)))
+
+
+@pytest.mark.parametrize("arguments", [PLAIN_SCALE, NO_STATISTICS])
+def test_merging_multiples_changes_nothing_before_such_batch_norms(arguments: dict[str, bool]) -> None:
+    made = network(BATCH_NORMS, **arguments).double()
+    weight, norm = made.weight("conv1"), made.get_submodule("bn1")
+    norm.eps = 1e-12
+    with torch.no_grad():
+        weight[1] = 0.25 * weight[0]
+        if norm.running_mean is not None:
+            norm.running_mean[1], norm.running_var[1] = 0.25 * norm.running_mean[0], norm.running_var[0] / 16
+        if norm.bias is not None:
+            norm.bias[1], norm.weight[1] = 3.0 * norm.bias[0], 3.0 * norm.weight[0]
+        batch = images(made, 4, dtype=torch.float64)
+        before = made(batch)
+        masks = {name: torch.ones(len(one), dtype=torch.bool) for name, one in made.filters().items()}
+        masks["conv1"][1] = False
+        ranks, partners = zip(*map(merge.order, made.filters().values()), strict=True)
+        assert partners[0][1] == 0
+        orders = (dict(zip(made.filters(), found, strict=True)) for found in (partners, ranks))
+        merge.merge_(made, masks, *orders, params("merge", compensate=True))
+        apply_(made, Kept(masks))
+        assert torch.allclose(made(batch), before, atol=1e-9)
+
+
+def test_methods_that_need_what_a_batch_norm_lacks_say_so() -> None:
+    with pytest.raises(ValueError, match="scales of the batch norm behind them; there are none behind conv1;"):
+        make("bn_scale", network(BATCH_NORMS, **PLAIN_SCALE), 0.5)
+    with pytest.raises(ValueError, match=r"running variance of bn1, which has none .*; set revival: free"):
+        make("sfp", network(BATCH_NORMS, **NO_STATISTICS), 0.5)
+    assert make("sfp", network(BATCH_NORMS, **NO_STATISTICS), 0.5, revival="free")
 
 
 def test_a_module_of_two_names_is_saved_and_comes_back(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ suite's, and Adamax runs at `lr_factor` times its rate; numbers of filters follo
 `prune.layers.allocation` takes the odds for scores. The source begins from random weights: start: scratch with keep_bias 0.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -22,8 +23,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from lib.channels.description import Description
 from lib.channels.flow import direct, presence
-from lib.channels.steps import Depthwise, Layer, Scale, Value
+from lib.channels.steps import Depthwise, Join, Layer, Scale, Step, Value
 from lib.cost.differentiable import Macs
 from lib.masks.filters import Holder, Masks, full
 from lib.masks.kept import Kept
@@ -92,7 +94,7 @@ class Search:
         self.epoch = torch.zeros((), dtype=torch.int64)  # finished ones
         self.masks = {name: mask.clone() for name, mask in self.all_kept.items()}  # final once the search is over
         self.drawn = self.spread(self.sampler.ticket())
-        self.direct, self.gates = direct(network.description.steps), gates(network)
+        self.direct, self.gates = direct(network.description.steps), gates(network, coupled=request.coupled)
         self.there = self.spread_out(self.drawn)
         network.register_forward_pre_hook(self._draw)
         for name, value in self.gates.items():
@@ -217,16 +219,15 @@ class Search:
         return mask
 
 
-def gates(network: Network) -> dict[str, Value]:
-    """The modules whose outputs masks multiply: batch norms, and layers and depthwise convolutions that have none behind them.
+def gates(network: Network, *, coupled: bool) -> dict[str, Value]:
+    """The modules whose outputs masks multiply: batch norms, and layers that something else reads, depthwise ones too.
 
     Raises ValueError for a network that calls one of them as a function.
     """
     found: dict[str, Value] = {}
-    normed = {step.inputs[0] for step in network.description.steps if isinstance(step, Scale) and step.is_batch_norm}
+    normed = _normed(network.description, coupled=coupled)
     for step in network.description.steps:
-        layer = isinstance(step, Layer | Depthwise) and step.output not in normed
-        if layer or (isinstance(step, Scale) and step.is_batch_norm and step.keeps_zero):
+        if (isinstance(step, Layer | Depthwise) and step.output not in normed) or _multiplied(step):
             name = step.module if isinstance(step, Scale) else step.name  # type: ignore[attr-defined]
             if step.functional:  # type: ignore[attr-defined]
                 msg = f"kdfs multiplies the outputs of modules, and {network.architecture.name} calls {name} as a function; "
@@ -234,6 +235,29 @@ def gates(network: Network) -> dict[str, Value]:
                 raise ValueError(msg)
             found[name] = step.output
     return found
+
+
+def _normed(description: Description, *, coupled: bool) -> set[Value]:
+    """The values that multiplied batch norms read and nothing else, or, coupled, nothing but sums of channels that share a
+    mask, which such batch norms read in turn.
+    """
+    readers: dict[Value, list[Step]] = defaultdict(list)
+    for step in description.steps:
+        for value in step.inputs:
+            readers[value].append(step)
+    found: set[Value] = set()
+    for step in reversed(description.steps):
+        classes = description.classes[step.output.numbers]
+        others = [one for one in readers[step.output] if not _multiplied(one)]
+        summed = [isinstance(one, Join) and torch.equal(description.classes[one.output.numbers], classes) for one in others]
+        shared = coupled and all(summed) and all(one.output in found for one in others)
+        if len(others) < len(readers[step.output]) and (shared or not others):
+            found.add(step.output)
+    return found
+
+
+def _multiplied(step: Step) -> bool:
+    return isinstance(step, Scale) and step.is_batch_norm and step.keeps_zero
 
 
 def _decaying(group: dict[str, Any], params: KdfsSettings) -> dict[str, Any]:

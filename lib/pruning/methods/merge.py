@@ -6,14 +6,14 @@ Deep Neural Networks", BMVC 2015, https://arxiv.org/abs/1507.06149 (the compensa
 The two filters of largest cosine similarity of which neither was merged yet are merged, until half are gone; then anew among
 those left. Of a pair the stronger one stays: big <- fuse big + (1 - fuse) small, at the norm it had.
 Departs: the inputs of the next layer follow (compensate): where filter j goes into i, a single convolution or the classifier
-reads them and their batch-norm scales (1 where there is none) have one sign, W[:, i] += gamma_j / gamma_i W[:, j]; exact when
-j is a positive multiple of i, batch norm included. The reference leaves the next layer as it is (compensate: false), has a
-type error on the way, and merges only half of a layer at most. A residual stream's channels are merged but not compensated:
-what reads them reads the sum of many filters.
+reads them and their batch-norm scales (1 where it has none) have one sign, W[:, i] += gamma_j / gamma_i W[:, j]; without a
+batch norm the filters' norms stand for the scales. It is exact when j is a positive multiple of i, bias or batch norm
+included. The reference leaves the next layer as it is (compensate: false), has a type error on the way, and merges only half
+of a layer at most. A residual stream's channels are merged but not compensated: what reads them reads the sum of many filters.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.masks.filters import Masks
@@ -78,7 +78,7 @@ def merge_(
     """Merge every dropped filter into its partner, in the order they go, so that what was merged moves on with its partner."""
     for layer in network.layers:
         weight, batch_norm = network.weight(layer.name), network.batch_norm(layer)
-        scale = torch.ones(layer.width) if batch_norm is None else batch_norm.weight
+        scale = _outputs(weight, batch_norm)
         readers = _readers(network, layer.name) if params.compensate else []
         dropped = [index for index in ranks[layer.name].argsort().tolist() if not masks[layer.name][index]]
         for small in dropped:
@@ -91,6 +91,13 @@ def merge_(
             if float(scale[small] * scale[big]) > 0.0:
                 for reader in readers:
                     reader[:, big] += scale[small] / scale[big] * reader[:, small]
+
+
+def _outputs(weight: Tensor, batch_norm: nn.BatchNorm2d | None) -> Tensor:
+    """How large a filter's output is beside that of a parallel one, with the sign of its batch norm, (C_out,)."""
+    if batch_norm is None:
+        return weight.flatten(1).norm(dim=1)
+    return torch.ones(len(weight)) if batch_norm.weight is None else batch_norm.weight
 
 
 def _readers(network: Network, name: str) -> list[Tensor]:
