@@ -5,7 +5,6 @@ forward pass, so a description may also state the accuracy that the import must 
 """
 
 import copy
-import re
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
@@ -17,9 +16,8 @@ from torch import Tensor
 
 from lib.compaction.constants import silence_
 from lib.compaction.proof import FLOAT32_LIMIT, FLOAT64_LIMIT, gap_in_double
-from lib.formats import foreign_tensors
 from lib.formats.checkpoint import Checkpoint
-from lib.formats.foreign_tensors import shown
+from lib.formats.foreign_weights import check_values, kind, some, weights
 from lib.images.checksum import sha256_of
 from lib.masks.filters import from_zeros
 from lib.masks.kept import Kept, check
@@ -78,48 +76,18 @@ def read(path: Path, description: Description) -> Checkpoint:
     if description.sha256 is not None and path.is_file() and (got := sha256_of(path)) != description.sha256:
         msg = f"{path} has sha256 {got}, the description says {description.sha256}: it is another file, get it anew"
         raise ValueError(msg)
-    state = _renamed(path, _weights(path, description), description)
+    state = weights(path, description.state, description.rename)
     channels, *size = description.shape
     dense = Architecture(description.network, description.num_classes, channels, (size[0], size[1]))
     architecture = dense.with_arguments(description.arguments)
     _check_fit(path, state, outline(architecture))  # shapes alone: it is built only once the file holds as much
     network = build(architecture)
     network.load_state_dict(state)
-    _check_values(path, network)
+    check_values(path, network)
     kept = Kept(from_zeros(network))
     check(network, kept)
     _silence_(path, network.eval(), kept, description.shape)
     return Checkpoint(network, kept, description.shape, description.mean, description.std, {"foreign": path.name})
-
-
-def _weights(path: Path, description: Description) -> Mapping[Any, Any]:
-    content = foreign_tensors.read(path)
-    keyed = content if isinstance(content, Mapping) else {}
-    found = keyed.get(description.state) if description.state is not None else content
-    if not isinstance(found, Mapping):
-        names = ", ".join(shown(key) for key in list(keyed)[:10] if isinstance(key, str)) or "none"
-        msg = f"{path} has no weights under {description.state!r}; its keys: {names}; correct `state`"
-        raise ValueError(msg)
-    return found
-
-
-def _renamed(path: Path, state: Mapping[Any, Any], description: Description) -> dict[str, Tensor]:
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if not isinstance(name, str):
-            msg = f"{path} has a weight whose name is a {type(name).__name__}, not text; correct `state`"
-            raise ValueError(msg)
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-            msg = f"{path}: {shown(name)} is no plain tensor; correct `state`, or save the weights alone where it was made"
-            raise ValueError(msg)
-        new = name
-        for pattern, replacement in description.rename:
-            new = re.sub(pattern, replacement, new)
-        if new in renamed:
-            msg = f"{path}: `rename` gives two weights the name {shown(new)}, {shown(name)} is the second; correct it"
-            raise ValueError(msg)
-        renamed[new] = tensor
-    return renamed
 
 
 def _check_fit(path: Path, state: Mapping[str, Tensor], wanted: Network) -> None:
@@ -135,28 +103,13 @@ def _check_fit(path: Path, state: Mapping[str, Tensor], wanted: Network) -> None
     other = [
         f"{name} ({tuple(state[name].shape)} instead of {tuple(tensor.shape)})"
         for name, tensor in expected.items()
-        if name in state and _kind(state[name]) != _kind(tensor)
+        if name in state and kind(state[name]) != kind(tensor)
     ]
     wrong = {"missing": missing, "unknown": unknown, "of another shape or type": other}
-    told = [f"{what}: {_some(names)}" for what, names in wrong.items() if names]
+    told = [f"{what}: {some(names)}" for what, names in wrong.items() if names]
     if told:
         msg = f"the weights of {path} do not fit {named}; {'; '.join(told)}; correct `rename`, `arguments` or `network`"
         raise ValueError(msg)
-
-
-def _kind(tensor: Tensor) -> tuple[torch.Size, bool]:
-    return tensor.shape, tensor.is_floating_point()
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(shown(name) for name in names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def _check_values(path: Path, network: Network) -> None:
-    for name, tensor in network.state_dict().items():
-        if not bool(tensor.isfinite().all()) or (name.endswith("running_var") and bool((tensor < 0).any())):
-            msg = f"{path}: {name} holds NaN, infinite numbers or negative variances; get or train the network anew"
-            raise ValueError(msg)
 
 
 def _silence_(path: Path, network: Network, kept: Kept, shape: tuple[int, int, int]) -> None:
