@@ -19,7 +19,7 @@ def weights(path: Path, state: str | None, rename: Rename) -> dict[str, Tensor]:
 
     Raises ValueError, one line, when the file cannot be read, holds anything but plain tensors there, or two get one name.
     """
-    return _renamed(path, _under(path, state), rename)
+    return renamed(path, _under(path, state), rename)
 
 
 def kind(tensor: Tensor) -> tuple[torch.Size, bool]:
@@ -51,8 +51,9 @@ def _under(path: Path, state: str | None) -> Mapping[Any, Any]:
     return found
 
 
-def _renamed(path: Path, state: Mapping[Any, Any], rename: Rename) -> dict[str, Tensor]:
-    renamed: dict[str, Tensor] = {}
+def renamed(path: Path, state: Mapping[Any, Any], rename: Rename) -> dict[str, Tensor]:
+    """Tensors by name -> by new name. Raises ValueError for anything else, and for two of one new name."""
+    found: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if not isinstance(name, str):
             msg = f"{path} has a weight whose name is a {type(name).__name__}, not text; correct `state`"
@@ -63,8 +64,8 @@ def _renamed(path: Path, state: Mapping[Any, Any], rename: Rename) -> dict[str, 
         new = name
         for pattern, replacement in rename:
             new = re.sub(pattern, replacement, new)
-        if new in renamed:
+        if new in found:
             msg = f"{path}: `rename` gives two weights the name {shown(new)}, {shown(name)} is the second; correct it"
             raise ValueError(msg)
-        renamed[new] = tensor
-    return renamed
+        found[new] = tensor
+    return found

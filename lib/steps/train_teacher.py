@@ -37,7 +37,7 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, cache: Path,
     network = build(architecture(document, name, setting), stream(setting.seed, "initialisation", name))
     told, kept, given = "", everything(network), start.weights
     if given is not None:
-        told = _line(start_(network, given, cache))
+        told = start_(network, given, cache, (setting.dataset.mean, setting.dataset.std))
         kept = Kept(from_zeros(network))
         zeros = sum(int((~mask).sum()) for mask in kept.filters.values())
         told += _line(f"{zeros} filters of {given.source} are zero: {given.zero_filters}" if zeros else "")

@@ -96,7 +96,7 @@ def merge_(
 def _outputs(weight: Tensor, batch_norm: nn.BatchNorm2d | None) -> Tensor:
     """How large a filter's output is beside that of a parallel one, with the sign of its batch norm, (C_out,)."""
     if batch_norm is None:
-        return weight.flatten(1).norm(dim=1)
+        return torch.linalg.vector_norm(weight.flatten(1), dim=1)  # type: ignore[no-any-return]
     return torch.ones(len(weight)) if batch_norm.weight is None else batch_norm.weight
 
 
