@@ -1,7 +1,7 @@
 """What a network costs: parameters and multiply-accumulates (MACs), counted from its real integer shapes.
 
-MACs are those of convolutions and linear layers, one per multiply-add; batch norm, activations, pooling, additions and biases
-are not counted. Papers call the same number FLOPs.
+MACs are those of convolutions, transposed ones too, and linear layers, one per multiply-add; batch norm, activations, pooling,
+additions and biases are not counted. Papers call the same number FLOPs.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,6 +16,8 @@ from lib.channels.parts import Part, written_by
 from lib.channels.steps import Layer
 from lib.channels.tracing import outlined
 from lib.networks.network import Network
+
+COUNTED = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv_transpose2d, nn.functional.linear)
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ class _Counter(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
         gave = func(*args, **given)
-        if func in (nn.functional.conv2d, nn.functional.linear):
-            weight = args[1] if len(args) > 1 else given["weight"]
+        if func in COUNTED:
+            taken, weight = (args[at] if len(args) > at else given[key] for at, key in enumerate(("input", "weight")))
             name = self.names.get(id(weight), f"{func.__name__}_{len(self.macs)}")
-            self.macs[name] = self.macs.get(name, 0) + weight[0].numel() * gave[0].numel()
+            one = taken if func is nn.functional.conv_transpose2d else gave  # each of its numbers meets one row of the weight
+            self.macs[name] = self.macs.get(name, 0) + weight[0].numel() * one[0].numel()
         return gave
 
 

@@ -58,7 +58,12 @@ def unchanged(earlier: Path, marks: Mapping[Cell, str]) -> frozenset[Cell]:
         return frozenset()
     _tensors(earlier)
     with safe_open(earlier, "numpy") as file:
-        noted = json.loads((file.metadata() or {}).get(MARKS, "{}"))
+        text = (file.metadata() or {}).get(MARKS, "{}")
+    try:
+        noted = dict[str, str](json.loads(text))
+    except (ValueError, TypeError) as error:
+        msg = f"{earlier} should say under {MARKS} of which numbers it is, got {text[:60]!r}; {CURE}"
+        raise ValueError(msg) from error
     return frozenset(cell for cell, mark in marks.items() if noted.get(cell.key) == mark)
 
 

@@ -151,6 +151,18 @@ def test_networks_of_torchvision_cost_what_torch_counts(name: str) -> None:
     assert cost.params == sum(parameter.numel() for parameter in network.parameters())
 
 
+@pytest.mark.parametrize(("groups", "stride", "padding"), [(1, 2, 0), (4, 2, 1), (1, 1, 2)])
+def test_transposed_and_one_dimensional_convolutions_cost_what_torch_counts(groups: int, stride: int, padding: int) -> None:
+    up = nn.ConvTranspose2d(8, 12, 4, stride, padding, groups=groups)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), up, nn.Flatten(2), nn.Conv1d(12, 6, 3, groups=2), nn.Flatten(), nn.LazyLinear(5)
+    )
+    network(torch.zeros(1, 3, 8, 8))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, 8, 8))
+    assert 2 * count(network, (3, 8, 8)).total_macs == counter.get_total_flops()
+
+
 def test_a_convolution_whose_weight_is_computed_is_counted_in_the_compact_network_too() -> None:
     network = outline(Architecture(STANDARDISED, 10, 3, (8, 8)))
     cost = count(network, (3, 8, 8))

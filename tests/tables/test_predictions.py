@@ -59,6 +59,16 @@ def test_an_earlier_file_of_all_is_taken_for_cells_whose_numbers_are_still_the_s
     assert predictions.unchanged(NOWHERE, {L1: "b"}) == NOBODY
 
 
+@pytest.mark.parametrize("marks", ["{", "[1]", "3", "null"])
+def test_an_earlier_file_of_damaged_marks_is_refused_by_name(tmp_path: Path, marks: str) -> None:
+    earlier = tmp_path / "predictions.safetensors"
+    earlier.write_bytes(save({"labels": LABELS}, {"marks": marks}))
+    with pytest.raises(
+        ValueError, match=r"predictions\.safetensors should say under marks of which numbers .*; remove it and"
+    ):
+        predictions.unchanged(earlier, {DENSE: "a"})
+
+
 def test_an_earlier_file_about_other_images_does_not_count(tmp_path: Path) -> None:
     earlier = tmp_path / "all.safetensors"
     earlier.write_bytes(predictions.together(predictions.Judged(LABELS, {L1: LABELS}, ()), {L1: "b"}))
