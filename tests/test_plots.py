@@ -59,12 +59,13 @@ def _logs(*stages: str) -> pd.DataFrame:
         "distilled": {"method": "fpgm", "keep_ratio": "0.7", "distiller": "kd"},
     }
     rows: list[dict[str, Any]] = [
-        {"stage": stage, "seed": "0", "epoch": str(epoch), "validation_top1": top1, "loss_kd": top1} | labels[stage]
+        {"stage": stage, "seed": "0", "epoch": str(epoch), "validation_top1": top1, "loss": top1, "loss_kd": top1}
+        | labels[stage]
         for stage in stages
         for epoch, top1 in enumerate(("40.0", "", "60.0"))
     ]
     return pd.DataFrame(
-        rows, columns=["stage", "seed", "epoch", "validation_top1", "method", "keep_ratio", "distiller", "loss_kd"]
+        rows, columns=["stage", "seed", "epoch", "validation_top1", "method", "keep_ratio", "distiller", "loss", "loss_kd"]
     )
 
 
@@ -155,6 +156,15 @@ def test_phases_without_logs_are_left_out(stages: tuple[str, ...]) -> None:
     assert _pixels(losses.picture(SUITE, _logs(*stages))).std() > 0.01
 
 
+def test_a_network_that_came_trained_has_no_curve() -> None:
+    pruned = _logs("pruned")
+    given = pruned.head(1).assign(
+        stage="trained", epoch="200", method="resnet20", keep_ratio="", loss="", validation_top1="94.0"
+    )
+    assert training.picture(SUITE, pd.concat([pruned, given])) == training.picture(SUITE, pruned)
+    assert training.picture(SUITE, pd.concat([pruned, given.assign(loss="0.1")])) != training.picture(SUITE, pruned)
+
+
 def test_every_term_of_a_distillation_has_a_panel_of_its_own() -> None:
     logs = _logs("distilled")
     one = _pixels(losses.picture(SUITE, logs))
@@ -180,6 +190,17 @@ def test_a_method_that_lacks_seeds_says_how_many_it_has() -> None:
     fewer = cells[(cells["method"] != "fpgm") | (cells["seed"] == 0)]
     assert ranking._names(_standing(cells), ["fpgm", "scratch"]) == ["fpgm", "scratch"]
     assert ranking._names(_standing(fewer), ["fpgm", "scratch"]) == ["fpgm (1 seed)", "scratch"]
+
+
+def test_many_published_methods_have_a_look_each() -> None:
+    names = [f"method {number}" for number in range(40)]
+    looks = [tuple(look.items()) for look in drawing.hollow(names).values()]
+    assert len(set(looks)) == len(names)
+
+
+def test_a_legend_has_no_head_without_entries() -> None:
+    assert drawing.headed("Reference", []) == []
+    assert [one.get_label() for one in drawing.headed("Reference", [drawing.entry("dense")])] == ["Reference", "dense"]
 
 
 def test_a_front_of_one_row_is_no_line() -> None:

@@ -35,7 +35,7 @@ def picture(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame) -> byt
         axes.set(xlabel=f"{MACS_LABEL}; series at equal MACs stand side by side", ylabel="Top-1 on the test split (%)")
         figure.suptitle(_title(suite, summary), x=0.02, ha="left", fontsize=11)
         ours = [*drawing.colour_entries("Method", colours), *drawing.shape_entries("Distiller", shapes)]
-        drawing.legend(figure, [*ours, drawing.heading("Reference"), *lines, *theirs])
+        drawing.legend(figure, [*ours, *drawing.headed("Reference", lines), *theirs])
         return drawing.png(figure)
 
 
@@ -72,17 +72,16 @@ def _draw_dense(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:
 
 
 def _draw_published(axes: Axes, published: pd.DataFrame, full: float) -> list[Any]:
-    """Hollow grey points, a shape a method; returns their legend entries."""
+    """Hollow grey points, a look a method; returns their legend entries."""
     placed = published[published["macs_ratio"].notna()]
-    shapes = drawing.markers(sorted(placed["method"].unique()))
+    looks = drawing.hollow(sorted(placed["method"].unique()))
     entries = [
         axes.errorbar(
             rows["macs_ratio"] * full,
             rows["top1"],
             yerr=rows["std"] if rows["std"].notna().any() else None,
             color=drawing.REFERENCE,
-            marker=shapes[method],
-            markerfacecolor="none",
+            **looks[method],
             linestyle="none",
             elinewidth=0.7,
             label=method,
@@ -90,7 +89,7 @@ def _draw_published(axes: Axes, published: pd.DataFrame, full: float) -> list[An
         )
         for method, rows in placed.groupby("method")
     ]
-    return [drawing.heading("Published"), *entries] if entries else []
+    return drawing.headed("Published", entries)
 
 
 def _share_axis(axes: Axes, full: float) -> None:

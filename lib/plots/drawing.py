@@ -21,6 +21,7 @@ MUTED = ("#cc6677", "#3388cc", "#117733", "#ddaa33", "#882255", "#44aa99", "#999
 # for more methods than that, told apart by hue and lightness, though not with every kind of colour vision
 MANY = (*MUTED, "#d95f02", "#56b4e9", "#7a5230", "#f28cb1", "#66a61e", "#1b4f72", "#b8860b")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">")
+HALVES = ("none", "bottom", "left", "top", "right")  # that are full
 REFERENCE = "#555555"
 MACS_LABEL = "FLOPs (MACs), millions"
 MILLION = 1e6
@@ -83,6 +84,16 @@ def markers(names: Iterable[str]) -> dict[str, str]:
     return {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(dict.fromkeys(names))}
 
 
+def hollow(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Markers for published points: hollow ones; past eleven names half full ones."""
+    given = enumerate(dict.fromkeys(names))
+    filled = {"markerfacecolor": REFERENCE, "markerfacecoloralt": "none"}
+    return {
+        name: {"marker": MARKERS[index % len(MARKERS)], **filled, "fillstyle": HALVES[index // len(MARKERS) % len(HALVES)]}
+        for index, name in given
+    }
+
+
 def dashes(keep_ratios: Iterable[float]) -> dict[float, Dashes]:
     """A line style for each keep ratio: solid first, then dashes that grow shorter."""
     listed = list(dict.fromkeys(keep_ratios))
@@ -104,6 +115,11 @@ def offsets(series: Sequence[Hashable], xs: pd.Series) -> dict[Hashable, float]:
 def heading(text: str) -> Line2D:
     """A legend entry that is only a bold word."""
     return Line2D([], [], linestyle="none", label=text, gid="heading")
+
+
+def headed(title: str, entries: Sequence[Any]) -> list[Any]:
+    """Legend entries under a word; no word where there are none."""
+    return [heading(title), *entries] if entries else []
 
 
 def entry(label: str, **looks: Any) -> Line2D:

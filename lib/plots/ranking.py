@@ -45,7 +45,7 @@ def picture(suite: Suite, summary: pd.DataFrame) -> bytes:
         figure.suptitle(title, x=0.02, ha="left", fontsize=11)
         ratio_entries = [drawing.entry(f"{ratio:g}", color=colour, linewidth=3) for ratio, colour in colours.items()]
         handles = [drawing.heading("Keep ratio"), *ratio_entries, *drawing.shape_entries("Distiller", shapes)]
-        drawing.legend(figure, [*handles, drawing.heading("Reference"), *lines])
+        drawing.legend(figure, [*handles, *drawing.headed("Reference", lines)])
         return drawing.png(figure)
 
 

@@ -18,9 +18,12 @@ RISE = 0.1  # the share of figures that may lie below the picture
 
 
 def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
-    """Validation top-1 in percent, mean over seeds, a panel a phase; colours are methods, dashes keep ratios."""
+    """Validation top-1 in percent, mean over seeds, a panel a phase; colours are methods, dashes keep ratios.
+
+    Networks that came trained have no curve: where all did, there is no panel of training.
+    """
     benchmark = suite.benchmark
-    curves = _curves(logs)
+    curves = _curves(logs[(logs["stage"] != "trained") | (logs["loss"] != "")])  # a given network has an accuracy alone
     wanted = [("trained", ""), ("pruned", ""), *(("distilled", name) for name in benchmark.distillers)]
     panels = dict(iter(curves.groupby(["stage", "distiller"])))
     shown = [key for key in wanted if key in panels]
@@ -47,7 +50,11 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
         figure.supylabel("Top-1 on the validation split (%)", fontsize=10.5)
         entries = drawing.colour_entries("Method", colours) if colours else []
         entries += drawing.dash_entries("Keep ratio", of_drawn)
-        drawing.legend(figure, [*entries, *drawing.colour_entries("Training panel", networks)])
+        whole = set(curves.loc[curves["stage"] == "trained", "method"])
+        if whole:
+            of_whole = {name: colour for name, colour in networks.items() if name in whole}
+            entries += drawing.colour_entries("Training panel", of_whole)
+        drawing.legend(figure, entries)
         return drawing.png(figure)
 
 
