@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help repro suite test test-cluster check
+.PHONY: help repro suite test lint pytest test-cluster check
 help:  ## Show this help
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
@@ -17,10 +17,15 @@ suite: $(READY)  ## Make suites/NAME.yaml the one that runs: make suite NAME=cif
 test: $(READY)  ## Set up if needed, then lint, check types, docs, parameters and graph, and run the quick tests; all with ALL=1
 	ruff check .
 	ruff format --check .
-	mypy
+	$(MAKE) --no-print-directory --jobs=2 pytest lint  # side by side: what comes before the first test uses one core
+
+lint: $(READY)
 	lint-imports
+	mypy
 	python -m tools.docs --check
 	$(MAKE) --no-print-directory check
+
+pytest: $(READY)
 	OMP_NUM_THREADS=1 pytest -n $(JOBS) --dist loadfile $(if $(ALL),--all)  # one thread each; tests of a file share what it sets up
 
 test-cluster: $(READY)  ## Set up Ray too, then run cells over three Ray nodes on this machine, which takes minutes
@@ -35,7 +40,7 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	pip install --quiet --disable-pip-version-check --constraint requirements.lock pip
-	pip install --quiet --disable-pip-version-check --constraint requirements.lock --group dev
+	pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock --group dev  # compiled when imported
 	python -m tools.plots_page --template .dvc/plots/page.html --out .dvc/plots/whole.html
 	dvc config --local plots.html_template plots/whole.html
 	touch $@

@@ -19,10 +19,13 @@ from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.randomness import stream
 from lib.steps.specimen import alive, images_for
-from tests.channels.test_any_network import NETWORKS
+from tests.channels.test_any_network import NETWORKS, QUICK
 from tests.networks_for_tests import lived_in, random_masks
+from tests.tiers import slow_but
 
-SHIPPED = [*NETWORKS, "densenet40", "mobilenet_v2_cifar", "vgg16_plain", "torchvision:shufflenet_v2_x0_5"]
+OWN = ("densenet40", "mobilenet_v2_cifar", "vgg16_plain", "torchvision:shufflenet_v2_x0_5")
+SHIPPED = [*NETWORKS, *OWN]
+SMALL = [name for name in QUICK if "convnext" not in name]
 
 
 def sides(name: str) -> int:
@@ -43,7 +46,7 @@ def operations(shipped: fx.GraphModule) -> Counter[type]:
 
 @pytest.mark.grid
 @pytest.mark.parametrize("mode", ["coupled", "scatter"])
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", slow_but([*SMALL, *OWN], SHIPPED))
 def test_what_ships_computes_the_same_in_float64(name: str, mode: Mode) -> None:
     network, small = pruned(name, mode)
     shipped = ship(small)

@@ -1,5 +1,6 @@
 """Costs against recorded counts, the sources' closed form and what papers print."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -36,13 +37,19 @@ def _network(name: str, num_classes: int = 10) -> Network:
     return build(Architecture(name.removesuffix("_bn"), num_classes, 3))
 
 
+@cache
+def _shapes(name: str, num_classes: int = 10) -> Network:
+    """The network without numbers, which none of its costs needs."""
+    return outline(Architecture(name.removesuffix("_bn"), num_classes, 3))
+
+
 def _of_kind(network: Network, cost: Cost, kind: type[nn.Module]) -> int:
     return sum(macs for name, macs in cost.macs.items() if isinstance(network.get_submodule(name), kind))
 
 
 @pytest.mark.parametrize("recorded", DENSE, ids=lambda net: f"{net['net']}-{net['classes']}")
 def test_counts_of_dense_networks_are_the_recorded_ones(recorded: dict[str, Any]) -> None:
-    network = _network(recorded["net"], recorded["classes"])
+    network = _shapes(recorded["net"], recorded["classes"])
     cost = count(network, CIFAR)
     assert cost.params == recorded["parameters"]
     assert _of_kind(network, cost, nn.Conv2d) == recorded["breakdown"]["conv_macs"]
@@ -51,7 +58,7 @@ def test_counts_of_dense_networks_are_the_recorded_ones(recorded: dict[str, Any]
 
 @pytest.mark.parametrize("recorded", DENSE, ids=lambda net: f"{net['net']}-{net['classes']}")
 def test_macs_give_the_flops_of_the_reference_with_what_it_counts_besides(recorded: dict[str, Any]) -> None:
-    macs = count(_network(recorded["net"], recorded["classes"]), CIFAR).total_macs
+    macs = count(_shapes(recorded["net"], recorded["classes"]), CIFAR).total_macs
     parts = recorded["breakdown"]
     besides = sum(parts[key] for key in ("conv_bias_outputs", "linear_outputs", "relu_module_elements", "pool_ops"))
     assert 2 * macs + besides + 2 * parts["bn_elements"] == recorded["reference_flops"]
@@ -61,7 +68,7 @@ def test_macs_give_the_flops_of_the_reference_with_what_it_counts_besides(record
     ("name", "recorded"), CLOSED_FORM, ids=lambda value: value if isinstance(value, str) else value["rate_keep"]
 )
 def test_fractional_macs_are_those_of_the_closed_form(name: str, recorded: dict[str, float]) -> None:
-    dense, pruned = (fractional_macs(_network(name), CIFAR, ratio) for ratio in (1.0, recorded["rate_keep"]))
+    dense, pruned = (fractional_macs(_shapes(name), CIFAR, ratio) for ratio in (1.0, recorded["rate_keep"]))
     assert pruned == pytest.approx(recorded["macs"], rel=1e-8)
     assert 100 * (1 - pruned / dense) == pytest.approx(recorded["reduction_percent"], abs=1e-6)
 
@@ -70,7 +77,7 @@ def test_fractional_macs_are_those_of_the_closed_form(name: str, recorded: dict[
     "row", PUBLISHED, ids=lambda row: f"{row['network']}-{row['method']}-{row['keep_ratio']}-{row['top1']}"
 )
 def test_papers_print_the_reduction_that_the_closed_form_gives(row: dict[str, Any]) -> None:
-    network = _network(row["network"])
+    network = _shapes(row["network"])
     left = fractional_macs(network, CIFAR, row["keep_ratio"]) / fractional_macs(network, CIFAR, 1.0)
     assert 100 * (1 - left) == pytest.approx(row["flops_reduction_percent"], abs=0.5)
 
