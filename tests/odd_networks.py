@@ -4,10 +4,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-NAMES = ("Grouped", "NamedTwice", "FixedSize", "ByKeyword", "BatchNorms", "PreActivation", "Carrying")
-GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD, BATCH_NORMS, PRE_ACTIVATION, CARRYING = (
-    f"tests.odd_networks:{name}" for name in NAMES
+HERE = "tests.odd_networks"
+GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD = (
+    f"{HERE}:{name}" for name in ("Grouped", "NamedTwice", "FixedSize", "ByKeyword")
 )
+BATCH_NORMS, PRE_ACTIVATION, CARRYING = (f"{HERE}:{name}" for name in ("BatchNorms", "PreActivation", "Carrying"))
+SPREAD, PADDED, DEPTHWISE, TOKENS = (f"{HERE}:{name}" for name in ("Spread", "Padded", "DepthwiseStream", "Tokens"))
+BUFFERS, SQUEEZED = (f"{HERE}:{name}" for name in ("Buffers", "Squeezed"))
+ALL = (GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD, BATCH_NORMS, PRE_ACTIVATION, CARRYING)
+ALL += (SPREAD, PADDED, DEPTHWISE, TOKENS, BUFFERS, SQUEEZED)
 SIDE = 72  # pixels that FixedSize needs
 
 
@@ -120,4 +125,118 @@ class Carrying(nn.Module):
         before = functional.relu(self.bn1(self.conv1(images)))
         after = self.bn2(self.conv2(before)) + functional.pad(before, (0, 0, 0, 0, 0, 8))
         logits: Tensor = self.fc(functional.relu(after).mean((2, 3)))
+        return logits
+
+
+class Spread(nn.Module):
+    """A sum with what has one value for all pixels, or one channel for all."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.conv1, self.bn1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.conv2 = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+        self.shift = nn.Parameter(torch.rand(1, 16, 1, 1))
+        self.fc = nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        before = functional.relu(self.bn1(self.conv1(images)))
+        after = self.conv2(before)
+        if self.kind == "in place":
+            after += self.shift
+        elif self.kind == "scaled":
+            after = after * self.shift + self.shift
+        else:
+            after = after + self.shift if self.kind == "shifted" else before + after[:, :1]
+        logits: Tensor = self.fc(functional.relu(after).mean((2, 3)))
+        return logits
+
+
+class _Same(nn.Conv2d):
+    """A convolution that pads by itself, so that it is called as a function."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C_out, H, W)."""
+        return functional.conv2d(functional.pad(images, (1, 1, 1, 1)), self.weight, self.bias, self.stride)
+
+
+class Padded(nn.Module):
+    """Convolutions whose modules do not come along into the compact network."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _Same(in_channels, 16, 3, bias=False), nn.BatchNorm2d(16)
+        self.conv2, self.bn2 = _Same(16, 16, 3, bias=False), nn.BatchNorm2d(16)
+        self.fc = nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        inside = functional.relu(self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(images))))))
+        logits: Tensor = self.fc(inside.mean((2, 3)))
+        return logits
+
+
+class DepthwiseStream(nn.Module):
+    """A depthwise convolution on a stream into whose middle a shortcut is padded: its channels are sorted as it ships."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, filters: int = 1) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.conv2, self.bn2 = nn.Conv2d(16, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32)
+        self.depthwise = nn.Conv2d(32, 32 * filters, 3, padding=1, groups=32, bias=False)
+        self.fc = nn.Linear(32 * filters, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        before = functional.relu(self.bn1(self.conv1(images)))
+        after = self.bn2(self.conv2(before)) + functional.pad(before, (0, 0, 0, 0, 8, 8))
+        logits: Tensor = self.fc(functional.relu(self.depthwise(functional.relu(after))).mean((2, 3)))
+        return logits
+
+
+class Tokens(nn.Module):
+    """A batch norm over the positions of a sequence, which are no channels."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, features: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 16, 2, stride=2)
+        self.linear1, self.bn = nn.Linear(16, features), nn.BatchNorm1d(16)
+        self.linear2, self.fc = nn.Linear(features, 12), nn.Linear(12, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, 8, 8) -> logits (B, num_classes)."""
+        tokens = functional.relu(self.conv1(images)).flatten(2).transpose(1, 2)
+        inside = functional.relu(self.linear2(functional.relu(self.bn(self.linear1(tokens)))))
+        logits: Tensor = self.fc(inside.mean(1))
+        return logits
+
+
+class Buffers(nn.Module):
+    """A buffer of no numbers, or of numbers that no file takes."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, kind: str) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(in_channels, 8, 3), nn.Conv2d(8, 8, 3)
+        self.fc = nn.Linear(8, num_classes)
+        kinds = {"empty": torch.empty(0), "int32": torch.zeros(3, dtype=torch.int32), "float64": torch.zeros(1).double()}
+        self.register_buffer("extra", kinds[kind])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        logits: Tensor = self.fc(functional.relu(self.conv2(functional.relu(self.conv1(images)))).mean((2, 3)))
+        return logits
+
+
+class Squeezed(nn.Module):
+    """For a single image its squeeze removes the axis of images too."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(in_channels, 8, 3), nn.Conv2d(8, 8, 3)
+        self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(8, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes), or (num_classes,)."""
+        logits: Tensor = self.fc(self.pool(functional.relu(self.conv2(functional.relu(self.conv1(images))))).squeeze())
         return logits

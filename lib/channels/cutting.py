@@ -71,10 +71,11 @@ def _like(tensor: Tensor, values: Tensor) -> Tensor:
 
 
 def _depthwise(weight: Tensor, step: Depthwise, kept: Tensor) -> tuple[Tensor, int, Tensor]:
-    """One group a channel where all channels keep equally many filters, else one a filter."""
-    channels, counts = step.source[kept].unique(return_counts=True)
-    even = bool((counts == counts[0]).all())
-    reads = channels if even else step.source[kept]
+    """One group a channel where all channels keep equally many filters, one behind the other, else one a filter."""
+    source = step.source[kept]
+    channels, counts = source.unique_consecutive(return_counts=True)
+    even = bool((counts == counts[0]).all()) and len(channels) == len(channels.unique())
+    reads = channels if even else source
     return rows(weight, kept, 0), len(reads), reads
 
 

@@ -116,7 +116,10 @@ def _elementwise(draft: Draft, step: Elementwise) -> None:
 def _join(draft: Draft, step: Join) -> None:
     kept, (one, other) = draft.stays(step.output), step.inputs
     full = [value for value in step.inputs if value.width == step.output.width]
-    if len(full) == 2 and _is_sum(step) and not draft.ships:
+    spread = any(
+        value.shape != step.output.shape or value.node.op == "get_attr" for value in step.inputs
+    )  # over pixels or images
+    if len(full) == 2 and _is_sum(step) and not draft.ships and not spread:
         for stream, added in ((one, other), (other, one)):
             if _covers(draft, stream, kept) and not _covers(draft, added, kept) and added in draft.new:
                 place = torch.full((step.output.width,), ABSENT)
@@ -127,7 +130,7 @@ def _join(draft: Draft, step: Join) -> None:
                     assert axis is not None
                     draft.note(step.output, draft.call(Place(axis, index), draft.align(stream, kept), draft.new[added]))
                     return
-    nodes = [draft.align(value, draft.there(value, kept)) if value in full else draft.new[value] for value in step.inputs]
+    nodes = [draft.align(value, draft.there(value, kept)) if value in full else draft.whole(value) for value in step.inputs]
     draft.note(step.output, draft.copied(step.node, dict(zip(step.inputs, nodes, strict=True))))
 
 

@@ -61,7 +61,7 @@ def batch_norm(reader: Reader, call: Call) -> Any:
             return None
     else:
         return None
-    if x.axis is None or x.is_spread:
+    if x.axis != 1 or x.is_spread:  # the axis that it works along
         return None
     _once(reader, name)
     affine = "weight" in present and "bias" in present
@@ -75,7 +75,7 @@ def batch_norm(reader: Reader, call: Call) -> Any:
 def prelu(reader: Reader, call: Call) -> Any:
     """PReLU with one slope a channel."""
     x = call.values[0]
-    if not isinstance(call.module, nn.PReLU) or call.module.num_parameters == 1 or x.axis is None or x.is_spread:
+    if not isinstance(call.module, nn.PReLU) or call.module.num_parameters == 1 or x.axis != 1 or x.is_spread:
         return None
     name = str(call.node.target)
     _once(reader, name)

@@ -116,8 +116,10 @@ def _passes(step: Step) -> bool:
 def _takes_constants(network: Network, step: Layer) -> bool:
     module = network.get_submodule(step.name)
     one_pixel = isinstance(module, nn.Conv2d) and set(module.kernel_size) == {1} and set(module.padding) == {0}
-    batch_norms = {layer.name: layer.batch_norm for layer in network.layers}
-    has_place = getattr(module, "bias", None) is not None or batch_norms.get(step.name) is not None
+    layer = network.description.layers.get(step.name)
+    batch_norm = None if layer is None else network.batch_norm(layer)
+    has_mean = batch_norm is not None and batch_norm.running_mean is not None
+    has_place = getattr(module, "bias", None) is not None or has_mean
     return step.groups == 1 and has_place and (isinstance(module, nn.Linear) or one_pixel)
 
 

@@ -10,7 +10,7 @@ block: users found them slower than the dense network.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import torch
 from torch import Tensor, fx, nn
@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from lib.channels.description import Description
 from lib.channels.emission import emit
 from lib.channels.flow import Flow, flow
-from lib.channels.steps import Layer, Value
+from lib.channels.steps import Layer, Scale, Value
 from lib.networks import masks
 from lib.networks.network import Network, described
 from lib.networks.placing import masked
@@ -41,7 +41,7 @@ def ship(network: Network, multiple: int = 1) -> fx.GraphModule:
     description = described(dense.architecture)
     small = emit(dense.module, description, _widened(dense, masks(network.architecture), multiple), ships=True).eval()
     _return_logits_(small)
-    _fold_(small.double())
+    _fold_(small.double(), {step.module for step in description.steps if isinstance(step, Scale)})
     _clean_(small)
     return small.to(network.dtype)
 
@@ -121,12 +121,16 @@ def _return_logits_(small: fx.GraphModule) -> None:
     small.recompile()
 
 
-def _fold_(small: fx.GraphModule) -> None:
-    """Batch norms into the convolutions and linear layers that they alone read."""
+def _fold_(small: fx.GraphModule, by_channel: Set[str]) -> None:
+    """Batch norms into the convolutions and linear layers that they alone read. by_channel: those that scale channels, and
+    not, say, the positions of a sequence.
+    """
     modules = dict(small.named_modules())
     for node in list(small.graph.nodes):
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
         if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_mean is None:
+            continue
+        if str(node.target) not in by_channel:
             continue
         before = node.args[0]
         layer = modules.get(str(before.target)) if before.op == "call_module" and len(before.users) == 1 else None

@@ -10,19 +10,22 @@ checksum tells damage; what a well-meant file cannot hold is refused too, but th
 import hashlib
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from torch import nn
+from torch import Tensor
 
 from lib.formats import tensors, values
 from lib.formats.checkpoint import Checkpoint, load
 from lib.formats.codes import Coder
 from lib.formats.header import LONGEST, Dense, Images, check_channels, checked, dense_record, document, shown, text
 from lib.formats.tensors import Reader, Sizes
+from lib.masks.weights import weights
 from lib.networks import fill_, outline
 from lib.networks.architecture import Architecture, Mode
+from lib.networks.builders import RefusedError
 from lib.networks.network import Network, described
 from lib.networks.outlining import for_a_file
 from lib.params.named import is_own_code
@@ -67,7 +70,8 @@ def pack(checkpoint: Checkpoint, coder: Coder) -> Packed:
     header = zlib.compress(text(content).encode(), 9)
     index = b"" if architecture.kept is None else _bitmaps(architecture)
     state = sorted(network.state_dict().items())  # the order of a graph's own depends on how it was made
-    parts = [tensors.write(tensor, coder, _part(network, name), sizes) for name, tensor in state]
+    layers = weights(network)
+    parts = [tensors.write(tensor, coder, _part(layers, name), sizes) for name, tensor in state]
     sizes.parts["index"] = len(index)
     sizes.parts["header"] = FRONT.size + COUNT.size + len(header)
     return Packed(sealed(b"".join([COUNT.pack(len(header)), header, index, *parts])), sizes)
@@ -95,6 +99,8 @@ def unpack(content: bytes) -> Checkpoint:
     try:
         with for_a_file(len(content)):
             return _read(Reader(body))
+    except RefusedError:  # nothing is damaged
+        raise
     except (ValueError, zlib.error) as error:
         msg = f"this packed network is damaged, though its checksum is right: {shown(str(error))}; get it anew"
         raise ValueError(msg) from error
@@ -188,7 +194,9 @@ def _kept(dense: Architecture, reader: Reader) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _part(network: Network, tensor: str) -> str:
-    module = network.get_submodule(tensor.rpartition(".")[0])
-    kinds = {nn.Conv2d: "conv", nn.Linear: "linear"}
-    return next((name for kind, name in kinds.items() if isinstance(module, kind)), "batch_norm")
+def _part(layers: Mapping[str, Tensor], tensor: str) -> str:
+    """What a tensor is counted as: by the weight of its layer, or as one of the rest."""
+    weight = layers.get(tensor.rpartition(".")[0])
+    if weight is None:
+        return "batch_norm"
+    return "conv" if weight.dim() > 2 else "linear"

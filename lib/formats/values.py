@@ -13,9 +13,14 @@ def check(state: Mapping[str, Tensor]) -> None:
     """Raise ValueError, naming the tensor, for other types than float32, NaN, infinities, or statistics below zero."""
     other = [f"{name} ({tensor.dtype})" for name, tensor in state.items() if tensor.dtype not in TYPES]
     if other:
-        msg = f"only float32 networks go into files, got {', '.join(other[:5])}; convert it with .float()"
+        msg = (
+            f"files hold float32, int64 and bool alone, got {', '.join(other[:5])}; build the network so, or convert it with "
+        )
+        msg += ".float()"
         raise ValueError(msg)
     for name, tensor in state.items():
+        if tensor.numel() == 0:
+            continue
         if tensor.dtype == torch.bool:
             _check_bool(name, tensor)
         else:

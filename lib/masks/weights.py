@@ -9,18 +9,28 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from lib.channels.steps import Depthwise, Layer
 from lib.masks.filters import kept_count, multiply_, top_k
+from lib.networks.network import Network, described
 
 Sparsity = dict[str, Tensor]
 
 
-def weights(network: nn.Module) -> dict[str, Tensor]:
-    """The weights of all convolutions and linear layers, by layer; biases and batch norms are never pruned singly."""
+def weights(network: Network) -> dict[str, Tensor]:
+    """The weights of all convolutions and linear layers, by layer; biases and batch norms are never pruned singly.
+
+    Those that the network calls as functions too: in its compact form they are no modules, but still go by their names.
+    """
     layers = {name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
-    return {name: layer.weight for name, layer in layers.items()}
+    found: dict[str, Tensor] = {name: layer.weight for name, layer in layers.items()}
+    parameters = dict(network.named_parameters())
+    for step in described(network.architecture.dense).steps:
+        if isinstance(step, Layer | Depthwise) and step.functional and f"{step.name}.weight" in parameters:
+            found.setdefault(step.name, parameters[f"{step.name}.weight"])
+    return found
 
 
-def check(network: nn.Module, sparsity: Sparsity) -> None:
+def check(network: Network, sparsity: Sparsity) -> None:
     """Raise ValueError unless there is a mask of the right shape for every convolution and linear layer."""
     expected = {name: tuple(weight.shape) for name, weight in weights(network).items()}
     got = {name: tuple(mask.shape) for name, mask in sparsity.items()}
@@ -46,7 +56,7 @@ def strongest(magnitudes: Mapping[str, Tensor], keep_ratio: float, *, everywhere
     return {name: mask.view_as(magnitudes[name]) for name, mask in kept.items()}
 
 
-def zero_share(network: nn.Module) -> float:
+def zero_share(network: Network) -> float:
     """Zeros over weights, all convolutions and linear layers together."""
     found = list(weights(network).values())
     return sum(int((weight == 0).sum()) for weight in found) / sum(weight.numel() for weight in found)
@@ -55,7 +65,7 @@ def zero_share(network: nn.Module) -> float:
 class Zeros:
     """Keeps single weights at zero: parameters, and the optimizer's buffers."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Network) -> None:
         self.weights = weights(network)
 
     @torch.no_grad()

@@ -85,11 +85,15 @@ def _timm(name: str) -> "Callable[..., nn.Module]":
     return libraries.timm_builder(name)
 
 
+class RefusedError(ValueError):
+    """A builder that nobody allowed."""
+
+
 def _own(name: str, source: str, function: str) -> "Callable[..., nn.Module]":
     if name not in _allowed:
         msg = f"a file asks for the builder {name}, which is code of somebody; nothing of it was run. "
         msg += "If it is yours, name it under `networks` in params.yaml"
-        raise ValueError(msg)
+        raise RefusedError(msg)
     try:
         found: Any = importlib.import_module(source)
         for part in function.split("."):

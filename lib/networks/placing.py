@@ -4,12 +4,13 @@ Nothing here knows how layers are cut: a dense network whose every tensor holds 
 what is left are the positions that stay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from lib.channels.steps import Depthwise, Layer, Scale, Source, Step
 from lib.networks import build, cut
 from lib.networks.architecture import Architecture
 from lib.networks.network import Network
@@ -41,11 +42,25 @@ def masked(compact: Network) -> Network:
     """The dense network that computes the same, zero wherever the compact one has nothing; on its device, in eval mode."""
     dense = build(compact.architecture.dense)
     tensors = _tensors(dense)
+    gone = _of_channels(dense.description.steps) & tensors.keys()  # some layers may have vanished altogether
     with torch.no_grad():
-        for name in places(compact.architecture):
+        for name in places(compact.architecture).keys() | gone:
             tensors[name].zero_()
     put_back_(dense, compact)
     return dense.to(compact.device, compact.dtype).eval()
+
+
+def _of_channels(steps: Sequence[Step]) -> set[str]:
+    """The paths of all weights, biases, scales and parameters that have a part a channel."""
+    found: set[str] = set()
+    for step in steps:
+        if isinstance(step, Layer | Depthwise):
+            found |= {f"{step.name}.weight", f"{step.name}.bias"}
+        elif isinstance(step, Scale):
+            found |= set(step.held)
+        elif isinstance(step, Source) and step.node.op == "get_attr" and step.output.axis is not None:
+            found.add(str(step.node.target))
+    return found
 
 
 def _tensors(network: Network) -> dict[str, Tensor]:

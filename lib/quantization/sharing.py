@@ -100,8 +100,9 @@ def share_(
 
 def sum_gradients(network: Network, labels: Labels) -> None:
     """From now on every backward pass gives all weights of a cluster the sum of their gradients, and zeros none."""
+    layers = weights(network)
     for name, own in labels.items():
-        network.get_submodule(name).weight.register_hook(_Summed(own))  # type: ignore[operator]
+        layers[name].register_hook(_Summed(own))
 
 
 class _Summed:

@@ -13,6 +13,7 @@ from lib import plugins
 from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.teachers import verified
+from lib.formats import values
 from lib.formats.checkpoint import load
 from lib.images.dataset import Dataset
 from lib.networks import build
@@ -112,8 +113,13 @@ def _build(networks: Networks, document: Document, name: str, view: View) -> Non
         raise ValueError(msg)
     if document.compute.processes > 1 and (problem := unshareable(network)):
         raise ValueError(problem)
+    values.check(network.state_dict())  # or a finished training could not be saved
     with torch.no_grad():
         network.eval()(view.noise())
+        one = tuple(network(view.noise()[:1]).shape)
+    if one != (1, view.classes):
+        msg = f"{name} gives {one} for one image, not (1, {view.classes}); tell squeeze() which axes it is to remove"
+        raise ValueError(msg)
     networks[name] = network.train()
 
 

@@ -11,50 +11,72 @@ from torch import nn
 
 from lib.compaction.compact import compact
 from lib.compaction.constants import silence_
+from lib.compaction.proof import FLOAT64_LIMIT, gap
+from lib.compaction.shipping import ship
 from lib.cost.macs import count
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.terms import feature
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.foreign import read
 from lib.formats.given import _is_checkpoint
+from lib.formats.packed import pack
 from lib.masks.filters import from_zeros
 from lib.masks.kept import Kept, apply_
+from lib.masks.weights import weights, zero_share
 from lib.networks import build
-from lib.networks.architecture import Architecture
+from lib.networks.architecture import Architecture, Mode
 from lib.networks.builders import allow
 from lib.networks.network import Network
+from lib.networks.placing import masked
 from lib.pruning.layers import EVERYWHERE
 from lib.pruning.methods import merge
 from lib.pruning.methods.kdfs import Search
 from lib.pruning.selection import Selection
+from lib.quantization.sharing import share_, sum_gradients
 from lib.randomness import stream
+from lib.steps.rehearse import View
+from lib.steps.specimen import alive, images_for
 from lib.training.taps import Outputs
 from tests import tiny
 from tests.formats.test_foreign import DESCRIPTION
 from tests.networks_for_tests import images, random_masks
 from tests.odd_networks import (
+    ALL,
     BATCH_NORMS,
+    BUFFERS,
     BY_KEYWORD,
     CARRYING,
+    DEPTHWISE,
     FIXED_SIZE,
     GROUPED,
     NAMED_TWICE,
+    PADDED,
     PRE_ACTIVATION,
     SIDE,
+    SPREAD,
+    SQUEEZED,
+    TOKENS,
 )
 from tests.pruning.test_every_method import make, params, request
+from tests.steps.test_rehearse import document, refusals
 
-allow((GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD, BATCH_NORMS, PRE_ACTIVATION, CARRYING))
+allow(ALL)
+OWN: dict[str, Any] = {"own_code": "tests", "benchmark__trained": ["own"], "distill__teachers": ["own"]}
 PLAIN_SCALE, NO_STATISTICS = {"affine": False}, {"tracked": False}
 
 
-def network(name: str, side: int = 8, seed: int = 0, **arguments: bool) -> Network:
+def network(name: str, side: int = 8, seed: int = 0, **arguments: Any) -> Network:
     made = build(Architecture(name, 10, 3, (side, side)).with_arguments(arguments), stream(seed, "initialisation"))
     with torch.no_grad():
         for module in made.modules():
             if isinstance(module, nn.BatchNorm2d):
                 _live_(module)
     return made.eval()
+
+
+def named(builder: str, **arguments: Any) -> dict[str, Any]:
+    """A section of `networks`."""
+    return {"builder": builder, "arguments": arguments, "weights": None}
 
 
 def _live_(batch_norm: nn.BatchNorm2d) -> None:
@@ -165,6 +187,86 @@ def test_methods_that_need_what_a_batch_norm_lacks_say_so() -> None:
     with pytest.raises(ValueError, match=r"running variance of bn1, which has none .*; set revival: free"):
         make("sfp", network(BATCH_NORMS, **NO_STATISTICS), 0.5)
     assert make("sfp", network(BATCH_NORMS, **NO_STATISTICS), 0.5, revival="free")
+
+
+def halved(made: Network) -> Kept:
+    """Drop other filters of every layer, half of each; masks are applied."""
+    kept = Kept(
+        {name: torch.arange(len(weight)) % 2 == turn % 2 for turn, (name, weight) in enumerate(made.filters().items())}
+    )
+    apply_(made, kept)
+    return kept
+
+
+@pytest.mark.parametrize("mode", ["coupled", "scatter"])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        *((SPREAD, {"kind": kind}) for kind in ("shifted", "in place", "scaled", "one channel")),
+        *((DEPTHWISE, {"filters": filters}) for filters in (1, 2)),
+        *((TOKENS, {"features": features}) for features in (16, 24)),  # as many as tokens, and more
+        (PADDED, {}),
+    ],
+)
+def test_the_compact_network_and_what_ships_compute_the_same(name: str, arguments: dict[str, Any], mode: Mode) -> None:
+    made = network(name, **arguments).double()
+    small = compact(made, halved(made), mode)
+    batch = images(made, 3, dtype=torch.float64)
+    with torch.no_grad():
+        wanted = made(batch)
+        for form in (small, masked(small), ship(small), ship(small, 8)):
+            assert gap(wanted, form(batch)).relative < FLOAT64_LIMIT
+
+
+def test_a_layer_that_vanishes_is_zero_in_the_dense_network_of_the_compact_one() -> None:
+    """Few filters of a gate and of what it gates need not meet: the gate goes, and kept random weights."""
+    made = alive("torchvision:mobilenet_v3_small", 64)
+    norms = {name: weight.flatten(1).norm(dim=1) for name, weight in made.filters().items()}
+    kept = Kept(Selection(made, 0.1, coupled=False).choose(norms))
+    apply_(made, kept)
+    small, batch = compact(made, kept, "scatter"), images_for(made)
+    assert made.state_dict().keys() - small.state_dict().keys()
+    with torch.no_grad():
+        assert gap(made(batch), masked(small)(batch)).relative < FLOAT64_LIMIT
+        assert gap(made(batch), ship(small)(batch)).relative < FLOAT64_LIMIT
+
+
+def test_convolutions_called_as_functions_are_packed_and_counted_as_what_they_are() -> None:
+    made = network(PADDED)
+    small = compact(made, halved(made), "coupled")
+    assert weights(small).keys() == weights(made).keys()
+    sizes = pack(Checkpoint(small, None, (3, 8, 8), (0.5,) * 3, (0.2,) * 3, {}), "huffman").sizes
+    assert sizes.parts["conv"] > sizes.parts["linear"] > 0
+    labels = share_(small, {"conv*": 2})
+    assert {name: len(weights(small)[name].unique()) for name in labels} == {"conv1": 4, "conv2": 4}
+    sum_gradients(small, labels)
+    small.train()(images(made, 4)).square().sum().backward()
+    gradients = weights(small)["conv2"].grad
+    assert gradients is not None
+    assert len(gradients.unique()) <= 4
+    with torch.no_grad():
+        weights(small)["conv2"].zero_()
+    assert zero_share(small) == pytest.approx(8 * 8 * 9 / (8 * 8 * 9 + 8 * 3 * 9 + 8 * 10))
+
+
+def test_a_single_image_must_have_logits_of_its_own() -> None:
+    found = refusals(document(networks={"own": named(SQUEEZED)}, benchmark__network="own", **OWN), View((3, 8, 8), 10, 900))
+    assert found == [
+        "benchmark.trained: own: own gives (10,) for one image, not (1, 10); tell squeeze() which axes it is to remove"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["int32", "float64"])
+def test_buffers_that_no_file_takes_are_told_before_any_training(kind: str) -> None:
+    own = {"own": named(BUFFERS, kind=kind)}
+    (found,) = refusals(document(networks=own, benchmark__network="own", **OWN), View((3, 8, 8), 10, 900))
+    assert f"files hold float32, int64 and bool alone, got extra (torch.{kind}); build the network so, or convert it" in found
+
+
+def test_an_empty_buffer_is_saved(tmp_path: Path) -> None:
+    made = network(BUFFERS, kind="empty")
+    save(tmp_path / "empty.safetensors", Checkpoint(made, None, (3, 8, 8), (0.5,) * 3, (0.2,) * 3, {}))
+    assert load(tmp_path / "empty.safetensors").network.state_dict()["extra"].numel() == 0
 
 
 def test_a_module_of_two_names_is_saved_and_comes_back(tmp_path: Path) -> None:
