@@ -9,9 +9,10 @@ What a stage finds by name while it runs shows in no import statement; `Use` nam
 the terms of its distiller or guide, the families of its networks.
 """
 
+import ast
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from lib.graph.sources import essential
 from lib.graph.uses import Use, uses
 from lib.params.own_code import place
 from lib.params.section import read
+
+OURS = ("lib", "stages", "tools", "bench", "docs", "tests")  # no folders of the user's
 
 
 def write_manifests(document: Mapping[str, Any], root: Path, versions: Path, out: Path) -> None:
@@ -38,7 +41,9 @@ def write_manifests(document: Mapping[str, Any], root: Path, versions: Path, out
     for name, use in uses(document, graph.modules).items():
         own = {module for module in use.plugins if module not in graph.modules}
         files = {_file(root, module) for module in closure(graph, [f"stages.{use.script}", *(use.plugins - own)])}
-        files |= {file for module in own for file in _own_files(root, module)}
+        mine = {file for module in own for file in _own_files(root, module)}
+        used = {module for file in mine for module in _imported(root, file, mine)} & graph.modules
+        files |= mine | {_file(root, module) for module in closure(graph, used)}
         listed = files if use.script == "check" else files | {versions}
         hashes = [f"{hashed(root / file)}  {file.as_posix()}\n" for file in sorted(listed)]
         texts[f"{name}.txt"] = "".join([*hashes, *_settings(document, use)])
@@ -86,6 +91,28 @@ def _own_files(root: Path, module: str) -> list[Path]:
     if found is None:
         return []
     return [path.relative_to(root) for path in sorted((root / found).rglob("*.py"))] if (root / found).is_dir() else [found]
+
+
+def _imported(root: Path, file: Path, mine: Set[Path]) -> Iterator[str]:
+    """What the user's own file may import of lib and stages, as dotted names, some of them of no module.
+
+    Raises ValueError for another file of the user's that lies elsewhere: nobody would notice that it was edited.
+    """
+    for node in ast.walk(ast.parse((root / file).read_bytes(), str(file))):
+        if isinstance(node, ast.Import):
+            names = [one.name for one in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [node.module, *(f"{node.module}.{one.name}" for one in node.names)]
+        else:
+            continue
+        for name in names:
+            files = [] if name.partition(".")[0] in OURS else _own_files(root, name)
+            if files and mine.isdisjoint(files):
+                msg = (
+                    f"{file} imports {files[0]}, which own_code does not hold; put all your code into one folder and name that"
+                )
+                raise ValueError(msg)
+            yield name
 
 
 def _settings(document: Mapping[str, Any], use: Use) -> list[str]:

@@ -256,3 +256,24 @@ def test_the_users_code_is_watched_by_the_stage_that_lists_it(project: Path) -> 
     assert [text.count("  mine.py\n") for text in texts] == [1, 1]
     assert texts[0] != texts[1]
     assert "${own_code}" in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["code"]["deps"]
+
+
+def test_what_the_users_code_imports_is_watched_too_or_refused(tmp_path: Path) -> None:
+    """An edit of a family that it builds on left its results as they were."""
+    for name in ("lib", "stages"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    network = {"builder": "mine:make", "arguments": {}, "weights": None}
+    document = tiny.document(networks={"net": network}, own_code="mine.py", distill__teachers=["net"])
+    document["benchmark"] |= {"network": "net", "trained": ["net"]}
+    (tmp_path / "mine.py").write_text("from lib.networks import densenet\nimport torch, data, layers\n")
+    (tmp_path / "data").mkdir()  # no code
+    write_manifests(document, tmp_path, Path("requirements.lock"), tmp_path / "out")
+    listed = (tmp_path / "out/train_teacher/net.txt").read_text()
+    assert "  lib/networks/densenet.py\n" in listed
+    assert "  lib/networks/googlenet.py\n" not in listed
+    (tmp_path / "layers.py").touch()
+    with pytest.raises(
+        ValueError, match=r"mine\.py imports layers\.py, which own_code does not hold; put all your code into one"
+    ):
+        write_manifests(document, tmp_path, Path("requirements.lock"), tmp_path / "out")
