@@ -50,6 +50,7 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
     _clear(out, suite.timed)
     device = prepare(read(document, "compute", Compute))
     timed: dict[Shapes, dict[Setting, Timing]] = {}
+    forms: dict[Shapes, tuple[int, ...]] = {}  # in multiples of what the channels were timed
     cells = {cell.pruned_key: cell for cell in suite.timed}
     dense, _ = _shipped(compact / f"{suite.timed[0].key}.safetensors", dataset, device)
     for key in networks(cells, "timing"):
@@ -58,7 +59,9 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
         if shapes not in timed:
             pairs = time_pair(dense, small, settings)
             timed[shapes] = {setting: first if cells[key].method == DENSE else own for setting, first, own in pairs}
-        for multiple, form in small.forms.items():
+            forms[shapes] = tuple(small.forms)
+        for multiple in forms[shapes]:
+            form = small.form(multiple)
             batches = (images for images, _ in test.plain(test.at_once(BATCH)))
             verify(small.network, form, batches, exact=small.exactly(multiple), differs=DIFFERS)
         _write(out / f"{key}.json", timed[shapes], asked(document, cells[key]))

@@ -4,6 +4,7 @@ import json
 import platform
 import re
 import socket
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from lib import plugins
 from lib.compaction.compact import compact
@@ -115,6 +117,25 @@ def test_the_peak_of_memory_is_what_was_touched_at_most() -> None:
     found = peak_mib(work)
     assert found is not None
     assert 60.0 < found < 90.0
+
+
+@pytest.mark.skipif(peak_mib(lambda: None) is None, reason="the system does not tell")
+def test_the_first_network_does_not_pay_for_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a runtime sets up once, with its first network, was told as the memory of the dense one."""
+    started: list[Tensor] = []
+
+    class Starting:
+        file_bytes = 1
+
+        def bind(self, images: Tensor, _: int) -> Bound:
+            if not started:
+                started.append(torch.ones(2**24))  # 64 MiB
+            return Bound(lambda: images)
+
+    settings = replace(SETTINGS, runtimes=("pytorch",), batch_sizes=(1,), warmup=1, repeats=5)
+    first, _ = timing._turns([Starting(), Starting()], torch.zeros(1, 3, 8, 8), 1, settings)
+    assert first.peak_mib is not None
+    assert first.peak_mib < 30.0
 
 
 def test_machine_says_what_was_timed_on_and_names_no_host() -> None:

@@ -62,14 +62,18 @@ def test_nothing_is_timed_where_another_machine_has_a_part_of_the_networks(
 def test_a_network_that_ships_otherwise_than_it_computes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.digits(tmp_path)
     document = tiny.document(benchmark__methods=["l1"], benchmark__distillers=["none"], benchmark__keep_ratios=[0.5])
-    document["latency"] |= {"runtimes": ["pytorch"], "batch_sizes": [1], "threads": [1], "warmup": 1, "repeats": 5}
+    document["latency"] |= {"runtimes": ["onnxruntime"], "batch_sizes": [1], "threads": [1], "warmup": 1, "repeats": 5}
     here = tiny.here(document, tmp_path)
     data = here.dataset
     write_text(tmp_path / "out/fpgm-0.5-0.json", "of a method that the suite no longer has")
     for cell in (DENSE, L1):
         network = lived_in("resnet8", in_channels=1)
         save(tmp_path / f"compact/{cell.key}.safetensors", Checkpoint(network, None, data.shape, data.mean, data.std, {}))
-    real = engine.ship
+    real, made = engine.ship, list[int]()
+
+    def noted(network: Any, multiple: int = 1) -> Any:
+        made.append(multiple)
+        return real(network, multiple)
 
     def wrong(network: Any, multiple: int = 1) -> Any:
         form = real(copy.deepcopy(network), multiple)
@@ -77,8 +81,10 @@ def test_a_network_that_ships_otherwise_than_it_computes_is_refused(tmp_path: Pa
             next(form.parameters()).mul_(1.01)
         return form
 
+    monkeypatch.setattr(engine, "ship", noted)
     latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == TIMED
+    assert made.count(8) == 5  # the dense one to time against, and both networks and exactly so, though they share a timing
     monkeypatch.setattr(engine, "ship", wrong)
     with pytest.raises(ValueError, match="the network as it ships is not equal to the compact one: max-abs logit difference"):
         latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
