@@ -20,6 +20,8 @@ def main(
     from lib.graph import suites
     from lib.images.dataset import load
     from lib.images.settings import DataSettings
+    from lib.networks.builders import allow
+    from lib.params.named import own_builders
     from lib.params.section import parse, read
     from lib.progress import images, networks
     from lib.steps import zoo
@@ -34,6 +36,7 @@ def main(
         raise ValueError(msg)
     for name in names:
         document, known = parse(suites.of(Path()).text(name)), zoo.cards(ZOO / name)
+        allow(own_builders(document))
         settings, compute = read(document, "data", DataSettings), read(document, "compute", Compute)
         dataset = load(data) if data else zoo.obtained(settings, KEPT / zoo.folder_name(document["data"]), DOWNLOADS, images)
         cells, shown = Path("metrics") / name / "cells", networks(known, name)

@@ -194,7 +194,11 @@ def verify(
         if problem := _altered(card, path):
             yield Checked(name, float("nan"), problem)
             continue
-        checkpoint = unpacked(path)
+        try:
+            checkpoint = unpacked(path)
+        except ValueError as error:
+            yield Checked(name, float("nan"), str(error))
+            continue
         top1 = evaluate(checkpoint.network.to(device), batches_for(path, checkpoint, dataset, "test", device)).top1
         yield Checked(name, top1, _problem(card, top1, cells / f"{name}.json"))
 

@@ -23,6 +23,7 @@ from lib.steps import zoo
 from lib.training.device import Compute
 from lib.training.evaluation import evaluate
 from tests import tiny
+from tests.fuzzing.container_parts import parted
 
 AXES = Benchmark("resnet8", ("resnet8",), ("l1",), (0.5,), ("none",), (0, 1), "coupled")
 SUITE = Suite("made-up", "digits", "resnet8", AXES)
@@ -130,6 +131,14 @@ def _one_bit(folder: Path) -> None:
     path.write_bytes(content)
 
 
+def _of_code(folder: Path) -> None:
+    """A network of somebody's own code that nobody allowed, with the card of its file."""
+    path, card = folder / "zoo/l1-0.5-none-0.bin", folder / "zoo/l1-0.5-none-0.json"
+    path.write_bytes(parted(unpacked(path)).container(name="os:system"))
+    told = json.loads(card.read_text()) | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    card.write_text(json.dumps(told))
+
+
 def _one_weight(folder: Path) -> None:
     """A network that is whole, with a card that knows its file, and another classifier."""
     path, card = folder / "zoo/l1-0.5-none-0.bin", folder / "zoo/l1-0.5-none-0.json"
@@ -181,6 +190,7 @@ def _no_cell(folder: Path) -> None:
     ("lie", "told"),
     [
         (_one_bit, "the file has sha256"),
+        (_of_code, "l1-0.5-none-0.bin: a file asks for the builder os:system"),
         (_one_weight, "it scores"),
         (_card, "its card says 99.00 %"),
         (_table, "top1 is 99.0 in the table"),
