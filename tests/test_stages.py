@@ -204,6 +204,34 @@ def test_damaged_numbers_of_a_packed_network_are_named(folder: Path, tmp_path: P
     assert not (tmp_path / "cell.json").exists()
 
 
+def test_masks_are_not_exported_at_full_size(folder: Path, tmp_path: Path) -> None:
+    given = {"source": folder / f"models/pruned/{PRUNED}.safetensors", "data": folder / "data", "out": tmp_path / "big.onnx"}
+    with pytest.raises(
+        SystemExit, match="holds masks, and would be exported as large as before; give the checkpoint that stage"
+    ):
+        _stage("export_onnx", folder, **given)
+    assert not (tmp_path / "big.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "named"),
+    [
+        ("describe", ["resnet8", "--size", "-5"], "--size must be at least 1, got -5"),
+        ("describe", ["resnet8", "--classes", "0"], "--classes must be at least 1, got 0"),
+        ("coverage", ["resnet8", "--size", "0"], "--size must be at least 1, got 0"),
+        ("latency_table", ["resnet8", "--out", "table.json", "--threads", "-3"], "--threads must be at least 1, got -3"),
+        ("latency_table", ["resnet8", "--out", "table.json", "--repeats", "0"], "--repeats must be at least 1, got 0"),
+    ],
+)
+def test_numbers_below_one_are_refused_before_any_work(command: str, words: list[str], named: str, tmp_path: Path) -> None:
+    module = importlib.import_module(f"tools.{command}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        patch.setattr("sys.argv", [command, *words])
+        with pytest.raises(SystemExit, match=f"^error: {named}$"):
+            run_stage(module.main)
+
+
 @pytest.mark.filterwarnings("default")  # of the exporter
 def test_a_packed_network_becomes_onnx_files(folder: Path, tmp_path: Path) -> None:
     packed = folder / "models/encoded/ahsg_ht-0.5-kd-0.bin"

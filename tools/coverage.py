@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from stages.command import run
+from stages.command import above_zero, run
 from stages.command.kinds import BARE
 
 PAGE = Path("docs/networks.md")
@@ -41,6 +41,7 @@ def main(
     if not 0.0 < keep_ratio <= 1.0:
         msg = f"--keep-ratio must be above 0 and at most 1, got {keep_ratio}"
         raise ValueError(msg)
+    above_zero(size=size)
     if json is not None and json.exists() and not resume:
         msg = f"{json} exists; go on with it by --resume, or remove it"
         raise ValueError(msg)

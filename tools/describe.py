@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import run
+from stages.command import above_zero, run
 from stages.command.kinds import BARE
 
 
@@ -28,6 +28,7 @@ def main(
     from lib.plots.channels import picture as drawn
     from lib.tables.channels import text
 
+    above_zero(size=size, classes=classes, channels=channels)
     allow([network])  # the user named it
     found = outline(Architecture(network, classes, channels, (size, size))).description
     graph = chart(found)

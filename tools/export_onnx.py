@@ -29,6 +29,9 @@ def main(
     document = read_params(params)
     prepare(read(document, "compute", Compute))
     checkpoint, dataset = packed.opened(source), load(data, read(document, "running", Running).workers)
+    if checkpoint.kept is not None:
+        msg = f"{source} holds masks, and would be exported as large as before; give the checkpoint that stage compact wrote"
+        raise ValueError(msg)
     found = onnx.export(checkpoint, next(onnx.evenly(dataset, "test", 1000, checkpoint).plain(1000))[0], out)
     sys.stderr.write(f"{out}: {out.stat().st_size:,} bytes, {found}\n")
     if int8 is not None:

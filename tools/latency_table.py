@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from stages.command import PARAMS, Params, read_params, run
+from stages.command import PARAMS, Params, above_zero, read_params, run
 from stages.command.kinds import BARE
 
 
@@ -31,6 +31,7 @@ def main(
     from lib.progress import steps
     from lib.steps.latency_table import Wanted, measure_table, told
 
+    above_zero(size=size, classes=classes, channels=channels, batch=batch, threads=threads, repeats=repeats)
     document = read_params(params)
     own = document.get("networks")
     if isinstance(own, Mapping) and network in own:

@@ -46,7 +46,7 @@ class Wanted:
     def side(self, name: str) -> int:
         """Of the images of one network."""
         larger = [side for part, side in LARGER.items() if part in name]
-        return self.size or max([SIZE, *larger])
+        return max([SIZE, *larger]) if self.size is None else self.size
 
 
 @dataclass(frozen=True)

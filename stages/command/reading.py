@@ -18,3 +18,11 @@ def read_params(path: Path) -> dict[str, Any]:
     found = parse(text)
     allow(own_builders(found))
     return found
+
+
+def above_zero(**numbers: int | None) -> None:
+    """Raise ValueError, naming the option, for a number of a command line that is not at least 1; None is one left out."""
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            msg = f"--{name} must be at least 1, got {number}"
+            raise ValueError(msg)
