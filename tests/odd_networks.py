@@ -77,13 +77,18 @@ class ByKeyword(nn.Module):
 
 
 class BatchNorms(nn.Module):
-    """A batch norm without scales and shifts, or without running statistics, before an ordinary one."""
+    """A batch norm without scales and shifts, or without running statistics, before an ordinary one; or one without
+    statistics behind a 1x1 convolution (last).
+    """
 
-    def __init__(self, num_classes: int, in_channels: int, *, affine: bool = True, tracked: bool = True) -> None:
+    def __init__(
+        self, num_classes: int, in_channels: int, *, affine: bool = True, tracked: bool = True, last: bool = False
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 8, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(8, affine=affine, track_running_stats=tracked)
-        self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 8, 1 if last else 3, padding=0 if last else 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(8, track_running_stats=not last)
         self.fc = nn.Linear(8, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -149,9 +149,12 @@ def test_a_pruned_network_of_such_batch_norms_is_imported_as_it_is(arguments: di
     assert torch.allclose(compact(found.network, found.kept, "coupled")(batch), before, atol=1e-6)
 
 
-def test_a_shift_behind_a_batch_norm_without_statistics_is_no_silent_loss(tmp_path: Path) -> None:
-    """A constant is its own mean there: its shift is left, which the 3x3 convolution behind it cannot take in."""
-    made = network(BATCH_NORMS, **NO_STATISTICS)
+@pytest.mark.parametrize("arguments", [NO_STATISTICS, {"last": True}])
+def test_a_shift_that_nothing_can_take_in_is_no_silent_loss(arguments: dict[str, bool]) -> None:
+    """Of a batch norm without statistics, before a 3x3 convolution; or of an ordinary one, before a 1x1 convolution whose
+    batch norm has no mean to move it into.
+    """
+    made = network(BATCH_NORMS, **arguments)
     with torch.no_grad():
         made.get_parameter("conv1.weight")[2] = 0.0
     with pytest.raises(ValueError, match=r"make constants of them .*: bn1 \(1\)"):
