@@ -157,6 +157,7 @@ def test_a_shift_that_nothing_can_take_in_is_no_silent_loss(arguments: dict[str,
     made = network(BATCH_NORMS, **arguments)
     with torch.no_grad():
         made.get_parameter("conv1.weight")[2] = 0.0
+        made.get_parameter("bn1.bias")[2] = 5.0
     with pytest.raises(ValueError, match=r"make constants of them .*: bn1 \(1\)"):
         silence_(made, Kept(from_zeros(made)))
 
