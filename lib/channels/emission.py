@@ -116,9 +116,8 @@ def _elementwise(draft: Draft, step: Elementwise) -> None:
 def _join(draft: Draft, step: Join) -> None:
     kept, (one, other) = draft.stays(step.output), step.inputs
     full = [value for value in step.inputs if value.width == step.output.width]
-    spread = any(
-        value.shape != step.output.shape or value.node.op == "get_attr" for value in step.inputs
-    )  # over pixels or images
+    # Whether one is a single value for all pixels or images.
+    spread = any(value.shape != step.output.shape or value.node.op == "get_attr" for value in step.inputs)
     if len(full) == 2 and _is_sum(step) and not draft.ships and not spread:
         for stream, added in ((one, other), (other, one)):
             if _covers(draft, stream, kept) and not _covers(draft, added, kept) and added in draft.new:

@@ -22,6 +22,26 @@ def weights(path: Path, state: str | None, rename: Rename) -> dict[str, Tensor]:
     return renamed(path, _under(path, state), rename)
 
 
+def renamed(path: Path, state: Mapping[Any, Any], rename: Rename) -> dict[str, Tensor]:
+    """Tensors by name -> by new name. Raises ValueError for anything else, and for two of one new name."""
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if not isinstance(name, str):
+            msg = f"{path} has a weight whose name is a {type(name).__name__}, not text; correct `state`"
+            raise ValueError(msg)
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            msg = f"{path}: {shown(name)} is no plain tensor; correct `state`, or save the weights alone where it was made"
+            raise ValueError(msg)
+        new = name
+        for pattern, replacement in rename:
+            new = re.sub(pattern, replacement, new)
+        if new in found:
+            msg = f"{path}: `rename` gives two weights the name {shown(new)}, {shown(name)} is the second; correct it"
+            raise ValueError(msg)
+        found[new] = tensor
+    return found
+
+
 def kind(tensor: Tensor) -> tuple[torch.Size, bool]:
     """The shape, and whether it holds real numbers with a point: what must agree with the network's own."""
     return tensor.shape, tensor.is_floating_point()
@@ -48,24 +68,4 @@ def _under(path: Path, state: str | None) -> Mapping[Any, Any]:
         names = ", ".join(shown(key) for key in list(keyed)[:10] if isinstance(key, str)) or "none"
         msg = f"{path} has no weights under {state!r}; its keys: {names}; correct `state`"
         raise ValueError(msg)
-    return found
-
-
-def renamed(path: Path, state: Mapping[Any, Any], rename: Rename) -> dict[str, Tensor]:
-    """Tensors by name -> by new name. Raises ValueError for anything else, and for two of one new name."""
-    found: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if not isinstance(name, str):
-            msg = f"{path} has a weight whose name is a {type(name).__name__}, not text; correct `state`"
-            raise ValueError(msg)
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-            msg = f"{path}: {shown(name)} is no plain tensor; correct `state`, or save the weights alone where it was made"
-            raise ValueError(msg)
-        new = name
-        for pattern, replacement in rename:
-            new = re.sub(pattern, replacement, new)
-        if new in found:
-            msg = f"{path}: `rename` gives two weights the name {shown(new)}, {shown(name)} is the second; correct it"
-            raise ValueError(msg)
-        found[new] = tensor
     return found

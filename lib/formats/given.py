@@ -60,10 +60,8 @@ def _state(path: Path, given: Weights, normal: Normal) -> tuple[dict[str, Tensor
     if np.allclose((checkpoint.mean, checkpoint.std), normal, atol=SAME):
         return state, []
     there, here = (_shown(*one) for one in ((checkpoint.mean, checkpoint.std), normal))
-    told = (
-        f"{path.name} was trained on images normalised by {there}, here it sees them by {here}: set data.normalisation alike, "
-    )
-    return state, [f"{told}or let it be trained on"]
+    told = f"{path.name} was trained on images normalised by {there}, here it sees them by {here}; "
+    return state, [f"{told}set data.normalisation alike, or let it be trained on"]
 
 
 def _shown(mean: Sequence[float], deviation: Sequence[float]) -> str:

@@ -72,18 +72,14 @@ def prune(
         sample=setting.sample(cell.method),
     )
     method: Method = module.method(network, params, request)
-    objective = Objective(Tapped(network), training.label_smoothing)
-    if params.guide:
-        model = teachers.load(guide, setting)
-        sections = document["distill"]["terms"]
-        objective = distilled(network, model, params.guide, sections, training.label_smoothing, setting.example())
+    terms = {name: document["distill"]["terms"][name] for name in params.guide}
+    objective = _objective(network, params, terms, guide, setting, training.label_smoothing)
     calibration, settled = read(document, "prune.calibration", Calibrating), method.held()
     if settled is None and calibration is None and training.averaging is not None:
         calibration = training.averaging.images  # the average's own estimate is of a network before its last masks
     settle = partial(_settled, network, setting, calibration)
     before = settle(settled) if settled is not None and params.start == "dense" else {}
     label = f"{cell.method} keep {cell.keep_ratio} seed {setting.seed}"
-    terms = {name: document["distill"]["terms"][name] for name in params.guide}
     decides = {"cell": cell, "params": params, "layers": request.layers, "terms": terms}
     with trained(Run(label, network, method, objective, training, epochs, decides, "prune.training"), setting) as rows:
         kept = method.kept().to("cpu")
@@ -92,6 +88,15 @@ def prune(
         save(out, setting.checkpoint(network, kept, {"epochs": seen + epochs, **found}))
         write_log(log, rows)
     return f"{remark}\n" if (remark := method.remark()) else ""
+
+
+def _objective(
+    network: Network, params: Common, terms: Mapping[str, Any], guide: Path, setting: Setting, smoothing: float
+) -> Objective:
+    """What a method minimises: cross entropy, and where it is guided, terms (by name their settings)."""
+    if not params.guide:
+        return Objective(Tapped(network), smoothing)
+    return distilled(network, teachers.load(guide, setting), params.guide, terms, smoothing, setting.example())
 
 
 def _settled(network: Network, setting: Setting, calibration: int | None, kept: Kept) -> dict[str, float]:
