@@ -52,7 +52,8 @@ def teach(document: Mapping[str, Any], name: str, setting: Setting, cache: Path,
         return told
     hooks = held(network, kept) if given is not None and given.zero_filters == "keep" else Hooks()
     objective = Objective(Tapped(network), training.label_smoothing)
-    run = Run(f"train {name} seed {setting.seed}", network, hooks, objective, training, training.epochs, {}, "teacher")
+    label, decides = f"train {name} seed {setting.seed}", {"weights": given}
+    run = Run(label, network, hooks, objective, training, training.epochs, decides, "teacher")
     with trained(run, setting) as rows:
         notes = {"epochs": training.epochs, "validation_top1": rows[-1]["validation_top1"]}
         save(out, setting.checkpoint(network, None, notes))

@@ -21,6 +21,8 @@ from lib.images.dataset import load as load_dataset
 from lib.images.minibatches import minibatches
 from lib.masks.kept import Kept
 from lib.networks.network import Network
+from lib.params.named import is_own_code
+from lib.params.own_code import place
 from lib.params.section import read
 from lib.progress import steps
 from lib.randomness import stream
@@ -149,11 +151,21 @@ def _place(setting: Setting, key: str, stack: ExitStack) -> Unfinished:
 
 
 def digest(network: nn.Module) -> str:
-    """The sha256 of a network's weights."""
+    """The sha256 of what a network computes: its architecture, code of the user's that builds it, and its weights."""
     total = hashlib.sha256()
+    for member in network.modules():  # an ensemble has several
+        if isinstance(member, Network):
+            total.update(repr(member.architecture).encode())
+            total.update(b"".join(file.read_bytes() for file in _own_code(member.architecture.name)))
     for name, tensor in network.state_dict().items():
         total.update(name.encode() + tensor.cpu().numpy().tobytes())
     return total.hexdigest()
+
+
+def _own_code(builder: str) -> list[Path]:
+    """The files of the user's own that a builder lies in."""
+    found = place(builder.partition(":")[0]) if is_own_code(builder) else None
+    return [] if found is None else sorted(found.rglob("*.py")) if found.is_dir() else [found]
 
 
 def write_log(path: Path, rows: list[LogRow]) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,17 @@ import torch
 
 from lib.formats.checkpoint import load, save
 from lib.graph.manifests import closure
+from lib.images.checksum import sha256_of
+from lib.masks.kept import Kept, apply_
+from lib.networks import build
+from lib.networks.architecture import Architecture
+from lib.networks.builders import allow
+from lib.networks.ensemble import Ensemble
+from lib.randomness import stream
+from lib.steps.train_teacher import teach
 from lib.training import loop
 from lib.training.resume import AFTER, DIGEST_BYTES, Unfinished, claimed, identity
+from lib.training.run import digest, setting
 from tests import interrupted, tiny
 from tests.tiers import slow_but
 
@@ -349,3 +359,54 @@ def test_a_changed_network_does_not_continue_from_the_state(folder: Path, epochs
         (folder / "pruned.safetensors").write_bytes(original)
     assert epochs == [0, 1, 2]
     assert list((own / "scratch").glob("*/state.pt")) == states
+
+
+def test_a_network_built_otherwise_does_not_continue_from_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same weights: another argument, another size of images, another code of the user's."""
+    module = tmp_path / "mine_to_digest.py"
+    module.write_text("from lib.networks.resnet import BUILDERS\n\nmake = BUILDERS['resnet8']\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    allow(["mine_to_digest:make"])
+    plain = Architecture("resnet8", 10, 1)
+    mine = replace(plain, name="mine_to_digest:make")
+    others = [plain, plain.with_arguments({"shortcut": "both"}), replace(plain, size=(8, 8)), mine]
+    digests = [digest(build(one, stream(0, "initialisation"))) for one in others]
+    module.write_text(module.read_text() + "# and more\n")
+    digests.append(digest(build(mine, stream(0, "initialisation"))))
+    assert len(set(digests)) == 5
+    assert digest(build(plain, stream(0, "initialisation"))) == digests[0]
+    pairs = [Ensemble([build(one, stream(0, "initialisation")) for one in (plain, other)]) for other in others[:2]]
+    assert digest(pairs[0]) != digest(pairs[1])
+
+
+def test_zero_filters_that_are_to_grow_do_not_continue_where_they_were_kept(folder: Path, epochs: list[int]) -> None:
+    dense = load(folder / "dense.safetensors").network
+    apply_(dense, Kept({name: torch.arange(len(weight)) > 3 for name, weight in dense.filters().items()}))
+    torch.save(dense.state_dict(), folder / "zeros.pt")
+    given = {"source": str(folder / "zeros.pt"), "sha256": sha256_of(folder / "zeros.pt"), "state": None, "rename": []}
+    given |= {"zero_filters": "keep", "epochs": None, "expected": None}
+    own = folder / "zeros"
+
+    def train(zero_filters: str) -> None:
+        mine = {"builder": "resnet8", "arguments": {}, "weights": given | {"zero_filters": zero_filters}}
+        document = interrupted.document(networks={"mine": mine})
+        here = setting(document, folder / "data", 0, own / "scratch")
+        teach(document, "mine", here, own / "cache", own / "out.safetensors", own / "out.csv")
+
+    with pytest.MonkeyPatch.context() as patch:
+        original = Unfinished.save
+
+        def stop(place: Unfinished, state: Any) -> None:
+            original(place, state)
+            raise KeyboardInterrupt
+
+        patch.setattr(Unfinished, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train("keep")
+    epochs.clear()
+    train("grow")
+    assert epochs == [0, 1, 2]
+    epochs.clear()
+    train("keep")
+    assert epochs == [1, 2]
