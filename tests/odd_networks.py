@@ -11,8 +11,9 @@ GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD = (
 BATCH_NORMS, PRE_ACTIVATION, CARRYING = (f"{HERE}:{name}" for name in ("BatchNorms", "PreActivation", "Carrying"))
 SPREAD, PADDED, DEPTHWISE, TOKENS = (f"{HERE}:{name}" for name in ("Spread", "Padded", "DepthwiseStream", "Tokens"))
 BUFFERS, SQUEEZED = (f"{HERE}:{name}" for name in ("Buffers", "Squeezed"))
+ONE_RELU, HIDDEN, LINEAR = (f"{HERE}:{name}" for name in ("OneRelu", "Hidden", "Linear"))
 ALL = (GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD, BATCH_NORMS, PRE_ACTIVATION, CARRYING)
-ALL += (SPREAD, PADDED, DEPTHWISE, TOKENS, BUFFERS, SQUEEZED)
+ALL += (SPREAD, PADDED, DEPTHWISE, TOKENS, BUFFERS, SQUEEZED, ONE_RELU, HIDDEN, LINEAR)
 SIDE = 72  # pixels that FixedSize needs
 
 
@@ -244,4 +245,55 @@ class Squeezed(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, num_classes), or (num_classes,)."""
         logits: Tensor = self.fc(self.pool(functional.relu(self.conv2(functional.relu(self.conv1(images))))).squeeze())
+        return logits
+
+
+class OneRelu(nn.Module):
+    """One activation module for the whole network, around sums that stand in its own forward."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(in_channels, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.conv3, self.bn3 = nn.Conv2d(8, 16, 3, 2, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.conv4, self.bn4 = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.relu, self.fc = nn.ReLU(), nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        first = self.relu(self.bn1(self.conv1(images)))
+        first = self.relu(first + self.bn2(self.conv2(first)))
+        second = self.relu(self.bn3(self.conv3(first)))
+        second = self.relu(second + self.bn4(self.conv4(second)))
+        logits: Tensor = self.fc(second.mean((2, 3)))
+        return logits
+
+
+class Hidden(nn.Module):
+    """A function activates, a function pools: no module shows what its blocks end with."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(in_channels, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.fc = nn.Linear(32, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, 8, 8) -> logits (B, num_classes)."""
+        inside = functional.max_pool2d(functional.relu(self.conv1(images)), 2)
+        inside = functional.max_pool2d(functional.relu(self.conv2(inside)), 2)
+        logits: Tensor = self.fc(inside.flatten(1))
+        return logits
+
+
+class Linear(nn.Module):
+    """Nothing of it is activated, summed or concatenated."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(in_channels, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        logits: Tensor = self.fc(self.conv2(self.conv1(images)).mean((2, 3)))
         return logits

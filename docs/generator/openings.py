@@ -13,6 +13,9 @@ Each has a file in `lib/distillation/terms/`; this page is made of what the file
 distiller, a weighted sum of terms with a name of its own ([`distill.distillers`](parameters.md#distill)), or as a `guide` of a
 pruning method. To add one: [extending/term.md](extending/term.md).
 
+Terms that look at stages or blocks need a module that writes or reads what these end with: `nn.ReLU()` where a network of
+your own calls `functional.relu` and hands its result to another function. What cannot be seen is refused before any training.
+
 In the formulas, B is the size of the mini-batch, and F are features (B, C, H, W). The attention map a(F) is the mean over
 channels of F squared, as a unit vector. M(x) is the matrix of inner products of the images of a mini-batch, each row of
 unit length."""

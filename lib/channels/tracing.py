@@ -8,7 +8,7 @@ https://arxiv.org/abs/2112.08429), whose own proxies refuse such code.
 
 import copy
 import operator
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,8 @@ from torch.utils import _pytree as pytree
 
 from lib.foreign_code import FAILURES
 
-SEEN, ENDS = "seen", "ends"  # of a node's meta: what it gave, and the modules whose output it is
+SEEN = "seen"  # of a node's meta: what it gave
+ENDS = "ends"  # of a node's meta: the modules whose output it is, innermost first, each with which of its calls it is
 WHOLE_MODULES = ("DropPath", "StochasticDepth")  # drop whole images' branches: nothing inside concerns channels
 BATCH_NORM = nn.modules.batchnorm._BatchNorm  # takes torch 10 ms on device meta, and gives the shape that it is given
 
@@ -106,11 +107,12 @@ class _Proxy(fx.Proxy):
 
 
 class _Tracer(fx.Tracer):
-    """running: whether an operation is run just now, and its modules must not be recorded."""
+    """running: whether an operation is run just now, and its modules must not be recorded. calls: of each module so far."""
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
         self.images, self.running = images, False
+        self.calls: Counter[str] = Counter()
 
     @cached_property
     def paths(self) -> Mapping[int, str]:
@@ -142,8 +144,10 @@ class _Tracer(fx.Tracer):
         if self.running:
             return forward(*args, **kwargs)
         out = super().call_module(m, forward, args, kwargs)
+        path = self.path_of_module(m)
         if isinstance(out, fx.Proxy):
-            out.node.meta.setdefault(ENDS, []).append(self.path_of_module(m))
+            out.node.meta.setdefault(ENDS, []).append((path, self.calls[path]))
+        self.calls[path] += 1
         return out
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> fx.Proxy:

@@ -10,11 +10,12 @@ from torch import Tensor
 from lib import plugins
 from lib.distillation import terms
 from lib.distillation.term import logits_only
+from lib.foreign_code import FAILURES
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 from lib.params.section import read
 from lib.training.objective import Objective, Recall
-from lib.training.taps import Tapped, Taps, Weighted
+from lib.training.taps import Outputs, Tapped, Taps, Term, Weighted
 
 
 def distilled(
@@ -45,8 +46,24 @@ def distilled(
     built = {}
     for name, module in modules.items():
         own = [outputs.only(some) for outputs, some in zip(seen, taps[name], strict=True)]
-        built[name] = Weighted(weights[name], module.term(params[name], *own), taps[name])
+        term = module.term(params[name], *own)
+        _try(name, term, *own)
+        built[name] = Weighted(weights[name], term, taps[name])
     return Objective(tapped[0], label_smoothing, built, tapped[1], remember(tapped[1]) if remember else None)
+
+
+def _try(name: str, term: Term, student: Outputs, teacher: Outputs) -> None:
+    """Raise ValueError where a term cannot compute its loss, before any training."""
+    labels = torch.zeros(len(student.logits), dtype=torch.int64, device=student.logits.device)
+    try:
+        with torch.no_grad():
+            loss = term.loss(student, teacher, labels)
+    except FAILURES as error:
+        msg = f"{name} has no loss for these networks ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        raise ValueError(msg) from error
+    if loss.dim():
+        msg = f"{name} gives a loss of shape {tuple(loss.shape)}; it must be one number"
+        raise ValueError(msg)
 
 
 def _taps(name: str, module: ModuleType, params: object, teacher: Network | Ensemble) -> Taps:

@@ -30,9 +30,18 @@ def penultimate(_: object, __: Network) -> Taps:
 
 def stages(_: object, network: Network) -> Taps:
     """The outputs of the stages (B, C, H, W), each stage half as high and wide as the one before."""
-    return tuple(name for name in network.taps if name.startswith("stage"))
+    return _points("stage", network)
 
 
 def blocks(_: object, network: Network) -> Taps:
     """The outputs (B, C, H, W) of all residual blocks; of all activations in a network that has no blocks."""
-    return tuple(name for name in network.taps if name.startswith("block"))
+    return _points("block", network)
+
+
+def _points(kind: str, network: Network) -> Taps:
+    """Raises ValueError for a network without any."""
+    found = tuple(name for name in network.taps if name.startswith(kind))
+    if not found:
+        msg = f"{network.architecture.name} has no {kind}s: it sums, concatenates and activates no maps of more than a pixel; "
+        raise ValueError(msg + "take terms that look at logits or penultimate")
+    return found

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.channels.description import Description, Prunable, describe
-from lib.channels.observing import POINT, Side, observable
+from lib.channels.observing import POINT, Tap, observable
 from lib.channels.tracing import outlined
 from lib.networks.architecture import Architecture
 from lib.networks.builders import module as dense_module
@@ -73,12 +73,12 @@ class Network(nn.Module):
         return tuple(self.description.layers.values())
 
     @cached_property
-    def taps(self) -> Mapping[str, tuple[str, Side]]:
-        """Names of observable points -> the module that they are the input or output of."""
+    def taps(self) -> Mapping[str, Tap | None]:
+        """Names of points -> what shows them; None where functions hide one from all modules."""
         if self.architecture.kept is None:
             return observable(self.description)
         there = observable(described(self.architecture.dense))
-        return {name: (f"{POINT}{name}", "output") for name in there if f"{POINT}{name}" in self._modules}
+        return {name: Tap(f"{POINT}{name}", "output") for name in there if f"{POINT}{name}" in self._modules}
 
     @property
     def device(self) -> torch.device:

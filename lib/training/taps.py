@@ -1,5 +1,6 @@
 """What a distillation term is to the loop, and what it sees of a network: the outputs of chosen modules."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.channels.aligning import Point
+from lib.channels.observing import Tap
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 
@@ -64,26 +66,32 @@ class Tapped:
     def __init__(self, network: Network | Ensemble, taps: Taps = (), *, whole: bool = False) -> None:
         """whole: a compact network is seen as wide as the dense one, with zeros for what it does not have.
 
-        Raises ValueError for a tap that is neither one of the network's nor the name of a module of it.
+        Raises ValueError for a tap that is neither one of the network's nor the name of a module of it, and for one that no
+        module shows.
         """
-        named = {} if isinstance(network, Ensemble) else network.taps
-        modules = {name for name, _ in network.named_modules() if name}
-        unknown = [tap for tap in taps if tap not in named and tap not in modules]
-        if unknown:
-            name = network.name if isinstance(network, Ensemble) else network.architecture.name
-            msg = f"{name} has no tap {unknown}; it has: {', '.join(named)}, or a module's name"
-            raise ValueError(msg)
+        named: Mapping[str, Tap | None] = {} if isinstance(network, Ensemble) else network.taps
+        modules = {name: Tap(name, "output") for name, _ in network.named_modules() if name}
         self.network, self.taps = network, taps
         self.compiled: tuple[int, Callable[[Tensor], Tensor]] | None = None  # for mini-batches of so many images
         self.seen: dict[str, Tensor] = {}
-        for tap in taps:
-            module, side = named.get(tap, (tap, "output"))
-            network.get_submodule(module).register_forward_hook(self._observer(tap, side, whole=whole))
+        self.calls: Counter[str] = Counter()  # by tap, how often its module was called in this pass
+        self.by_name = [tap for tap in taps if tap not in named]
+        for name in taps:
+            if name not in named and name not in modules:
+                msg = f"{_name(network)} has no tap {name}; it has: {', '.join(named)}, or a module's name"
+                raise ValueError(msg)
+            tap = named.get(name, modules.get(name))
+            if tap is None:
+                msg = f"{_name(network)} hides {name} between functions; let a module write or read it, as nn.ReLU() in place "
+                raise ValueError(msg + "of functional.relu, or take terms that look elsewhere")
+            network.get_submodule(tap.module).register_forward_hook(self._observer(name, tap, whole=whole))
 
-    def _observer(self, tap: str, side: str, *, whole: bool) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def _observer(self, name: str, tap: Tap, *, whole: bool) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            seen = inputs[0] if side == "input" else output
-            self.seen[tap] = module.whole(seen) if whole and isinstance(module, Point) else seen
+            if self.calls[name] == tap.call:
+                seen = inputs[0] if tap.side == "input" else output
+                self.seen[name] = module.whole(seen) if whole and isinstance(module, Point) else seen
+            self.calls[name] += 1
 
         return observe
 
@@ -93,6 +101,15 @@ class Tapped:
             self.compiled = size, torch.compile(self.network, dynamic=False)
 
     def __call__(self, images: Tensor) -> Outputs:
-        """Run the network on normalised images (B, C, H, W)."""
+        """Run the network on normalised images (B, C, H, W). Raises ValueError where a module has several outputs to show."""
+        self.calls.clear()
         logits = self.compiled[1](images) if self.compiled and len(images) == self.compiled[0] else self.network(images)
+        for name in self.by_name:
+            if self.calls[name] != 1:
+                msg = f"{_name(self.network)} calls {name} {self.calls[name]} times; take a module that it calls once"
+                raise ValueError(msg)
         return Outputs(exact(logits), dict(self.seen))
+
+
+def _name(network: Network | Ensemble) -> str:
+    return network.name if isinstance(network, Ensemble) else network.architecture.name

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.channels.description import describe
-from lib.channels.observing import observable
+from lib.channels.observing import Tap, observable
 from lib.channels.tracing import outlined
 from lib.compaction.compact import compact
 from lib.masks.kept import Kept, apply_
@@ -32,12 +32,12 @@ def _shapes(network: Network, side: int) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("side", [4, 8, 32])
 def test_resnet20_has_three_stages_of_three_blocks_at_any_size(side: int) -> None:
     network = _outline("resnet20", side).eval()
-    stages = {f"stage{place}": (f"layer{place}", "output") for place in (1, 2, 3)}
+    stages = {f"stage{place}": Tap(f"layer{place}", "output") for place in (1, 2, 3)}
     inner = [
-        (f"layer{stage}.{block}" if block < 2 else f"layer{stage}", "output") for stage in (1, 2, 3) for block in range(3)
+        Tap(f"layer{stage}.{block}" if block < 2 else f"layer{stage}", "output") for stage in (1, 2, 3) for block in range(3)
     ]
     blocks = {f"block{place}": tap for place, tap in enumerate(inner, 1)}
-    assert network.taps == {**stages, **blocks, "penultimate": ("classifier", "input")}
+    assert network.taps == {**stages, **blocks, "penultimate": Tap("classifier", "input")}
     seen = _shapes(network, side)
     assert [seen[f"stage{place}"] for place in (1, 2, 3)] == [
         (16, side, side),
@@ -56,8 +56,8 @@ def test_vgg16_ends_its_stages_before_the_poolings() -> None:
     }
     relus = [name for name, module in network.named_modules() if isinstance(module, nn.ReLU) and name.startswith("features")]
     assert len(relus) == 13
-    assert [network.taps[f"block{place}"] for place in range(1, 14)] == [(name, "output") for name in relus]
-    assert network.taps["penultimate"] == ("classifier.0", "input")
+    assert [network.taps[f"block{place}"] for place in range(1, 14)] == [Tap(name, "output") for name in relus]
+    assert network.taps["penultimate"] == Tap("classifier.0", "input")
 
 
 def test_vgg_has_no_stage_of_poolings_alone() -> None:
@@ -70,9 +70,9 @@ def test_mobilenet_ends_its_stages_with_the_last_sum_of_each_size(side: int) -> 
     stages = ("features.3", "features.6", "features.13", "features.16")
     blocks = [f"features.{place}" for place in (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)]
     assert network.taps == {
-        **{f"stage{place}": (name, "output") for place, name in enumerate(stages, 1)},
-        **{f"block{place}": (name, "output") for place, name in enumerate(blocks, 1)},
-        "penultimate": ("classifier.1", "input"),
+        **{f"stage{place}": Tap(name, "output") for place, name in enumerate(stages, 1)},
+        **{f"block{place}": Tap(name, "output") for place, name in enumerate(blocks, 1)},
+        "penultimate": Tap("classifier.1", "input"),
     }
     seen = _shapes(network, side)
     assert [seen[f"stage{place}"] for place in (1, 2, 3, 4)] == [
@@ -84,13 +84,13 @@ def test_mobilenet_ends_its_stages_with_the_last_sum_of_each_size(side: int) -> 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_the_stages_of_an_imagenet_resnet_do_not_end_inside_a_bottleneck(name: str) -> None:
     taps = _outline(name, 64).taps
-    assert [taps[f"stage{place}"] for place in (1, 2, 3, 4)] == [(f"layer{place}", "output") for place in (1, 2, 3, 4)]
+    assert [taps[f"stage{place}"] for place in (1, 2, 3, 4)] == [Tap(f"layer{place}", "output") for place in (1, 2, 3, 4)]
     assert "stage5" not in taps
 
 
 def test_concatenations_end_blocks() -> None:
     taps = _outline("densenet40", 8).taps
-    assert [taps[f"stage{place}"] for place in (1, 2, 3)] == [(f"block{place}", "output") for place in (1, 2, 3)]
+    assert [taps[f"stage{place}"] for place in (1, 2, 3)] == [Tap(f"block{place}", "output") for place in (1, 2, 3)]
     assert sum(tap.startswith("block") for tap in taps) == 36
 
 
@@ -111,7 +111,7 @@ class Flat(nn.Module):
 
 def test_a_value_that_no_module_gives_is_seen_by_the_one_that_reads_it() -> None:
     taps = observable(describe(outlined(Flat()), (3, 8, 8)))
-    assert taps == {"stage1": ("conv3", "input"), "block1": ("conv3", "input"), "penultimate": ("last", "input")}
+    assert taps == {"stage1": Tap("conv3", "input"), "block1": Tap("conv3", "input"), "penultimate": Tap("last", "input")}
 
 
 def _pair(name: str, mode: Mode, seed: int = 0) -> tuple[Network, Network]:
@@ -128,7 +128,7 @@ def test_a_compact_network_shows_at_each_tap_what_the_masked_one_does(name: str,
     """Channels that nothing writes or nothing reads may be gone: what is left is among the masked network's, in order."""
     masked, small = _pair(name, mode)
     assert small.taps.keys() == masked.taps.keys()
-    assert all(module in dict(small.named_modules()) for module, _ in small.taps.values())
+    assert all(tap is not None and tap.module in dict(small.named_modules()) for tap in small.taps.values())
     batch = images(masked, 2, dtype=torch.float64)
     with torch.no_grad():
         wide, narrow = (Tapped(network, tuple(network.taps))(batch).features for network in (masked, small))

@@ -124,7 +124,9 @@ def test_taps_are_the_outputs_of_the_stages_and_the_input_of_the_classifier(name
 
         return hook
 
-    for tap, (module, end) in network.taps.items():
+    for tap, shown in network.taps.items():
+        assert shown is not None
+        module, end, _ = shown
         network.get_submodule(module).register_forward_hook(observe(tap, end))
     network(images(network, 1))
     stages = {f"stage{stage}": (1, 2 ** (5 + stage) * expansion, *[2 ** (5 - stage)] * 2) for stage in (1, 2, 3, 4)}
