@@ -71,13 +71,18 @@ class Average:
         torch._foreach_copy_(self.parameters, self.values)
         recalibrate_(network, images)
 
+    def forget_(self) -> None:
+        """Begin anew."""
+        self.values, self.count = [], 0
+
     def state(self) -> dict[str, Any]:
         """What a resumed training must find again."""
         return {"values": self.values, "count": self.count}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
-        self.values, self.count = list(state["values"]), state["count"]
+        self.count = state["count"]
+        self.values = [value.to(parameter.device) for value, parameter in zip(state["values"], self.parameters, strict=False)]
 
 
 def first_step(settings: Swa | Ema, steps: int) -> int:

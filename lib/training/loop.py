@@ -122,7 +122,10 @@ def fit(task: Fit, unfinished: Unfinished, progress: Callable[[int, int], Bar]) 
             _average(task, now)
         if now.remaining is not None:
             now.remaining.put_back_(task.network)
+        settled = task.hooks.held() is not None
         told = task.hooks.after_epoch(now.moment(epoch, start - 1))
+        if not settled and now.average is not None and task.hooks.held() is not None:
+            now.average.forget_()  # weights of a network whose masks were still to come
         if now.remaining is None and (small := _remaining(task)) is not None:
             now = _begun(task, small)
         rows.append(row | dict(told) | _validation(task, now, epoch))
@@ -228,4 +231,4 @@ def _restored(task: Fit, saved: dict[str, Any] | None) -> tuple[list[LogRow], No
     if now.average is not None:
         now.average.restore(saved["average"])
     rows: list[LogRow] = saved["rows"]
-    return rows, now, snapshot.done(saved)
+    return rows, now, snapshot.done(saved, task.train.device)

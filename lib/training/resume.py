@@ -76,7 +76,7 @@ class Unfinished:
         if content[:DIGEST_BYTES] != self._digest(content[DIGEST_BYTES:]):
             self._set_aside()
             return None
-        state: dict[str, Any] = torch.load(io.BytesIO(content[DIGEST_BYTES:]), weights_only=True)
+        state: dict[str, Any] = torch.load(io.BytesIO(content[DIGEST_BYTES:]), "cpu", weights_only=True)
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:

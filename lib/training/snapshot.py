@@ -1,7 +1,7 @@
 """What a training must find again to go on as if nothing had happened: after an epoch, or in the middle of one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -71,9 +71,12 @@ def restore_(network: Network, objective: Objective, hooks: Hooks, state: dict[s
         tensor.copy_(state["hooks"][name])
 
 
-def done(state: dict[str, Any]) -> Part | None:
-    """The part of an epoch that is done; None after a whole one."""
-    return None if state["part"] is None else Part(**state["part"])
+def done(state: dict[str, Any], device: torch.device) -> Part | None:
+    """The part of an epoch that is done, on the training's device; None after a whole one."""
+    if state["part"] is None:
+        return None
+    found = Part(**state["part"])
+    return replace(found, sums={name: value.to(device) for name, value in found.sums.items()})
 
 
 def _extra(objective: Objective, hooks: Hooks) -> list[nn.Parameter]:

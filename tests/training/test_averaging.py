@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lib.images.augmentation import STILL
 from lib.masks.filters import from_zeros
-from lib.masks.kept import Kept
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
 from lib.networks.architecture import Architecture
 from lib.networks.batch_norms import calibration_sizes
@@ -21,13 +21,15 @@ from lib.pruning.held import held
 from lib.pruning.scores import norms
 from lib.pruning.selection import Selection
 from lib.randomness import stream
-from lib.training.averaging import Averaging, Ema, Swa, first_step
+from lib.training.averaging import Average, Averaging, Ema, Swa, first_step
 from lib.training.evaluation import evaluate
 from lib.training.hooks import Hooks, Moment
 from lib.training.loop import Fit, Training, fit
 from lib.training.objective import Objective
 from lib.training.resume import Unfinished
 from lib.training.run import Setting
+from lib.training.snapshot import done, part
+from lib.training.tally import Tally
 from lib.training.taps import Tapped
 from tests import tiny
 
@@ -121,6 +123,39 @@ def test_what_is_dropped_stays_zero_in_the_average(here: Setting, tmp_path: Path
         name: mask.tolist() for name, mask in kept.filters.items()
     }
     assert not torch.equal(network.state_dict()["conv1.weight"], start["conv1.weight"])
+
+
+def test_the_average_begins_anew_when_masks_settle(here: Setting, tmp_path: Path) -> None:
+    """As where what remains is trained alone; before, the weights are those of another network."""
+    network = _network()
+    kept = Kept(Selection(network, 0.5, coupled=True).choose(norms(network.filters(), 1)))
+    recording, seen = _recording(network)
+    over: list[Kept] = []
+
+    def settle(_: Moment) -> dict[str, float]:
+        if not over:
+            over.append(kept)
+            apply_(network, kept)
+        return {}
+
+    hooks = replace(recording, after_epoch=settle, held=lambda: over[0] if over else None)
+    other = replace(here, compute=replace(here.compute, train_remaining=False))
+    _fitted(other, network, hooks, SWA | {"start": 0.0}, tmp_path)
+    assert len(seen) == 12
+    for name, value in network.named_parameters():
+        assert torch.allclose(value, torch.stack([weights[name] for weights in seen[6:]]).mean(0), atol=1e-6), name
+
+
+def test_a_restored_average_lies_where_the_network_does(here: Setting) -> None:
+    """Whichever process saved it, on whichever device."""
+    first, second = Average(_network(), Swa("swa", 0.0, 2)), Average(_network().to("meta"), Swa("swa", 0.0, 2))
+    first.add_()
+    second.restore(first.state())
+    assert {value.device.type for value in second.values} == {"meta"}
+    saved = {"part": vars(part(1, Tally({"loss": torch.ones(())}, 3), here.device))}
+    found = done(saved, torch.device("meta"))
+    assert found is not None
+    assert found.sums["loss"].device.type == "meta"
 
 
 def test_without_averaging_a_training_ends_with_its_last_weights(here: Setting, tmp_path: Path) -> None:
