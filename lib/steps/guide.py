@@ -23,7 +23,7 @@ def assemble(teachers: tuple[str | Given, ...], trained: Path, setting: Setting,
         if not path.is_file():
             msg = f"{path} is not there; train {teacher} first (it must be in benchmark.trained)"
             raise ValueError(msg)
-        shutil.copy(path, out / f"{number:02}-{path.name}")
+        shutil.copy(path, out / f"{number:02}-{path.stem}.safetensors")  # whatever the given one is called
     if allow_weak:
         load(out, setting)
     else:

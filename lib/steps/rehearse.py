@@ -15,6 +15,7 @@ from lib.distillation.classifier import share_classifier_
 from lib.distillation.teachers import verified
 from lib.formats import values
 from lib.formats.checkpoint import load
+from lib.formats.fitting import refuse_size
 from lib.images.dataset import Dataset
 from lib.networks import build
 from lib.networks.architecture import Architecture
@@ -130,6 +131,7 @@ def _open(networks: Networks, teacher: Given, view: View) -> None:
         msg = f"distill.teachers: {teacher.file} takes images of {known[0]} channels in {known[1]} classes, the data set has "
         msg += f"{wanted[0]} and {wanted[1]}; give another teacher"
         raise ValueError(msg)
+    refuse_size(f"distill.teachers: {teacher.file}", found.network, view.shape)
     networks[teacher] = found.network
 
 

@@ -157,6 +157,29 @@ def test_another_file_than_described_is_refused(setting: Setting, tmp_path: Path
         assemble(("resnet44",), tmp_path, setting, tmp_path / "guide", allow_weak=True)
 
 
+@pytest.mark.parametrize("name", ["far.ckpt", "far", "far.pt"])
+def test_a_teacher_may_have_any_file_name(setting: Setting, tmp_path: Path, name: str) -> None:
+    """It was copied under its own name, and looked for as .safetensors."""
+    here = teacher(tmp_path / name, setting, 1)
+    near = teacher(tmp_path / "resnet8.safetensors", setting, 2)
+    out = tmp_path / "guide"
+    assemble((Given(file=str(here), sha256=sha256(here)),), tmp_path, setting, out, allow_weak=True)
+    alone = load(out, setting)
+    assert isinstance(alone, Network)
+    assert torch.equal(alone.weight("conv1"), lived_in("resnet8", 1, in_channels=1).weight("conv1"))
+    assemble(("resnet8", Given(file=str(here), sha256=sha256(here))), tmp_path, setting, out, allow_weak=True)
+    assert isinstance(load(out, setting), Ensemble)
+    assert near.is_file()
+
+
+def test_a_teacher_that_cannot_take_images_of_this_size_is_named(setting: Setting, tmp_path: Path) -> None:
+    network = lived_in("vgg11", in_channels=1)
+    far = tmp_path / "far.safetensors"
+    save(far, Checkpoint(network, None, network.architecture.shape, (0.5,), (0.5,), TRAINED))
+    with pytest.raises(ValueError, match=r"far\.safetensors is of images of 1x32x32 and cannot take those of 1x8x8 \(Value"):
+        load(far, setting)
+
+
 def test_assembling_removes_checkpoints_only(setting: Setting, tmp_path: Path) -> None:
     teacher(tmp_path / "resnet8.safetensors", setting)
     (tmp_path / "guide").mkdir()

@@ -110,6 +110,14 @@ def test_a_teacher_from_elsewhere_must_be_for_the_same_classes(tmp_path: Path) -
     assert line.startswith(f"distill.teachers: {path} takes images of 1 channels in 10 classes, the data")
 
 
+def test_a_teacher_from_elsewhere_must_take_images_of_this_size(tmp_path: Path) -> None:
+    path = tmp_path / "far.safetensors"
+    save(path, Checkpoint(lived_in("vgg11", in_channels=1), None, (1, 32, 32), (0.5,), (0.5,), {}))
+    given = {"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    (line,) = refusals(document(benchmark__trained=["resnet8"], distill__teachers=[given]), DIGITS)
+    assert line.startswith(f"distill.teachers: {path} is of images of 1x32x32 and cannot take those of 1x8x8 (ValueError: ")
+
+
 def test_the_document_is_left_as_it_was() -> None:
     found = document()
     before = copy.deepcopy(found)
