@@ -50,7 +50,7 @@ def decode(name: str, content: bytes) -> "Pixels":
         with _quiet(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check(image, content)
             image.load()
-            return _rgb(_turned(image))
+            return _rgb(_turned(image), wide=image.format == "PPM")
     except UnidentifiedImageError as error:
         reason = f"its content is none of {', '.join(FORMATS)}" if content else "it is empty"
         msg = f"{name} cannot be read as an image ({reason}); replace or remove it"
@@ -118,10 +118,11 @@ def _orientation(image: "Pillow.Image") -> Any:
         return None
 
 
-def _rgb(image: "Pillow.Image") -> "Pixels":
+def _rgb(image: "Pillow.Image", *, wide: bool) -> "Pixels":
+    """wide: values of mode I have 16 bits, as Pillow reads a PGM that has more than 8, whatever its range."""
     import numpy as np
 
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16") or (image.mode == "I" and wide):
         return np.repeat(_scaled(image)[..., None], 3, axis=2)
     if image.mode in ("I", "F"):
         msg = f"its mode is {image.mode}, whose values have no fixed range: save it with 8 or 16 bits a channel"

@@ -28,10 +28,11 @@ class Moments:
         n = self.count
         variances = [n * two - one * one for one, two in zip(self.sums, self.squares, strict=True)]  # times (255 n)^2
         std = [math.sqrt(value) / (255 * n) for value in variances]
-        if not all(std):
-            msg = f"a colour channel has one value in every pixel (standard deviations {std}); use images that differ"
+        deviations = tuple(round(one, DIGITS) for one in std)
+        if not all(deviations):
+            msg = f"a colour channel hardly differs from pixel to pixel (standard deviations {std}); use images that differ"
             raise ValueError(msg)
-        return tuple(round(one / (255 * n), DIGITS) for one in self.sums), tuple(round(one, DIGITS) for one in std)
+        return tuple(round(one / (255 * n), DIGITS) for one in self.sums), deviations
 
 
 def moments(channels: Tensor) -> Moments:

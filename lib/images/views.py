@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lib.images.augmentation import Augmentation
+from lib.images.resizing import narrowed
 
 
 class Frame(NamedTuple):
@@ -73,7 +74,7 @@ def middle(image: Tensor, crop: int, resize: int) -> Tensor:
     """(C, H, W) uint8 -> (C, crop, crop) uint8, cut out of the image whose shorter side was scaled to `resize`."""
     from torchvision.transforms.v2 import functional as transforms
 
-    scaled: Any = transforms.resize(image, [resize])
+    scaled: Any = transforms.resize(narrowed(image), [resize])
     cut: Tensor = transforms.center_crop(scaled, [crop])
     return cut
 
