@@ -3,7 +3,7 @@
 import ast
 import io
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -16,7 +16,7 @@ def essential(file: Path) -> str:
     try:
         with tokenize.open(file) as source:
             text = source.read()
-        tree = ast.parse(text)
+        nodes = list(ast.walk(ast.parse(text)))
     except (SyntaxError, UnicodeDecodeError, ValueError) as error:
         line = getattr(error, "lineno", None)
         msg = f"{file}{f', line {line}' if line else ''} is not Python; correct it"
@@ -26,23 +26,23 @@ def essential(file: Path) -> str:
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
-    inside = {line for one in _strings(tree) for line in range(one.lineno - 1, (one.end_lineno or one.lineno) - 1)}
-    for line in {line for docstring in _docstrings(tree) for line in _own_lines(docstring, lines)}:
+    inside = {line for one in _strings(nodes) for line in range(one.lineno - 1, (one.end_lineno or one.lineno) - 1)}
+    for line in {line for docstring in _docstrings(nodes) for line in _own_lines(docstring, lines)}:
         lines[line] = ""
         inside.discard(line)
     kept = (line if place in inside else line.rstrip() for place, line in enumerate(lines))
     return "".join(f"{line}\n" for place, line in enumerate(kept) if line or place in inside)
 
 
-def _strings(tree: ast.Module) -> Iterator[ast.expr]:
+def _strings(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
     """Literals of text: what is between their first and their last line is no code."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)):
             yield node
 
 
-def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
-    for node in ast.walk(tree):
+def _docstrings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             match node.body:
                 case [ast.Expr(ast.Constant(str()) as docstring), *_]:
