@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lib.foreign_code import FAILURES
 from lib.formats.checkpoint import Checkpoint
@@ -46,6 +47,15 @@ def refuse_size(source: Path | str, network: Network, shape: tuple[int, int, int
         msg = f"{source} is of images of {own} and cannot take those of {wanted} ({type(error).__name__}: {reason}); "
         raise ValueError(msg + "give a network for images of this size") from error
     network.train(training)
+
+
+@torch.no_grad()
+def refuse_squeezed(source: Path | str, network: Network, image: Tensor) -> None:
+    """Raise ValueError for a network in eval mode whose logits for one image (1, C, H, W) have lost the axis of images."""
+    found, wanted = tuple(network(image).shape), (1, network.architecture.num_classes)
+    if found != wanted:
+        msg = f"{source} gives {found} for one image, not {wanted}; tell squeeze() which axes it is to remove"
+        raise ValueError(msg)
 
 
 def batches_for(source: Path, checkpoint: Checkpoint, dataset: Dataset, split: str, device: torch.device) -> Batches:

@@ -16,7 +16,7 @@ from lib.atomic import replacing
 from lib.compaction.proof import FLOAT32_LIMIT, Gap, gap
 from lib.compaction.shipping import ship
 from lib.formats.checkpoint import Checkpoint
-from lib.formats.fitting import refuse_misfit
+from lib.formats.fitting import refuse_misfit, refuse_squeezed
 from lib.images.augmentation import STILL
 from lib.images.batches import Batches
 from lib.images.dataset import Dataset
@@ -63,9 +63,10 @@ def export(checkpoint: Checkpoint, images: Tensor, out: Path) -> Agreement:
     as it was given, on normalised images (B, C, H, W) in uneven batches.
 
     shape, mean and std of its images go into the file's metadata, as JSON. Raises ValueError, and writes nothing, unless
-    they agree as a compact network and its masked one must.
+    they agree as a compact network and its masked one must, and for a network that cannot take a single image.
     """
     network = checkpoint.network.cpu().eval()
+    refuse_squeezed(network.architecture.name, network, images[:1])
     with replacing(out) as temporary:
         known = {"shape": checkpoint.shape, "mean": checkpoint.mean, "std": checkpoint.std}
         temporary.write_bytes(exported(ship(network, BLOCK), checkpoint.shape, known))

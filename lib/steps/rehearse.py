@@ -15,7 +15,7 @@ from lib.distillation.classifier import share_classifier_
 from lib.distillation.teachers import verified
 from lib.formats import values
 from lib.formats.checkpoint import load
-from lib.formats.fitting import refuse_size
+from lib.formats.fitting import refuse_size, refuse_squeezed
 from lib.images.dataset import Dataset
 from lib.networks import build
 from lib.networks.architecture import Architecture
@@ -117,10 +117,7 @@ def _build(networks: Networks, document: Document, name: str, view: View) -> Non
     values.check(network.state_dict())  # or a finished training could not be saved
     with torch.no_grad():
         network.eval()(view.noise())
-        one = tuple(network(view.noise()[:1]).shape)
-    if one != (1, view.classes):
-        msg = f"{name} gives {one} for one image, not (1, {view.classes}); tell squeeze() which axes it is to remove"
-        raise ValueError(msg)
+    refuse_squeezed(name, network, view.noise()[:1])
     networks[name] = network.train()
 
 

@@ -18,6 +18,7 @@ from lib.cost.macs import count
 from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.terms import feature, kd
+from lib.formats import onnx
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.foreign import read
 from lib.formats.given import _is_checkpoint
@@ -266,6 +267,14 @@ def test_a_single_image_must_have_logits_of_its_own() -> None:
     assert found == [
         "benchmark.trained: own: own gives (10,) for one image, not (1, 10); tell squeeze() which axes it is to remove"
     ]
+
+
+def test_a_network_that_cannot_take_a_single_image_is_not_exported(tmp_path: Path) -> None:
+    """The exporter failed with a page of its own."""
+    made = network(SQUEEZED)
+    with pytest.raises(ValueError, match=r"tests.odd_networks:Squeezed gives \(10,\) for one image, not \(1, 10\); tell sq"):
+        onnx.export(Checkpoint(made, None, (3, 8, 8), (0.5,) * 3, (0.5,) * 3, {}), images(made, 4), tmp_path / "out.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["int32", "float64"])
