@@ -26,15 +26,16 @@ def main(
     from lib.networks.architecture import Architecture
     from lib.networks.builders import allow
     from lib.plots.channels import picture as drawn
-    from lib.tables.channels import text
+    from lib.tables.channels import points, text
 
     above_zero(size=size, classes=classes, channels=channels)
     allow([network])  # the user named it
-    found = outline(Architecture(network, classes, channels, (size, size))).description
-    graph = chart(found)
+    outlined = outline(Architecture(network, classes, channels, (size, size)))
+    found, graph = outlined.description, chart(outlined.description)
     sys.stdout.write(text(graph))
     share, number = found.prunable_share, len(found.layers)
     sys.stdout.write(f"\n{number} layers may be pruned, {share:.0%} of all filters but those of the output.\n")
+    sys.stdout.write(points(outlined.taps))
     if picture is not None:
         write_bytes(picture, drawn(graph, f"The channels of {network}, images of {channels}x{size}x{size}"))
 

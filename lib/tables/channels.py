@@ -1,7 +1,8 @@
 """The layers of a network and the spaces of channels between them, as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from lib.channels.observing import Tap
 from lib.channels.spaces import Chart, Space
 
 HEADER = ("layer", "kind", "filters", "part", "reads", "writes", "shared by", "batch norm", "segments", "may be pruned")
@@ -19,6 +20,14 @@ def text(chart: Chart) -> str:
     if shared:
         lines += ["", "Spaces that several layers write lose a channel only if all of them do:", *shared]
     return "\n".join(lines) + "\n"
+
+
+def points(taps: Mapping[str, Tap | None]) -> str:
+    """What terms of distillation can look at in a network, and what functions hide from them."""
+    stages, blocks = (sum(name.startswith(kind) for name in taps) for kind in ("stage", "block"))
+    hidden = [name for name, tap in taps.items() if tap is None]
+    told = f"It has {stages} stages and {blocks} blocks for distillers to look at"
+    return f"{told}, but functions hide {', '.join(hidden)}.\n" if hidden else f"{told}.\n"
 
 
 def _cells(chart: Chart, place: int) -> list[str]:

@@ -9,6 +9,7 @@ from docs.generator.networks import page
 from lib.steps import coverage
 from lib.steps.probe import Record
 from stages.command import run
+from tests.odd_networks import HIDDEN
 from tests.small_networks import NAMES
 from tools import coverage as tool
 from tools import describe
@@ -75,9 +76,17 @@ def test_layers_are_listed_with_what_they_share_and_drawn(
     command(monkeypatch, "describe", "resnet8", "--picture", str(picture))
     said = capsys.readouterr().out
     assert "7 layers may be pruned, 100% of all filters but those of the output." in said
+    assert said.endswith("\nIt has 3 stages and 3 blocks for distillers to look at.\n")
     assert "written by conv1, layer1.0.conv2; what stays is carried into space" in said
     assert "no: the network's output" in said
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_distillers_cannot_see_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    command(monkeypatch, "describe", HIDDEN, "--size", "8")
+    said = capsys.readouterr().out
+    hidden = "stage1, stage2, block1, block2"
+    assert said.endswith(f"\nIt has 2 stages and 2 blocks for distillers to look at, but functions hide {hidden}.\n")
 
 
 def test_a_layer_that_stays_whole_is_told_with_its_reason(
