@@ -4,6 +4,7 @@
 combinations: each value of each parameter is tested once, the other combinations are slow.
 """
 
+import gc
 from collections.abc import Sequence
 
 import pytest
@@ -37,3 +38,9 @@ def _covering(cases: Sequence[pytest.Function]) -> list[pytest.Function]:
         chosen.append(max(cases, key=lambda case: len(values[case] & missing)))
         missing -= values[chosen[-1]]
     return chosen
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives as long as the tests do: libraries and thousands of tests."""
+    gc.collect()
+    gc.freeze()
