@@ -12,8 +12,12 @@ BATCH_NORMS, PRE_ACTIVATION, CARRYING = (f"{HERE}:{name}" for name in ("BatchNor
 SPREAD, PADDED, DEPTHWISE, TOKENS = (f"{HERE}:{name}" for name in ("Spread", "Padded", "DepthwiseStream", "Tokens"))
 BUFFERS, SQUEEZED = (f"{HERE}:{name}" for name in ("Buffers", "Squeezed"))
 ONE_RELU, HIDDEN, LINEAR = (f"{HERE}:{name}" for name in ("OneRelu", "Hidden", "Linear"))
+FOLDED, ROWS, OWN_PARTS, ATTENDING, COMPUTED = (
+    f"{HERE}:{name}" for name in ("Folded", "Rows", "OwnParts", "Attending", "Computed")
+)
 ALL = (GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD, BATCH_NORMS, PRE_ACTIVATION, CARRYING)
 ALL += (SPREAD, PADDED, DEPTHWISE, TOKENS, BUFFERS, SQUEEZED, ONE_RELU, HIDDEN, LINEAR)
+ALL += (FOLDED, ROWS, OWN_PARTS, ATTENDING, COMPUTED)
 SIDE = 72  # pixels that FixedSize needs
 
 
@@ -296,4 +300,119 @@ class Linear(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, num_classes)."""
         logits: Tensor = self.fc(self.conv2(self.conv1(images)).mean((2, 3)))
+        return logits
+
+
+class Folded(nn.Module):
+    """Each image becomes four patches, as if it were four images. unknown: how many there are is left to torch."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, unknown: bool = False) -> None:
+        super().__init__()
+        self.unknown = unknown
+        self.conv1, self.bn1 = nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.conv2, self.conv3 = nn.Conv2d(8, 16, 3, padding=1), nn.Conv2d(16, 8, 3, padding=1)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        inside = functional.relu(self.bn1(self.conv1(images)))
+        count, width, high, wide = inside.shape
+        parts = inside.view(count, width, 2, high // 2, 2, wide // 2).permute(0, 2, 4, 1, 3, 5)
+        patches = parts.reshape(-1 if self.unknown else count * 4, width, high // 2, wide // 2)
+        patches = functional.relu(self.conv3(functional.relu(self.conv2(patches)))).mean((2, 3))
+        logits: Tensor = self.fc(patches.view(-1 if self.unknown else count, 4, 8).mean(1))
+        return logits
+
+
+class Rows(nn.Module):
+    """All pixels of all images as rows of one matrix. normed: behind what keeps its channels."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, normed: bool = False) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(in_channels, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        self.norm = nn.GroupNorm(4, 16) if normed else nn.ReLU()
+        self.linear1, self.linear2, self.fc = nn.Linear(16, 32), nn.Linear(32, 16), nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, 8, 8) -> logits (B, num_classes)."""
+        inside = self.norm(self.conv2(functional.relu(self.conv1(images))))
+        rows = inside.flatten(2).transpose(1, 2).reshape(-1, 16)
+        rows = self.linear2(functional.relu(self.linear1(rows)))
+        logits: Tensor = self.fc(rows.reshape(-1, 64, 16).mean(1))
+        return logits
+
+
+class _Convolution(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(width, width, 3, 3) / 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, self.weight, padding=1)
+
+
+class _Scaling(nn.Module):
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.batch_norm(x, self.running_mean, self.running_var, training=self.training)
+
+
+class OwnParts(nn.Module):
+    """A convolution and a batch norm that are no modules of torch's, though they call its functions."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.own, self.scaling = nn.Conv2d(in_channels, 16, 3, padding=1), _Convolution(16), _Scaling(16)
+        self.conv2, self.conv3 = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        self.fc = nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        inside = functional.relu(self.scaling(self.own(functional.relu(self.conv1(images)))))
+        logits: Tensor = self.fc(functional.relu(self.conv3(functional.relu(self.conv2(inside)))).mean((2, 3)))
+        return logits
+
+
+class Attending(nn.Module):
+    """Attention between the positions of maps. keys: channels of keys and values, where they are others."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, keys: int | None = None) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(in_channels, 16, 3, 2, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        self.keys = None if keys is None else nn.Conv2d(16, keys, 1)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True, kdim=keys, vdim=keys)
+        self.fc = nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, 8, 8) -> logits (B, num_classes)."""
+        maps = self.conv2(functional.relu(self.conv1(images)))
+        tokens = maps.flatten(2).transpose(1, 2)
+        others = tokens if self.keys is None else self.keys(maps).flatten(2).transpose(1, 2)
+        logits: Tensor = self.fc((tokens + self.attention(tokens, others, others, need_weights=False)[0]).mean(1))
+        return logits
+
+
+class Computed(nn.Module):
+    """A convolution whose weight is computed from others. kind: how."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, kind: str) -> None:
+        super().__init__()
+        kinds = {
+            "weight": nn.utils.parametrizations.weight_norm,
+            "spectral": nn.utils.parametrizations.spectral_norm,
+            "old": nn.utils.weight_norm,
+        }
+        self.conv1, self.conv2 = nn.Conv2d(in_channels, 8, 3), kinds[kind](nn.Conv2d(8, 8, 3))
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        logits: Tensor = self.fc(functional.relu(self.conv2(functional.relu(self.conv1(images)))).mean((2, 3)))
         return logits

@@ -37,15 +37,15 @@ class Place(nn.Module):
 
 
 class Zeros(nn.Module):
-    """A tensor of the network of which no channel is left: zeros, as many as there are images."""
+    """A tensor of the network of which no channel is left: zeros. shape: for one image."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, ...) -> (B, *shape)."""
-        return images.new_zeros((images.shape[0], *self.shape))
+        """(B, ...) -> (B shape[0], ...)."""
+        return images.new_zeros((images.shape[0] * self.shape[0], *self.shape[1:]))
 
 
 class Point(nn.Module):

@@ -66,7 +66,7 @@ class Draft:
         if value not in self.new:
             images = next(node for node in self.graph.nodes if node.op == "placeholder")
             sizes = (*value.shape[: value.axis], len(want), *value.shape[value.axis + 1 :])
-            return self.call(Zeros(sizes[1:]), images)
+            return self.call(Zeros(sizes), images)
         have = self.have[value]
         place = torch.full((value.width + 1,), len(have))
         place[have] = torch.arange(len(have))

@@ -176,7 +176,7 @@ def _reshaped(draft: Draft, step: Move, source: fx.Node, width: int) -> fx.Node:
     sizes = node.args[1:] if len(node.args) > 2 or not isinstance(node.args[1], list | tuple) else node.args[1]
     given: list[Any] = [fx.node.map_arg(size, draft.operand) for size in sizes]
     assert axis is not None
-    if step.inputs[0].axis and axis:  # the first axis is that of the images, of which there may be any number
+    if step.inputs[0].axis and axis and step.inputs[0].shape[0] == step.output.shape[0]:  # of as many images as are given
         given[0] = draft.graph.call_method("size", (source, 0))
     given[axis] = width
     return draft.graph.call_method("expand" if name == "expand" else "reshape", (source, *given))

@@ -13,7 +13,7 @@ BATCH_NORM = ("running_mean", "running_var", "weight", "bias")  # the order of t
 
 def convolution(reader: Reader, call: Call) -> Any:
     """Dense, grouped or depthwise, called as a module or as a function on the parameters of one."""
-    name = _layer(call, nn.Conv2d, "conv2d")
+    name = _layer(reader, call, nn.Conv2d, "conv2d")
     x = call.values[0]
     if name is None or reader.whole(x).axis != 1 or x.is_spread:
         return None
@@ -35,7 +35,7 @@ def convolution(reader: Reader, call: Call) -> Any:
 
 def linear(reader: Reader, call: Call) -> Any:
     """A linear layer over the last axis."""
-    name = _layer(call, nn.Linear, "linear")
+    name = _layer(reader, call, nn.Linear, "linear")
     x = call.values[0]
     if name is None or x.is_spread or x.axis != len(x.shape) - 1:
         return None
@@ -58,6 +58,8 @@ def batch_norm(reader: Reader, call: Call) -> Any:
         paths = {part: str(node.target) for part, node in given.items() if isinstance(node, fx.Node) and node.op == "get_attr"}
         present, name = list(paths), next(iter(paths.values()), "").rpartition(".")[0]
         if any(path != f"{name}.{part}" for part, path in paths.items()):
+            return None
+        if not name or not isinstance(reader.outline.get_submodule(name), nn.modules.batchnorm._BatchNorm):
             return None
     else:
         return None
@@ -84,8 +86,10 @@ def prelu(reader: Reader, call: Call) -> Any:
     return reader.add(Scale(call.node, (x,), out, name, False, slopes, slopes, is_batch_norm=False, keeps_zero=True))
 
 
-def _layer(call: Call, kind: type[nn.Module], function: str) -> str | None:
-    """The name of the module whose weight a call uses, None where it is no such layer."""
+def _layer(reader: Reader, call: Call, kind: type[nn.Module], function: str) -> str | None:
+    """The name of the module whose weight a call uses, None where it is no such layer; a module of somebody's own that calls
+    the function on a parameter stays whole.
+    """
     if isinstance(call.module, kind):
         return str(call.node.target)
     if call.module is not None or call.name != function:
@@ -94,7 +98,9 @@ def _layer(call: Call, kind: type[nn.Module], function: str) -> str | None:
     paths = [str(node.target) for node in nodes if isinstance(node, fx.Node) and node.op == "get_attr"]
     others = [node for node in nodes if isinstance(node, fx.Node) and node.op != "get_attr"]
     name = paths[0].rpartition(".")[0] if paths else ""
-    return name if name and not others and set(paths) <= {f"{name}.weight", f"{name}.bias"} else None
+    if not name or others or not set(paths) <= {f"{name}.weight", f"{name}.bias"}:
+        return None
+    return name if isinstance(reader.outline.get_submodule(name), kind) else None
 
 
 def _once(reader: Reader, name: str) -> None:

@@ -6,6 +6,7 @@ additions and biases are not counted. Papers call the same number FLOPs.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -17,7 +18,9 @@ from lib.channels.steps import Layer
 from lib.channels.tracing import outlined
 from lib.networks.network import Network
 
-COUNTED = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv_transpose2d, nn.functional.linear)
+TRANSPOSED = (nn.functional.conv_transpose1d, nn.functional.conv_transpose2d, nn.functional.conv_transpose3d)
+COUNTED = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d, *TRANSPOSED, nn.functional.linear)
+ATTENTION = nn.functional.multi_head_attention_forward  # its linear layers are inside of it
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def count(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
 
 
 class _Counter(TorchFunctionMode):
-    """Inside, all convolutions and linear layers are counted, by the name of their weight; also those that are functions.
+    """Inside, where one image passes, all convolutions and linear layers are counted, by the name of their weight; also those
+    that are functions, and those of torch's attention, by the name of its last one.
 
     names: of layers, by the id of their weight. One whose weight is computed from others has the name of its operation.
     """
@@ -59,9 +63,20 @@ class _Counter(TorchFunctionMode):
         if func in COUNTED:
             taken, weight = (args[at] if len(args) > at else given[key] for at, key in enumerate(("input", "weight")))
             name = self.names.get(id(weight), f"{func.__name__}_{len(self.macs)}")
-            one = taken if func is nn.functional.conv_transpose2d else gave  # each of its numbers meets one row of the weight
-            self.macs[name] = self.macs.get(name, 0) + weight[0].numel() * one[0].numel()
+            one = taken if func in TRANSPOSED else gave  # each of its numbers meets one row of the weight
+            self.macs[name] = self.macs.get(name, 0) + weight[0].numel() * one.numel()
+        elif func is ATTENTION:
+            self._attend(signature(func).bind(*args, **given).arguments)
         return gave
+
+    def _attend(self, given: Mapping[str, Any]) -> None:
+        """The projections of query, key and value (length, B, channels), and of what is attended to."""
+        kinds, packed, out = ("query", "key", "value"), given["in_proj_weight"], given["out_proj_weight"]
+        parts = [given[f"{kind[0]}_proj_weight"] for kind in kinds] if packed is None else packed.chunk(3)
+        pairs = [(given[kind], part) for kind, part in zip(kinds, parts, strict=True)]
+        name = self.names.get(id(out), f"attention_{len(self.macs)}")
+        total = sum(tokens.numel() // tokens.shape[-1] * weight.numel() for tokens, weight in [*pairs, (given["query"], out)])
+        self.macs[name] = self.macs.get(name, 0) + total
 
 
 def fractional_macs(

@@ -47,7 +47,25 @@ def module(architecture: "Architecture") -> "nn.Module":
     if not any(True for _ in made.parameters()):
         msg = f"{architecture.name} with {architecture.arguments[:LONGEST]} has no parameters; correct its arguments"
         raise ValueError(msg)
+    if problem := _computed(made):
+        msg = f"{architecture.name}: {problem} (as by weight_norm or spectral_norm); let it be a parameter of its own: "
+        msg += "torch.nn.utils.parametrize.remove_parametrizations, or nn.utils.remove_weight_norm"
+        raise ValueError(msg)
     return made
+
+
+def _computed(module: "nn.Module") -> str:
+    """Which weight of a module is computed from others before each pass; empty where none is."""
+    from torch import Tensor
+    from torch.nn.utils.parametrize import is_parametrized
+
+    for name, part in module.named_modules():
+        if is_parametrized(part):
+            return f"{name}.{next(iter(part.parametrizations))} is computed from other tensors"
+        derived = [key for key, value in vars(part).items() if isinstance(value, Tensor) and value.grad_fn is not None]
+        if derived:
+            return f"{name}.{derived[0]} is computed from other tensors"
+    return ""
 
 
 def find(name: str) -> "Callable[..., nn.Module]":

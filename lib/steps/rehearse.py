@@ -10,21 +10,27 @@ import torch
 from torch import Tensor
 
 from lib import plugins
+from lib.compaction.compact import compact
+from lib.compaction.proof import FLOAT64_LIMIT, gap_in_double
 from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.teachers import verified
+from lib.foreign_code import FAILURES
 from lib.formats import values
 from lib.formats.checkpoint import load
 from lib.formats.fitting import refuse_size, refuse_squeezed
 from lib.images.dataset import Dataset
+from lib.masks.kept import Kept, apply_
 from lib.networks import build
-from lib.networks.architecture import Architecture
+from lib.networks.architecture import Architecture, Mode
 from lib.networks.ensemble import Ensemble
 from lib.networks.network import Network
 from lib.params.section import ParamsError
 from lib.params.suite import DENSE, Given
 from lib.pruning import methods
 from lib.pruning.method import Common, Request
+from lib.pruning.scores import uniform
+from lib.pruning.selection import Selection
 from lib.quantization.sharing import bits_by_layer
 from lib.randomness import stream
 from lib.steps.distill import Distiller
@@ -87,6 +93,7 @@ def rehearse(document: Document, sections: Mapping[str, Any], view: View) -> Non
     for name in (DENSE, *axes.methods):
         guide = Distiller(document.prune.methods[name].guide, share_classifier=False)
         jobs.append((f"prune.methods.{name}.guide", partial(pair, guide)))
+    jobs.append((f"benchmark.network: {axes.network}", partial(_shrink, networks[axes.network], axes.compaction)))
     jobs.append(("encode.bits", partial(bits_by_layer, networks[axes.network], document.encode.patterns)))
     _do(jobs + _limits(document, view))
 
@@ -119,6 +126,24 @@ def _build(networks: Networks, document: Document, name: str, view: View) -> Non
         network.eval()(view.noise())
     refuse_squeezed(name, network, view.noise()[:1])
     networks[name] = network.train()
+
+
+@torch.no_grad()
+def _shrink(dense: Network, mode: Mode) -> None:
+    """Drop half of the filters of a network and make it small, as stage `compact` will."""
+    name, masked = dense.architecture.name, copy.deepcopy(dense).eval()
+    half = Selection(masked, 0.5, coupled=mode == "coupled").choose(uniform(masked.filters(), stream(0, "rehearsal")))
+    apply_(masked, Kept(half))
+    noise = torch.randn(2, *dense.architecture.shape, generator=stream(0, "sample"))
+    try:
+        found = gap_in_double(masked, compact(masked, Kept(half), mode), noise)
+    except FAILURES as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        msg = f"{name} cannot be made small ({reason}); report it with its code, or write otherwise what moves its channels"
+        raise ValueError(msg) from error
+    if not found.relative < FLOAT64_LIMIT:
+        msg = f"{name} computes something else when it is made small (logits differ by {found.absolute:.1e}); report it with "
+        raise ValueError(msg + "its code, or write otherwise what moves its channels")
 
 
 def _open(networks: Networks, teacher: Given, view: View) -> None:

@@ -60,14 +60,26 @@ def test_a_refusal_names_method_and_keep_ratio(name: str) -> None:
         check(document(path, value))
 
 
-@pytest.mark.parametrize(
-    ("changes", "shape"), [({}, (3, 32, 32)), ({"size": 64}, (3, 64, 64)), ({"size": 64, "crop": 48}, (3, 48, 48))]
-)
+@pytest.mark.parametrize(("changes", "shape"), [({"size": 64}, (3, 64, 64)), ({"size": 64, "crop": 48}, (3, 48, 48))])
 def test_networks_are_tried_at_the_size_that_the_settings_give(changes: dict[str, int], shape: tuple[int, ...]) -> None:
     found = document()
     found["data"] |= {"name": "mine", "source": "somewhere.zip", "watch": "somewhere.zip", **changes}
     found["augmentation"]["crop_padding"] = 0
-    assert presumed(check_document(found)).shape == shape
+    view = presumed(check_document(found))
+    assert view is not None
+    assert view.shape == shape
+
+
+def test_what_only_the_images_can_tell_is_left_to_the_rehearsal() -> None:
+    """They were taken for 32x32 pixels: right suites were refused, with sizes in the message that nobody had named."""
+    found = document()
+    found["data"] |= {"name": "mine", "source": "somewhere.zip", "watch": "somewhere.zip", "size": None, "crop": None}
+    found["augmentation"]["crop_padding"] = 40
+    assert presumed(check_document(found)) is None
+    check(found)
+    found["data"]["size"] = 32
+    with pytest.raises(ParamsError, match=r"crop_padding: is 40, which moves images of 32x32 out of sight"):
+        check(found)
 
 
 def test_a_crop_that_is_too_small_for_a_network_is_told_before_any_work() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lib.compaction.compact import compact
 from lib.compaction.constants import silence_
@@ -48,19 +49,24 @@ from tests.formats.test_foreign import DESCRIPTION
 from tests.networks_for_tests import images, random_masks
 from tests.odd_networks import (
     ALL,
+    ATTENDING,
     BATCH_NORMS,
     BUFFERS,
     BY_KEYWORD,
     CARRYING,
+    COMPUTED,
     DEPTHWISE,
     FIXED_SIZE,
+    FOLDED,
     GROUPED,
     HIDDEN,
     LINEAR,
     NAMED_TWICE,
     ONE_RELU,
+    OWN_PARTS,
     PADDED,
     PRE_ACTIVATION,
+    ROWS,
     SIDE,
     SPREAD,
     SQUEEZED,
@@ -219,6 +225,10 @@ def halved(made: Network) -> Kept:
         *((DEPTHWISE, {"filters": filters}) for filters in (1, 2)),
         *((TOKENS, {"features": features}) for features in (16, 24)),  # as many as tokens, and more
         (PADDED, {}),
+        *((FOLDED, {"unknown": unknown}) for unknown in (False, True)),
+        *((ROWS, {"normed": normed}) for normed in (False, True)),
+        (OWN_PARTS, {}),
+        (ATTENDING, {}),
     ],
 )
 def test_the_compact_network_and_what_ships_compute_the_same(name: str, arguments: dict[str, Any], mode: Mode) -> None:
@@ -229,6 +239,55 @@ def test_the_compact_network_and_what_ships_compute_the_same(name: str, argument
         wanted = made(batch)
         for form in (small, masked(small), ship(small), ship(small, 8)):
             assert gap(wanted, form(batch)).relative < FLOAT64_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        *((FOLDED, {"unknown": unknown}) for unknown in (False, True)),
+        (ROWS, {}),
+        (ATTENDING, {}),
+        (ATTENDING, {"keys": 12}),
+    ],
+)
+def test_macs_of_one_image_are_those_that_torch_counts(name: str, arguments: dict[str, Any]) -> None:
+    """A quarter of an image was counted, or one pixel of it, and nothing inside attention."""
+    made = network(name, **arguments)
+    matrices = {torch.ops.aten.convolution, torch.ops.aten.mm, torch.ops.aten.addmm}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        made.train()(images(made, 1))  # in eval mode attention takes a way that torch does not count
+    expected = sum(flops for kind, flops in counter.get_flop_counts()["Global"].items() if kind in matrices) // 2
+    assert count(made, (3, 8, 8)).total_macs == expected
+
+
+def test_parts_that_are_no_modules_of_torch_stay_whole() -> None:
+    """They were taken for prunable, and no compact network could be made."""
+    assert {layer.name: layer.width for layer in network(OWN_PARTS).layers} == {"conv2": 16, "conv3": 16}
+
+
+@pytest.mark.parametrize("kind", ["weight", "spectral", "old"])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_a_weight_that_is_computed_from_others_is_refused_with_the_cure(kind: str) -> None:
+    said = r"tests.odd_networks:Computed: conv2.weight is computed from other tensors \(as by weight_norm or spectral_norm\)"
+    with pytest.raises(ValueError, match=said):
+        network(COMPUTED, kind=kind)
+
+
+def test_a_network_that_cannot_be_made_small_is_told_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the reason: here a fault is put in."""
+    found = document(networks={"own": named(GROUPED)}, benchmark__network="own", **OWN)
+    assert refusals(found, View((3, 8, 8), 10, 900)) == []
+
+    def broken(*_: object) -> Network:
+        raise AssertionError
+
+    def other(dense: Network, *_: object) -> Network:
+        return build(dense.architecture, stream(8, "initialisation"))
+
+    for wrong, said in ((broken, "cannot be made small (AssertionError: )"), (other, "computes something else when it is")):
+        monkeypatch.setattr("lib.steps.rehearse.compact", wrong)
+        (line,) = refusals(found, View((3, 8, 8), 10, 900))
+        assert line.startswith(f"benchmark.network: own: tests.odd_networks:Grouped {said}")
 
 
 def test_a_layer_that_vanishes_is_zero_in_the_dense_network_of_the_compact_one() -> None:
