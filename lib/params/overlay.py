@@ -5,7 +5,7 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
@@ -81,6 +81,13 @@ def _merge(into: CommentedMap, changes: CommentedMap) -> None:
 
 def _plain(value: Any) -> Any:
     """The value without its marks."""
+    if isinstance(value, CommentedSeq) and value.tag.value == REPLACE:  # which a list does anyway
+        plain_list = CommentedSeq(value)
+        plain_list.fa.set_flow_style() if value.fa.flow_style() else plain_list.fa.set_block_style()
+        return plain_list
+    if isinstance(value, TaggedScalar):
+        msg = f"{value.tag.value} stands before {str(value.value)[:LONGEST]!r}; mark mappings, a value replaces anyway"
+        raise ValueError(msg)
     if not isinstance(value, CommentedMap):
         return value
     plain = CommentedMap((key, _plain(item)) for key, item in value.items())

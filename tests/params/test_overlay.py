@@ -43,6 +43,13 @@ def test_a_marked_mapping_replaces_and_leaves_no_mark() -> None:
     assert "!" not in text
 
 
+def test_a_mark_before_a_list_says_what_a_list_does_anyway_and_one_before_a_value_is_refused() -> None:
+    assert yaml.safe_load(overlaid(BASE, "benchmark:\n  seeds: !replace [1]\n"))["benchmark"]["seeds"] == [1]
+    assert yaml.safe_load(overlaid(BASE, "benchmark:\n  seeds: !replace\n  - 1\n"))["benchmark"]["seeds"] == [1]
+    with pytest.raises(ValueError, match=r"!replace stands before '3'; mark mappings, a value replaces anyway"):
+        overlaid(BASE, "suite: !replace 3\n")
+
+
 def test_a_comment_behind_a_stated_value_replaces_that_of_the_base() -> None:
     text = overlaid(BASE, "teacher:\n  epochs: 3   # too few\n\nbenchmark:\n  methods: [c]\n")
     assert "epochs: 3   # too few" in text
