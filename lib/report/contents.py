@@ -11,7 +11,7 @@ from lib.params.suite import DENSE, Suite
 from lib.report.charts import charts
 from lib.report.page import Table, page
 from lib.tables import comparisons, kept_filters, logs, reading, timings
-from lib.tables.comparisons import LEVEL, readable, resolution, tests
+from lib.tables.comparisons import LEVEL, least, readable, resolution, tests
 from lib.tables.latencies import fastest_times
 from lib.tables.writing import counted
 
@@ -145,9 +145,9 @@ def _tables(timed: pd.DataFrame, compared: pd.DataFrame, published: pd.DataFrame
     words += "seeds."
     found = [Table("main", "Table", words, _shown(timed, MAIN))]
     if len(compared):
-        count = counted(tests(compared), "comparison")
+        count, shown = counted(tests(compared), "comparison"), least(resolution(compared))
         words = f"McNemar's exact test on the same test images, seeds pooled, corrected by Holm for {count}. Below {LEVEL} a "
-        words += f"pair differs. About {resolution(compared):.2f} points is the smallest difference that shows"
+        words += f"pair differs. {shown[0].upper()}{shown[1:]} that shows"
         words += f" over {counted(int(compared['n'].max()), 'seed')}. The test is about these networks; "
         told = compared["low"].notna().any()
         words += (

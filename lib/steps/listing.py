@@ -11,7 +11,7 @@ from lib.params.suite import DENSE
 from lib.report import contents
 from lib.report.index import Line
 from lib.tables import predictions, published
-from lib.tables.comparisons import resolution, tests
+from lib.tables.comparisons import least, resolution, tests
 from lib.tables.writing import counted
 
 
@@ -54,6 +54,5 @@ def _verdict(compared: pd.DataFrame, *, kept: bool) -> str:
     if compared.empty:
         why = "no row has the row that it is compared with yet" if kept else "it was run before predictions were kept"
         return f"No paired tests: {why}."
-    differ, least = tests(compared[compared["differs"]]), resolution(compared)
-    count = counted(tests(compared), "comparison")
-    return f"Of {count}, {differ} told apart; about {least:.2f} points is the smallest difference that shows."
+    count, differ = counted(tests(compared), "comparison"), tests(compared[compared["differs"]])
+    return f"Of {count}, {differ} told apart; {least(resolution(compared))} that shows."

@@ -21,6 +21,7 @@ from lib.params.bounds import Sha256
 from lib.params.section import section, validated
 from lib.params.suite import Cell, Suite
 from lib.steps.download import make
+from lib.tables.latencies import Line
 from lib.tables.writing import markdown, scaled
 from lib.training.device import Compute, prepare
 from lib.training.evaluation import evaluate
@@ -28,7 +29,7 @@ from lib.training.evaluation import evaluate
 MOVED = 5.0 / 10_000 * 100  # percent points: what rounding of another processor may move, five images of 10,000
 Count = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
-Timings = Mapping[tuple[str, float], str]
+Timings = Mapping[tuple[str, float], Line]
 
 
 @section
@@ -78,14 +79,14 @@ class Checked(NamedTuple):
 def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Origin, out: Path) -> list[Card]:
     """Copy the packed network of each row's best seed by validation into folder `out`, with its card; and a README.
 
-    models, cells: the folders of the suite's networks and of its cells' numbers. timings: a line by method and keep ratio.
+    models, cells: the folders of the suite's networks and of its cells' numbers. timings: by method and keep ratio.
     A row has the best of the seeds that have a cell; one without any is left out. A network that another machine made, which
     is in `out` already and not in `models`, stays with its card. Networks that are not the best of their row any more are
     removed. Raises ValueError where no row has a cell, and for a network that is nowhere or not that of its cell.
     """
     cards = {}
     for best, numbers in _best(suite, cells):
-        line = timings.get((best.method, best.keep_ratio), "")
+        line = _latency(timings.get((best.method, best.keep_ratio)), best, numbers)
         described = partial(_card, suite, best, numbers, line, origin)
         cards[best.key] = _kept(models / "encoded", out, best.key, numbers, described)
     for path in (*out.glob(f"*{SUFFIX}"), *out.glob("*.json")):
@@ -93,6 +94,13 @@ def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Or
             path.unlink()
     write_text(out / "README.md", page(suite, list(cards.values())))
     return list(cards.values())
+
+
+def _latency(line: Line | None, best: Cell, numbers: Mapping[str, Any]) -> str:
+    """The time of a network, where it or one of the same size was timed: other seeds of some methods have other widths."""
+    if line is None or line.macs != numbers["macs"]:
+        return ""
+    return line.text if line.seed == best.seed else f"{line.text}; of seed {line.seed}"
 
 
 def keep_dense(suite: Suite, models: Path, out: Path) -> list[Path]:

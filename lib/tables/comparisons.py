@@ -118,15 +118,25 @@ def resolution(compared: pd.DataFrame) -> float:
 def smallest(compared: pd.DataFrame, count: int) -> float:
     """The smallest difference in percent points that a table of so many tests can tell, about: one that half of all tables
     like it would find, at the level that Holm asks of the first test, and with as many disagreements as these comparisons
-    have at the median, or as few as the exact test needs. compared: has the columns better, worse and images.
+    have at the median, or as few as the exact test needs; infinite where there are not so many images. compared: has the
+    columns better, worse and images.
     """
     if compared.empty:
         return math.nan
     level = LEVEL / count
     fewest = math.floor(1 - math.log2(level)) + 1  # images, all of them one row's, that it takes to be below the level
+    if fewest > compared["images"].median():
+        return math.inf
     disagreements = max(round((compared["better"] + compared["worse"]).median()), fewest)
     side = int(stats.binom.isf(level / 2, disagreements, 0.5)) + 1
     return float(100 * (2 * side - disagreements) / compared["images"].median())
+
+
+def least(resolution: float) -> str:
+    """What `smallest` gives, in words that are followed by: that shows."""
+    if math.isinf(resolution):
+        return "with so few images there is no difference"
+    return f"about {resolution:.2f} points is the smallest difference"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pandas as pd
 
-from lib.tables.comparisons import LEVEL, ROW, readable, resolution, tests
+from lib.tables.comparisons import LEVEL, ROW, least, readable, resolution, tests
 from lib.tables.writing import counted, markdown
 
 HEADS = {"l1": "Δ l1", "random": "Δ random", "dense": "Δ dense", "none": "Δ none", "kd": "Δ kd"}
 NOTES = (
     "Each Δ is in points of top-1, over {seeds}{but}, with its p in brackets: McNemar's exact test on the same test images, "
     "the seeds pooled, corrected by Holm for {tests}. Bold: below {level}.",
-    "About {resolution:.2f} points is the smallest difference that this table can tell{over}.",
+    "{least} that this table can tell{over}.",
 )
 MANY = (
     "The test is about these networks: pooling counts an image once a seed. How far other seeds may lie is said by the 95 % "
@@ -31,14 +31,14 @@ def section(compared: pd.DataFrame) -> str:
     ]
     head = ["Method", "Keep ratio", "Distiller", *(HEADS[name] for name in references)]
     most = int(compared["n"].max())
-    mixed = compared["n"].nunique() > 1
+    mixed, found = compared["n"].nunique() > 1, least(resolution(compared))
     facts = {
         "seeds": counted(most, "seed"),
         "but": ", or as many as the brackets say" if mixed else "",
         "over": f" over {counted(most, 'seed')}" if mixed else "",
         "tests": counted(tests(compared), "comparison"),
         "level": LEVEL,
-        "resolution": resolution(compared),
+        "least": found[0].upper() + found[1:],
     }
     notes = [f"- {note.format(**facts)}" for note in (*NOTES, MANY if most > 1 else ONE)]
     notes += [f"- {_verdict(compared[compared['reference'] == name], name)}" for name in references]

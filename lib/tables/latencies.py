@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -51,19 +51,30 @@ def fastest_times(timed: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     a row a network. Both are empty where nothing was timed.
     """
     if timed.empty:
-        return "", timed[["method", "keep_ratio", "median_ms", "speedup"]]
+        return "", timed
     alone = fewest_threads(timed)
     alone = alone[alone["batch"] == alone["batch"].min()]
     rows = alone[alone["runtime"] == _fastest(alone)]
     setting = f"{rows['runtime'].iloc[0]}, {in_threads(rows['threads'].iloc[0])}, batch {rows['batch'].iloc[0]}"
-    return setting, rows[["method", "keep_ratio", "median_ms", "speedup"]]
+    return setting, rows
 
 
-def lines(timed: pd.DataFrame, machine: Mapping[str, str]) -> dict[tuple[str, float], str]:
+class Line(NamedTuple):
+    """What a network's time is, in words; and which one was timed."""
+
+    text: str
+    seed: int
+    macs: float
+
+
+def lines(timed: pd.DataFrame, machine: Mapping[str, str]) -> dict[tuple[str, float], Line]:
     """A line a network, by method and keep ratio, of `fastest_times`."""
     setting, rows = fastest_times(timed)
     where = f"{setting}; {machine.get('device', 'machine not recorded')}"
-    return {(row["method"], row["keep_ratio"]): f"{_time(row)} ({where})" for row in rows.to_dict("records")}
+    return {
+        (row["method"], row["keep_ratio"]): Line(f"{_time(row)} ({where})", row["seed"], row["macs"])
+        for row in rows.to_dict("records")
+    }
 
 
 def _time(row: TableRow) -> str:
@@ -167,4 +178,5 @@ def _peak(timing: TableRow) -> str:
 
 def _three(value: float) -> str:
     """Three significant digits, and all of those before the point."""
-    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
+    rounded = float(f"{value:.3g}")  # 9.996 are 10.0
+    return f"{value:.{max(0, 2 - math.floor(math.log10(rounded)))}f}"

@@ -11,6 +11,7 @@ from lib.tables import seeds
 from lib.tables.comparisons import ROW, Row, interval
 
 GROUP = ["dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction"]
+TOLD = 4  # decimals of percents, as tables have them
 CONTROLS = (DENSE, "scratch", "random")
 REFERENCES = ("none", "kd")
 MEANS = (
@@ -100,12 +101,14 @@ def pareto(summary: pd.DataFrame, cost: str = "macs", top1: str = "top1_mean") -
     """The rows than which no other is better in cost (lower) or accuracy (higher) and as good in the other, cheapest first;
     equal ones all, those without either left out.
     """
-    rising = summary.dropna(subset=[cost, top1]).sort_values([cost, top1], ascending=[True, False], kind="stable")
+    known = summary.dropna(subset=[cost, top1])
+    near = known.assign(**{top1: known[top1].round(TOLD)})  # means of equal counts differ in their last bits
+    rising = near.sort_values([cost, top1], ascending=[True, False], kind="stable")
     best_so_far = rising[top1].cummax()
     front = rising[rising[top1] > best_so_far.shift(fill_value=float("-inf"))]
     points = set(zip(front[cost], front[top1], strict=True))
     stays = [point in points for point in zip(rising[cost], rising[top1], strict=True)]
-    return rising[pd.Series(stays, index=rising.index, dtype=bool)]
+    return known.loc[rising.index[stays]]
 
 
 def best(summary: pd.DataFrame) -> dict[tuple[str, float], float]:

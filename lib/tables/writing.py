@@ -40,7 +40,7 @@ _OTHER = ".6g"
 
 def csv(frame: pd.DataFrame) -> str:
     """A frame as CSV, every column in its fixed format, blank where there is no value."""
-    texts = {name: [_text(value, _FORMATS.get(name, _OTHER)) for value in frame[name]] for name in frame.columns}
+    texts = {name: [_text(value, _format(name)) for value in frame[name]] for name in frame.columns}
     return str(pd.DataFrame(texts, columns=frame.columns).to_csv(index=False, lineterminator="\n"))
 
 
@@ -56,7 +56,7 @@ def long_form(cells: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table, padded to read as plain text too; the first TEXT_COLUMNS hold words, the others figures."""
-    table = [list(header), *(list(row) for row in rows)]
+    table = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[column]) for row in table)) for column in range(len(header))]
     lines = [_line(row, widths) for row in table]
     rule = ["-" * width if column < TEXT_COLUMNS else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
@@ -67,7 +67,7 @@ def scaled(value: float) -> str:
     """A count in three digits with its unit: 41_216 -> `41.2 k`; blank for no value."""
     if math.isnan(value):
         return ""
-    value = float(f"{value:.3g}") if value >= 1000 else value  # first, for 999,950 are 1.00 M
+    value = float(f"{value:.3g}") if value >= 999.5 else value  # first, for 999,950 are 1.00 M
     power = next(power for power in (9, 6, 3, 0) if value >= 10**power or power == 0)
     number = value / 10**power
     digits = 0 if power == 0 else max(0, 2 - int(math.log10(number)))
@@ -77,6 +77,11 @@ def scaled(value: float) -> str:
 def counted(number: int, what: str) -> str:
     """A number of things: 1 seed, 3 seeds."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _format(name: str) -> str:
+    """encoded_bytes_..., encoded_stream_bytes: parts of a file, whole bytes as the file has."""
+    return ".0f" if name.startswith("encoded_") and "bytes" in name else _FORMATS.get(name, _OTHER)
 
 
 def _text(value: object, spec: str) -> str:

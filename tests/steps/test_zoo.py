@@ -20,6 +20,7 @@ from lib.params.suite import Benchmark, Suite
 from lib.quantization.sharing import share_
 from lib.randomness import stream
 from lib.steps import zoo
+from lib.tables.latencies import Line
 from lib.training.device import Compute
 from lib.training.evaluation import evaluate
 from tests import tiny
@@ -32,7 +33,7 @@ COMPUTE = Compute(
 )
 ORIGIN = zoo.Origin("0123abc", "make suite NAME=made-up && make repro")
 BEST = {"dense": 1, "l1": 0}  # seed that is better on validation
-TIMINGS = {("l1", 0.5): "0.1 ms, 2.00 times as fast as dense (onnxruntime, 1 thread, batch 1; a machine)"}
+TIMINGS = {("l1", 0.5): Line("0.1 ms, 2.00 times as fast as dense (onnxruntime, 1 thread, batch 1; a machine)", 0, 5)}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_the_best_seed_of_every_row_is_kept_with_its_card(folder: Path, data: Da
     assert (folder / "zoo/l1-0.5-none-0.bin").read_bytes() == content
     assert (card.sha256, card.file_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
     assert (card.method, card.seed, card.epochs, card.validation_top1) == ("l1", 0, 12, 91.0)
-    assert (card.latency, card.commit) == (TIMINGS["l1", 0.5], "0123abc")
+    assert (card.latency, card.commit) == (TIMINGS["l1", 0.5].text, "0123abc")
     assert "python -m tools.verify --suite made-up" in (folder / "zoo/README.md").read_text()
 
 
@@ -96,6 +97,14 @@ def test_a_network_of_another_machine_stays_until_a_better_seed_comes(folder: Pa
     cell.write_text(json.dumps(json.loads(cell.read_text()) | {"validation_top1": 95.0}))
     assert _gather(folder) == {name.replace("l1-0.5-none-0", "l1-0.5-none-1") for name in there}
     assert _verified(folder, data) == {"dense-1.0-none-1": "", "l1-0.5-none-1": ""}
+
+
+@pytest.mark.parametrize(("timed", "macs", "said"), [(0, 5, "0.1 ms"), (1, 5, "0.1 ms; of seed 1"), (1, 6, "")])
+def test_a_card_has_the_time_of_a_network_of_its_size_alone(folder: Path, timed: int, macs: int, said: str) -> None:
+    """Some methods choose their widths, by seed, and one seed is timed."""
+    timings = {("l1", 0.5): Line("0.1 ms", timed, macs)}
+    zoo.gather(SUITE, folder, folder / "cells", timings, ORIGIN, folder / "zoo")
+    assert zoo.cards(folder / "zoo")["l1-0.5-none-0"].latency == said
 
 
 def test_a_suite_that_is_partly_run_has_the_best_of_what_is_there(folder: Path) -> None:

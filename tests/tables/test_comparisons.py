@@ -156,6 +156,15 @@ def test_no_smaller_difference_can_be_told_by_as_many_disagreements(better: int,
     assert stats.binomtest(int(side) - 1, disagreements).pvalue > 0.05 / count
 
 
+def test_a_table_of_too_few_images_can_tell_nothing() -> None:
+    """It said 114 points."""
+    few = pd.DataFrame({"better": [3], "worse": [1], "images": [7]})
+    assert comparisons.smallest(few, 6) == math.inf
+    assert comparisons.smallest(few, 1) == pytest.approx(100 * 6 / 7)  # six or seven of seven
+    assert comparisons.least(math.inf) == "with so few images there is no difference"
+    assert comparisons.least(0.744) == "about 0.74 points is the smallest difference"
+
+
 def test_resolution_is_the_difference_that_half_of_such_tables_find(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulated: with that true difference and as many disagreements, the corrected test finds it about every second time."""
     monkeypatch.setattr(gc, "collect", lambda: 0)  # statsmodels calls it each time, which is most of what this test takes

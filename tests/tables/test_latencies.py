@@ -104,7 +104,9 @@ def test_files_and_memory_leave_out_what_cannot_be_measured() -> None:
     ]
 
 
-@pytest.mark.parametrize(("median", "text"), [(0.01234, "0.0123"), (1.0, "1.00"), (99.96, "100.0"), (1234.5, "1234")])
+@pytest.mark.parametrize(
+    ("median", "text"), [(0.01234, "0.0123"), (1.0, "1.00"), (9.996, "10.0"), (99.96, "100"), (1234.5, "1234")]
+)
 def test_times_have_three_digits_and_no_exponent(median: float, text: str) -> None:
     timed = _timed().assign(median_ms=median, speedup=1.0)
     assert f"| {text} ms |" in " ".join(latencies.report(SUITE, timed, {}, (), TOP1).split())

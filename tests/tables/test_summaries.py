@@ -83,3 +83,10 @@ def test_pareto_front_leaves_out_what_is_beaten() -> None:
 def test_equal_rows_are_on_the_front_together() -> None:
     summary = pd.DataFrame({"macs": [1, 1, 1, 2, 2, 3], "top1_mean": [70.0, 60.0, 70.0, 80.0, 70.0, 80.0]})
     assert summaries.pareto(summary).index.tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize("right", [((327, 330, 344), (329, 329, 343)), ((300, 301, 302), (302, 301, 300))])
+def test_means_of_as_many_right_images_are_on_the_front_together(right: tuple[tuple[int, ...], ...]) -> None:
+    """They are of cells rounded to six decimals, and differ in the last of them."""
+    means = [sum(round(100 * count / 359, 6) for count in counts) / 3 for counts in right]
+    assert summaries.pareto(pd.DataFrame({"macs": [1, 1], "top1_mean": means})).index.tolist() in ([0, 1], [1, 0])

@@ -39,3 +39,17 @@ def test_markdown_pads_words_left_and_figures_right() -> None:
 )
 def test_counts_are_written_in_three_digits(count: float, text: str) -> None:
     assert writing.scaled(count) == text
+
+
+def test_bytes_keep_all_digits() -> None:
+    frame = pd.DataFrame({"encoded_bytes": [25557032], "encoded_bytes_values": [25557031], "encoded_stream_bytes": [12345678]})
+    assert writing.csv(frame).splitlines()[1] == "25557032,25557031,12345678"
+
+
+def test_a_bar_in_a_name_is_no_column() -> None:
+    assert writing.markdown(["a", "b"], [["x | y", "z"]]).splitlines()[2] == "| x \\| y | z   |"
+
+
+@pytest.mark.parametrize(("value", "text"), [(999.4, "999"), (999.6, "1.00 k"), (999_950, "1.00 M"), (1234, "1.23 k")])
+def test_counts_have_three_digits(value: float, text: str) -> None:
+    assert writing.scaled(value) == text
