@@ -1,8 +1,16 @@
 """Networks of a user's that are right and unusual."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from lib.networks import build
+from lib.networks.architecture import Architecture
+from lib.networks.builders import allow
+from lib.networks.network import Network
+from lib.randomness import stream
 
 HERE = "tests.odd_networks"
 GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD = (
@@ -19,6 +27,25 @@ ALL = (GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD, BATCH_NORMS, PRE_ACTIVATION
 ALL += (SPREAD, PADDED, DEPTHWISE, TOKENS, BUFFERS, SQUEEZED, ONE_RELU, HIDDEN, LINEAR)
 ALL += (FOLDED, ROWS, OWN_PARTS, ATTENDING, COMPUTED)
 SIDE = 72  # pixels that FixedSize needs
+
+allow(ALL)
+
+
+def network(name: str, side: int = 8, seed: int = 0, **arguments: Any) -> Network:
+    made = build(Architecture(name, 10, 3, (side, side)).with_arguments(arguments), stream(seed, "initialisation"))
+    with torch.no_grad():
+        for module in made.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                _live_(module)
+    return made.eval()
+
+
+def _live_(batch_norm: nn.BatchNorm2d) -> None:
+    """Other values than it begins with, where it has any."""
+    generator = stream(0, "statistics")
+    for name, tensor in [*batch_norm.named_parameters(), *batch_norm.named_buffers()]:
+        if name != "num_batches_tracked":
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
 
 
 class Grouped(nn.Module):

@@ -1,14 +1,12 @@
 """Networks of a user's that are right and unusual pass every step that once failed on them."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib.compaction.compact import compact
@@ -16,9 +14,8 @@ from lib.compaction.constants import silence_
 from lib.compaction.proof import FLOAT64_LIMIT, gap
 from lib.compaction.shipping import ship
 from lib.cost.macs import count
-from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
-from lib.distillation.terms import feature, kd
+from lib.distillation.terms import feature
 from lib.formats import onnx
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.formats.foreign import read
@@ -28,27 +25,22 @@ from lib.masks.filters import from_zeros
 from lib.masks.kept import Kept, apply_
 from lib.masks.weights import weights, zero_share
 from lib.networks import build
-from lib.networks.architecture import Architecture, Mode
-from lib.networks.builders import allow
+from lib.networks.architecture import Mode
 from lib.networks.network import Network
 from lib.networks.placing import masked
 from lib.pruning.layers import EVERYWHERE
 from lib.pruning.methods import merge
 from lib.pruning.methods.kdfs import Search
-from lib.pruning.scores import norms
 from lib.pruning.selection import Selection
 from lib.quantization.sharing import share_, sum_gradients
 from lib.randomness import stream
 from lib.steps.rehearse import View
 from lib.steps.specimen import alive, images_for
-from lib.training.remaining import remaining
-from lib.training.taps import Outputs, Tapped, Term
+from lib.training.taps import Outputs
 from tests import tiny
-from tests.distillation.test_every_term import SETTINGS
 from tests.formats.test_foreign import DESCRIPTION
 from tests.networks_for_tests import images, random_masks
 from tests.odd_networks import (
-    ALL,
     ATTENDING,
     BATCH_NORMS,
     BUFFERS,
@@ -59,10 +51,7 @@ from tests.odd_networks import (
     FIXED_SIZE,
     FOLDED,
     GROUPED,
-    HIDDEN,
-    LINEAR,
     NAMED_TWICE,
-    ONE_RELU,
     OWN_PARTS,
     PADDED,
     PRE_ACTIVATION,
@@ -71,35 +60,18 @@ from tests.odd_networks import (
     SPREAD,
     SQUEEZED,
     TOKENS,
+    network,
 )
 from tests.pruning.test_every_method import make, params, request
 from tests.steps.test_rehearse import document, refusals
 
-allow(ALL)
 OWN: dict[str, Any] = {"own_code": "tests", "benchmark__trained": ["own"], "distill__teachers": ["own"]}
 PLAIN_SCALE, NO_STATISTICS = {"affine": False}, {"tracked": False}
-
-
-def network(name: str, side: int = 8, seed: int = 0, **arguments: Any) -> Network:
-    made = build(Architecture(name, 10, 3, (side, side)).with_arguments(arguments), stream(seed, "initialisation"))
-    with torch.no_grad():
-        for module in made.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                _live_(module)
-    return made.eval()
 
 
 def named(builder: str, **arguments: Any) -> dict[str, Any]:
     """A section of `networks`."""
     return {"builder": builder, "arguments": arguments, "weights": None}
-
-
-def _live_(batch_norm: nn.BatchNorm2d) -> None:
-    """Other values than it begins with, where it has any."""
-    generator = stream(0, "statistics")
-    for name, tensor in [*batch_norm.named_parameters(), *batch_norm.named_buffers()]:
-        if name != "num_batches_tracked":
-            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
 
 
 @pytest.mark.parametrize("seed", [3, 5])
@@ -399,73 +371,3 @@ def test_no_sample_ends_with_a_single_image(tmp_path: Path, wanted: int, size: i
 def _digits(folder: Path) -> Path:
     tiny.digits(folder)
     return folder
-
-
-def test_a_module_that_is_called_often_shows_each_of_its_outputs() -> None:
-    """Every tap showed the last one."""
-    made = network(ONE_RELU)
-    given = images(made, 3)
-    seen: list[Tensor] = []
-    made.get_submodule("relu").register_forward_hook(lambda _, __, output: seen.append(output))
-    tapped = Tapped(made, ("stage1", "stage2", "block1", "block2", "penultimate"))
-    for _ in range(2):
-        seen.clear()
-        with torch.no_grad():
-            made(given[:1])  # calls that nobody looks at count for nothing
-            seen.clear()
-            features = tapped(given).features
-        expected = {"stage1": seen[1], "stage2": seen[3], "block1": seen[1], "block2": seen[3]}
-        expected["penultimate"] = seen[3].mean((2, 3))
-        assert [tap for tap, value in expected.items() if not torch.equal(value, features[tap])] == []
-    with pytest.raises(ValueError, match="OneRelu calls relu 4 times; take a module that it calls once"):
-        Tapped(made, ("relu",))(given)
-
-
-@pytest.mark.parametrize("term", ["at", "hap", "rc", "afd"])
-def test_what_remains_is_distilled_as_the_masked_network_where_modules_are_called_often(term: str) -> None:
-    """It has a module for each call."""
-    student, teacher = (network(ONE_RELU, seed=seed) for seed in (0, 1))
-    given, labels = images(student, 6), torch.arange(6)
-    objective = distilled(student, teacher, {term: 1.0}, SETTINGS | {"hap": {"teacher_blocks": 1}}, 0.0, given)
-    kept = Kept(Selection(student, 0.5, coupled=False).choose(norms(student.filters(), 1)))
-    apply_(student, kept)
-    small = remaining(student, kept, objective)
-    assert small is not None
-    with torch.no_grad():
-        expected, found = objective(given, labels).parts[term], small.objective(given, labels).parts[term]
-    assert expected > 0
-    torch.testing.assert_close(found, expected)
-
-
-@pytest.mark.parametrize("term", SETTINGS)
-@pytest.mark.parametrize("name", [HIDDEN, LINEAR])
-def test_a_term_that_sees_nothing_is_refused_by_name(term: str, name: str) -> None:
-    """It failed in the middle of a run, or compared less than it says."""
-    student, teacher = (network(name, seed=seed) for seed in (0, 1))
-    given = images(student, 6)
-    settings = SETTINGS | {"feature": {"where": "penultimate", "distance": "mse"}}
-    if term in ("kd", "lskd", "feature"):
-        losses = distilled(student, teacher, {term: 1.0}, settings, 0.0, given)(given, torch.arange(6))
-        assert losses.total.isfinite()
-        return
-    said = "hides (stage|block)1 between functions; let a module" if name == HIDDEN else "has no (stage|block)s: it sums, "
-    with pytest.raises(ValueError, match=rf"tests.odd_networks:{name.partition(':')[2]} {said}"):
-        distilled(student, teacher, {term: 1.0}, settings, 0.0, given)
-
-
-def test_a_term_whose_loss_fails_is_told_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As of a user's own file, with an error of torch's that would come in the first step."""
-    student = network(ONE_RELU)
-    given = images(student, 6)
-    wrong: list[tuple[Callable[..., Tensor], str]] = [
-        (lambda *_: torch.ones(2) @ torch.ones(3), r"kd has no loss for these networks \(RuntimeError: "),
-        (lambda own, *_: own.logits, r"kd gives a loss of shape \(6, 10\); it must be one number"),
-    ]
-    for loss, said in wrong:
-
-        def term(params: kd.KdSettings, *_: Outputs, loss: Callable[..., Tensor] = loss) -> Term:
-            return Term(loss)
-
-        monkeypatch.setattr(kd, "term", term)
-        with pytest.raises(ValueError, match=said):
-            distilled(student, copy.deepcopy(student), {"kd": 1.0}, SETTINGS, 0.0, given)
