@@ -114,6 +114,31 @@ def test_a_value_that_no_module_gives_is_seen_by_the_one_that_reads_it() -> None
     assert taps == {"stage1": Tap("conv3", "input"), "block1": Tap("conv3", "input"), "penultimate": Tap("last", "input")}
 
 
+class Chained(nn.Module):
+    """Sums of sums, and a concatenation of one. Its classifier is called as a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = (nn.Conv2d(width, 6, 3, padding=1) for width in (3, 6, 6))
+        self.relu, self.last = nn.ReLU(), nn.Linear(18, 10)
+        self.flat = nn.Flatten()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) -> logits (B, 10)."""
+        one = self.conv1(x)
+        two = self.conv2(one)
+        three = self.relu(one + two + self.conv3(two))
+        four = self.relu(torch.cat([torch.cat([three, two], 1), one], 1))
+        return functional.linear(self.flat(four.mean((2, 3))), self.last.weight, self.last.bias)
+
+
+def test_of_sums_of_sums_the_last_ends_a_block_and_of_concatenations_too() -> None:
+    taps = observable(describe(outlined(Chained()), (3, 8, 8)))
+    sums, concatenated = Tap("relu", "output", 0), Tap("relu", "output", 1)
+    flat = Tap("flat", "output")  # the layer behind it is no call of a module
+    assert taps == {"stage1": concatenated, "block1": sums, "block2": concatenated, "penultimate": flat}
+
+
 def _pair(name: str, mode: Mode, seed: int = 0) -> tuple[Network, Network]:
     """A masked network and its compact form, in float64."""
     masked = lived_in(name, seed).double()

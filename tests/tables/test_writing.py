@@ -29,6 +29,9 @@ def test_markdown_pads_words_left_and_figures_right() -> None:
     [
         (0, "0"),
         (999, "999"),
+        (999.4, "999"),
+        (999.6, "1.00 k"),
+        (1234, "1.23 k"),
         (41_216, "41.2 k"),
         (125_485_056, "125 M"),
         (4.1e9, "4.10 G"),
@@ -48,8 +51,3 @@ def test_bytes_keep_all_digits() -> None:
 
 def test_a_bar_in_a_name_is_no_column() -> None:
     assert writing.markdown(["a", "b"], [["x | y", "z"]]).splitlines()[2] == "| x \\| y | z   |"
-
-
-@pytest.mark.parametrize(("value", "text"), [(999.4, "999"), (999.6, "1.00 k"), (999_950, "1.00 M"), (1234, "1.23 k")])
-def test_counts_have_three_digits(value: float, text: str) -> None:
-    assert writing.scaled(value) == text

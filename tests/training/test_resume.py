@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,12 @@ def test_another_training_does_not_continue_from_the_state(folder: Path, epochs:
 
 
 def _interrupted_after_one_epoch(folder: Path, own: Path, given: dict[str, Any], kind: str = "teach") -> None:
+    with _ended_by_the_first_state():
+        interrupted.train(kind, folder, own, given)
+
+
+@contextlib.contextmanager
+def _ended_by_the_first_state() -> Iterator[None]:
     original = Unfinished.save
 
     def stop(place: Unfinished, state: Any) -> None:
@@ -137,7 +143,7 @@ def _interrupted_after_one_epoch(folder: Path, own: Path, given: dict[str, Any],
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Unfinished, "save", stop)
-        interrupted.train(kind, folder, own, given)
+        yield
 
 
 def test_another_seed_does_not_continue_from_the_state(folder: Path, epochs: list[int]) -> None:
@@ -394,16 +400,8 @@ def test_zero_filters_that_are_to_grow_do_not_continue_where_they_were_kept(fold
         here = setting(document, folder / "data", 0, own / "scratch")
         teach(document, "mine", here, own / "cache", own / "out.safetensors", own / "out.csv")
 
-    with pytest.MonkeyPatch.context() as patch:
-        original = Unfinished.save
-
-        def stop(place: Unfinished, state: Any) -> None:
-            original(place, state)
-            raise KeyboardInterrupt
-
-        patch.setattr(Unfinished, "save", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train("keep")
+    with pytest.raises(KeyboardInterrupt), _ended_by_the_first_state():
+        train("keep")
     epochs.clear()
     train("grow")
     assert epochs == [0, 1, 2]
