@@ -26,6 +26,7 @@ from lib.tables import seeds
 from lib.tables.predictions import Right
 
 LEVEL = 0.05
+TOLD = 4  # decimals of percents, as tables have them
 EQUAL = 1e-9  # points; numbers that differ by less are the same but for rounding
 METHODS, DISTILLERS = ("l1", "random", DENSE), ("none", "kd")  # what rows are compared with
 ROW = ["method", "keep_ratio", "distiller"]
@@ -63,8 +64,8 @@ def compare(suite: Suite, right: Mapping[Cell, Right]) -> pd.DataFrame:
     """A row a comparison: each method with l1, random and dense, each distiller with none and kd.
 
     difference: top-1 of the row less that of the reference, in percent points, the mean over seeds; low, high: its 95 %
-    interval over seeds, blank for one. better, worse: see `Tally`. p_holm: corrected for all comparisons of the table.
-    differs: whether that is below LEVEL.
+    interval over seeds, blank for one; all to TOLD decimals, as `summaries.summarise` has them. better, worse: see `Tally`.
+    p_holm: corrected for all comparisons of the table. differs: whether that is below LEVEL.
     """
     pairs = [(row, name, frozenset((row, other)), tally(row, other, right)) for row, name, other in _pairs(suite)]
     found = [(row, name, pair, made) for row, name, pair, made in pairs if made is not None]
@@ -211,5 +212,6 @@ def _reference(row: Any) -> Row:
 def _numbers(made: Tally) -> dict[str, Any]:
     low, high = interval(made.differences)
     mean = float(np.mean(made.differences))
+    points = {name: round(value, TOLD) for name, value in (("difference", mean), ("low", low), ("high", high))}
     counts = {"n": len(made.differences), "images": made.images, "better": made.better, "worse": made.worse}
-    return {"difference": mean, "low": low, "high": high, **counts, "p": made.p}
+    return {**points, **counts, "p": made.p}

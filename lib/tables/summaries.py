@@ -8,16 +8,16 @@ import pandas as pd
 
 from lib.params.suite import DENSE, Suite
 from lib.tables import seeds
-from lib.tables.comparisons import ROW, Row, interval
+from lib.tables.comparisons import ROW, TOLD, Row, interval
 
 GROUP = ["dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction"]
-TOLD = 4  # decimals of percents, as tables have them
 CONTROLS = (DENSE, "scratch", "random")
 REFERENCES = ("none", "kd")
 MEANS = (
     *("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio", "sparsity"),
     *("encoded_top1", "encoded_bytes", "encoded_ratio", "encoded_change", "pruned_top1"),
 )
+PERCENTS = ("top1_mean", "top1_std", "top1_low", "top1_high", "top5", "encoded_top1", "encoded_change", "pruned_top1")
 COLUMNS = [
     "top1_mean",
     "top1_std",
@@ -45,7 +45,8 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(cells: pd.DataFrame) -> pd.DataFrame:
-    """One row a group of cells that differ in the seed only, in reading order; accuracies and differences in percent.
+    """One row a group of cells that differ in the seed only, in reading order; accuracies and differences in percent, to TOLD
+    decimals, so that whoever shows fewer rounds the same number.
 
     top1_std is the sample standard deviation (ddof=1), top1_low and top1_high the 95 % interval of the mean, cut to 0 to 100;
     blank for one seed. delta_to_<x> is the mean over seeds of top1 minus the top1 of <x> with the same seed: dense of the same
@@ -70,7 +71,7 @@ def summarise(cells: pd.DataFrame) -> pd.DataFrame:
         **{f"{name}_n": (f"delta_to_{name}", "count") for name in REFERENCES},
         **{name: (name, "mean") for name in [*MEANS, *deltas]},
     }
-    rows = groups.agg(**aggregations).reset_index()
+    rows = groups.agg(**aggregations).reset_index().round(dict.fromkeys((*PERCENTS, *deltas), TOLD))
     rest = [name for name in rows.columns if name not in [*GROUP, *COLUMNS]]
     return ordered(rows[[*GROUP, *COLUMNS, *rest]])
 
@@ -102,8 +103,7 @@ def pareto(summary: pd.DataFrame, cost: str = "macs", top1: str = "top1_mean") -
     equal ones all, those without either left out.
     """
     known = summary.dropna(subset=[cost, top1])
-    near = known.assign(**{top1: known[top1].round(TOLD)})  # means of equal counts differ in their last bits
-    rising = near.sort_values([cost, top1], ascending=[True, False], kind="stable")
+    rising = known.sort_values([cost, top1], ascending=[True, False], kind="stable")
     best_so_far = rising[top1].cummax()
     front = rising[rising[top1] > best_so_far.shift(fill_value=float("-inf"))]
     points = set(zip(front[cost], front[top1], strict=True))
