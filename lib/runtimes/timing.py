@@ -1,10 +1,11 @@
 """How long networks take in the runtimes that they ship in: each against the dense one, in turns, in one process."""
 
+import itertools
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +32,14 @@ RuntimeName = Annotated[Name, known("runtime")]
 Threads = Annotated[int, Field(ge=1, le=256)] | Literal["all"]
 
 
+class Setting(NamedTuple):
+    """What a network was timed in."""
+
+    runtime: str
+    threads: int
+    batch: int
+
+
 @section
 class LatencySettings:
     """runtimes: of lib/runtimes/engines, pytorch, onnxruntime, onnxruntime_int8, and openvino, which is an extra
@@ -53,13 +62,10 @@ class LatencySettings:
         """Of threads, each once."""
         return tuple(dict.fromkeys(cores() if threads == "all" else threads for threads in self.threads))
 
-
-class Setting(NamedTuple):
-    """What a network was timed in."""
-
-    runtime: str
-    threads: int
-    batch: int
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """All combinations, in the order of running."""
+        return tuple(itertools.starmap(Setting, itertools.product(self.runtimes, self.counts, self.batch_sizes)))
 
 
 @dataclass(frozen=True)
@@ -84,20 +90,29 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def time_pair(dense: Shipped, small: Shipped, settings: LatencySettings) -> Iterator[tuple[Setting, Timing, Timing]]:
-    """Time a network against the dense one: both in every setting, (dense's, the network's).
+def time_pair(
+    dense: Shipped, small: Shipped, settings: LatencySettings, also: Collection[Setting] = ()
+) -> Iterator[tuple[Setting, Timing, Timing]]:
+    """Time a network against the dense one: both in every setting, and in those of `also`, (dense's, the network's).
 
     The two take turns call by call, so that a busy moment of the machine hits both.
     """
     threads_before = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        for runtime in settings.runtimes:
+        for runtime, wanted in _by_runtime((*settings.settings, *also)).items():
             load: Load = plugins.find(engines, runtime).load
             loaded = [_load(load, network, Path(folder) / name) for name, network in (("dense", dense), ("small", small))]
-            for threads in settings.counts:
-                for batch in settings.batch_sizes:
-                    yield Setting(runtime, threads, batch), *_turns(loaded, images(dense, batch), threads, settings)
+            for setting in wanted:
+                yield setting, *_turns(loaded, images(dense, setting.batch), setting.threads, settings)
     torch.set_num_threads(threads_before)
+
+
+def _by_runtime(settings: Iterable[Setting]) -> dict[str, list[Setting]]:
+    """Each setting once, those of a runtime together, as its files are loaded once."""
+    found: dict[str, list[Setting]] = {}
+    for setting in dict.fromkeys(settings):
+        found.setdefault(setting.runtime, []).append(setting)
+    return found
 
 
 def images(network: Shipped, batch: int) -> Tensor:

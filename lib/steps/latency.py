@@ -48,6 +48,7 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
         _keep(out, suite.timed, absent)
         return
     _clear(out, suite.timed)
+    wanted = asked_in(document)
     device = prepare(read(document, "compute", Compute))
     timed: dict[Shapes, dict[Setting, Timing]] = {}
     forms: dict[Shapes, tuple[int, ...]] = {}  # in multiples of what the channels were timed
@@ -57,7 +58,7 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
         small, test = _shipped(compact / f"{cells[key].key}.safetensors", dataset, device)
         shapes = tuple(tuple(tensor.shape) for tensor in small.form(1).state_dict().values())
         if shapes not in timed:
-            pairs = time_pair(dense, small, settings)
+            pairs = time_pair(dense, small, settings, [wanted] if wanted else [])
             timed[shapes] = {setting: first if cells[key].method == DENSE else own for setting, first, own in pairs}
             forms[shapes] = tuple(small.forms)
         for multiple in forms[shapes]:
@@ -94,12 +95,19 @@ def _shipped(source: Path, dataset: Dataset, device: torch.device) -> tuple[Ship
 
 def asked(document: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
     """What share of the dense network's time a cell was pruned to, and in what setting; nothing where none was asked for."""
-    layers = read(document, "prune.layers", Layers)
-    if layers.table is None or cell.method == DENSE:
+    setting = asked_in(document)
+    if setting is None or cell.method == DENSE:
         return {}
-    table = read_table(layers.table)
-    setting = Setting("onnxruntime", table.threads, table.batch)
     return {"asked_share": cell.keep_ratio, "asked_in": setting._asdict()}
+
+
+def asked_in(document: Mapping[str, Any]) -> Setting | None:
+    """The setting in which the layers' times were measured that pruning went by; None where it went by no times."""
+    layers = read(document, "prune.layers", Layers)
+    if layers.table is None:
+        return None
+    table = read_table(layers.table)
+    return Setting("onnxruntime", table.threads, table.batch)
 
 
 def _write(path: Path, timings: Mapping[Setting, Timing], asked: Mapping[str, Any]) -> None:

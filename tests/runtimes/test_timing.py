@@ -68,8 +68,10 @@ def test_a_runtime_that_is_not_installed_is_one_message(tmp_path: Path, monkeypa
 
 
 def test_a_pair_is_timed_in_every_setting() -> None:
-    found = list(time_pair(shipped("resnet8"), shipped("resnet8", 0.25), SETTINGS))
-    wanted = [Setting(name, 1, batch) for name in ("pytorch", "onnxruntime") for batch in (1, 3)]
+    also = [Setting("pytorch", 1, 3), Setting("pytorch", 1, 2)]
+    found = list(time_pair(shipped("resnet8"), shipped("resnet8", 0.25), SETTINGS, also))
+    wanted = [Setting(*one) for one in (("pytorch", 1, 1), ("pytorch", 1, 3), ("pytorch", 1, 2))]
+    wanted += [Setting("onnxruntime", 1, batch) for batch in (1, 3)]
     assert [setting for setting, _, _ in found] == wanted
     for setting, *pair in found:
         for one in pair:

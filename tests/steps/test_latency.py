@@ -10,9 +10,10 @@ import torch
 from lib.atomic import write_text
 from lib.formats.checkpoint import Checkpoint, save
 from lib.images.checksum import sha256_of
-from lib.params.suite import Cell
+from lib.params.suite import Cell, read
 from lib.runtimes import engine
 from lib.steps import latency
+from lib.tables import timings
 from tests import tiny
 from tests.networks_for_tests import lived_in
 
@@ -29,6 +30,22 @@ def test_what_was_asked_for_stands_beside_what_came_of_it() -> None:
     setting = {"runtime": "onnxruntime", "threads": 1, "batch": 1}
     assert latency.asked(document, L1) == {"asked_share": 0.5, "asked_in": setting}
     assert latency.asked(document, DENSE) == {}
+
+
+def test_the_setting_that_was_asked_in_is_timed_though_the_suite_does_not(tmp_path: Path) -> None:
+    tiny.digits(tmp_path)
+    document = tiny.document(benchmark__methods=["l1"], benchmark__distillers=["none"], benchmark__keep_ratios=[0.5])
+    document["latency"] |= {"runtimes": ["pytorch"], "batch_sizes": [2], "threads": [1], "warmup": 1, "repeats": 5}
+    table = {"file": str(TABLE), "sha256": sha256_of(TABLE)}
+    document["prune"]["layers"] |= {"allocation": "latency", "table": table}
+    data = tiny.here(document, tmp_path).dataset
+    for cell in (DENSE, L1):
+        network = lived_in("resnet8", in_channels=1)
+        save(tmp_path / f"compact/{cell.key}.safetensors", Checkpoint(network, None, data.shape, data.mean, data.std, {}))
+    latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
+    rows = timings.read(tmp_path / "out", read(document)).rows.set_index(["method", "runtime", "threads", "batch"])
+    assert rows["asked_share"].dropna().to_dict() == {("l1", "onnxruntime", 1, 1): 0.5}
+    assert ("dense", "pytorch", 1, 2) in rows.index
 
 
 def test_timings_stay_where_the_networks_are_not_here(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
