@@ -49,6 +49,8 @@ def share(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     if len(distinct) <= count:
         labels[flat != 0.0] = places
         return torch.from_numpy(distinct), torch.from_numpy(labels).view(weight.shape)
+    _, power = np.frexp(np.abs(chosen).max())
+    chosen = np.ldexp(chosen, -power)  # the same numbers, where squares of very small ones are no zeros
     start = np.linspace(chosen.min(), chosen.max(), count)[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # after 300 rounds the clusters are as good as any
@@ -56,7 +58,8 @@ def share(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     order = np.argsort(found.cluster_centers_[:, 0])
     rank = np.argsort(order)
     labels[flat != 0.0] = rank[found.labels_]
-    return torch.from_numpy(found.cluster_centers_[order, 0]), torch.from_numpy(labels).view(weight.shape)
+    centroids = np.ldexp(found.cluster_centers_[order, 0], power)
+    return torch.from_numpy(centroids), torch.from_numpy(labels).view(weight.shape)
 
 
 def bits_by_layer(network: Network, bits: Mapping[str, int]) -> dict[str, int]:

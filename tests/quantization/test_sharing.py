@@ -57,6 +57,14 @@ def test_zeros_stay_and_every_weight_takes_the_nearest_of_few_values(values: lis
     assert (gaps.gather(1, labels[chosen, None])[:, 0] <= gaps.min(1).values + 1e-2).all()  # the last move of the centres
 
 
+def test_very_small_weights_share_values_as_large_ones_do() -> None:
+    """Their squares are zero in float32."""
+    weight = torch.randn(8, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    (centroids, labels), (small, same) = share(weight, 3), share(weight * 2.0**-110, 3)
+    assert torch.equal(small, centroids * 2.0**-110)
+    assert torch.equal(same, labels)
+
+
 def test_bits_go_by_the_first_pattern_and_others_stay_float() -> None:
     network = lived_in("resnet8")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
