@@ -12,12 +12,12 @@ FULL, CLOSED = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.E
 
 
 @contextmanager
-def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
+def replacing(path: Path, size: int | None = None, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary name beside `path` to write to; on success it becomes `path` at once, on failure it goes.
 
     The file gets the mode that the umask allows. What a killed process left for the same path goes first. size: how many
-    bytes are to come, for the message. Raises ValueError, with the path and the cure, when the disk is full or the folder may
-    not be written to.
+    bytes are to come, for the message. durable: it survives a power cut, which may else leave a part of it. Raises
+    ValueError, with the path and the cure, when the disk is full or the folder may not be written to.
     """
     temporary = temporary_name(path)
     try:
@@ -25,9 +25,11 @@ def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
         try:
             yield temporary
             temporary.chmod(mode)
-            _to_disk(temporary)
+            if durable:
+                _to_disk(temporary)
             temporary.replace(path)
-            _to_disk(path.parent)
+            if durable:
+                _to_disk(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -36,9 +38,9 @@ def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
         raise ValueError(_full(path, size)) from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically. Raises ValueError when the disk is full."""
-    with replacing(path, len(content)) as temporary:
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file atomically; durable: see `replacing`. Raises ValueError when the disk is full."""
+    with replacing(path, len(content), durable=durable) as temporary:
         temporary.write_bytes(content)
 
 

@@ -25,12 +25,12 @@ def distilled(
     settings: Mapping[str, Any],
     label_smoothing: float,
     example: Tensor,
-    remember: Callable[[Tapped], Recall] | None = None,
+    remember: Callable[[Tapped], Recall | None] | None = None,
 ) -> Objective:
     """The objective of a named combination of terms.
 
     weights: by term name; settings: the parameter sections of the terms; example: two or more normalised images (B, C, H, W),
-    to see the shapes; remember: computes the teacher's outputs beforehand. Raises ValueError for an unknown term or one that
+    to see the shapes; remember: gives what is asked instead of the teacher. Raises ValueError for an unknown term or one that
     refuses these networks, and ParamsError for wrong settings.
     """
     modules = {name: plugins.find(terms, name) for name in weights}

@@ -14,7 +14,8 @@ GIB = 2**30
 
 
 def remember(teacher: Tapped, train: Batches, precision: torch.autocast, gib: float) -> Recall:
-    """A function from places in the training split, (B,), to the teacher's outputs there, held on the data's device.
+    """A function of images and their places in the training split, (B,), to the teacher's outputs there, held on the data's
+    device; without places they are computed.
 
     They are computed in order and in mini-batches of BATCH, so a resumed training remembers the same bits. gib: how much may
     be held. Raises ValueError when it is not enough, with what is, or when images are augmented.
@@ -38,8 +39,10 @@ def remember(teacher: Tapped, train: Batches, precision: torch.autocast, gib: fl
     memory = dict(zip(names, kept, strict=True))
     logits = memory.pop("")
 
-    def recall(indices: Tensor) -> Outputs:
-        places = indices.to(logits.device)
+    def recall(images: Tensor, places: Tensor | None) -> Outputs:
+        if places is None:
+            return teacher(images)
+        places = places.to(logits.device)
         return Outputs(logits[places], {name: values[places] for name, values in memory.items()})
 
     return recall

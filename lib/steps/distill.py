@@ -1,6 +1,6 @@
 """Training a pruned network with a named distiller, its masks held."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from lib.distillation import teachers
+from lib.distillation.answers import filed
 from lib.distillation.building import distilled
 from lib.distillation.classifier import share_classifier_
 from lib.distillation.memory import remember
@@ -19,7 +20,7 @@ from lib.params.section import read, section
 from lib.pruning.held import held
 from lib.training.device import autocast
 from lib.training.loop import Training
-from lib.training.objective import Objective
+from lib.training.objective import Objective, Recall
 from lib.training.run import Run, Setting, trained, write_log
 from lib.training.taps import Tapped
 
@@ -56,12 +57,8 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
         teacher = teachers.load(guide, setting)
         if distiller.share_classifier:
             share_classifier_(student, teacher)
-        kept_outputs = None
-        if room is not None and distiller.terms:
-            images, precision = setting.batches("train", setting.augmentation), autocast(setting.compute, setting.device)
-            kept_outputs = partial(remember, train=images, precision=precision, gib=room)
-        example, smoothing = setting.example(), training.label_smoothing
-        objective = distilled(student, teacher, distiller.terms, sections, smoothing, example, kept_outputs)
+        example, smoothing, asked = setting.example(), training.label_smoothing, _asked_once(distiller, room, setting)
+        objective = distilled(student, teacher, distiller.terms, sections, smoothing, example, asked)
     hooks = held(student, start.kept)
     label = f"{pruned.stem} {name}"
     decides = {"distiller": distiller, "terms": {name: sections[name] for name in distiller.terms}, "room": room}
@@ -72,3 +69,13 @@ def distill(document: Mapping[str, Any], name: str, pruned: Path, guide: Path, s
         done = {"epochs": start.notes["epochs"] + training.epochs, "validation_top1": rows[-1]["validation_top1"]}
         save(out, setting.checkpoint(student, start.kept, carried | done))
         write_log(log, rows)
+
+
+def _asked_once(distiller: Distiller, room: float | None, setting: Setting) -> Callable[[Tapped], Recall | None] | None:
+    """What lets the teacher be asked once: in this training, or in all of them."""
+    if not distiller.terms:
+        return None
+    if room is not None:
+        images, precision = setting.batches("train", setting.augmentation), autocast(setting.compute, setting.device)
+        return partial(remember, train=images, precision=precision, gib=room)
+    return None if setting.running.answers_gib is None else partial(filed, setting=setting, gib=setting.running.answers_gib)

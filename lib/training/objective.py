@@ -11,7 +11,7 @@ from lib.training.processes import gathered, share, summed
 from lib.training.taps import Outputs, Tapped, Taps, Weighted
 
 Pair = tuple[Outputs, Outputs]  # of student and teacher
-Recall = Callable[[Tensor], Outputs]  # from places in the training split (B,) to what the teacher says there
+Recall = Callable[[Tensor, Tensor | None], Outputs]  # images (b, C, H, W), their places in the training split -> the teacher's
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Losses:
 class Objective:
     """Cross entropy of the student, and where a teacher is given, terms that compare the two.
 
-    terms: by name. teacher: frozen, in eval mode. recall: the teacher's outputs, remembered, instead of computed.
+    terms: by name. teacher: frozen, in eval mode. recall: is asked instead of it, and remembers what the teacher said.
     """
 
     student: Tapped
@@ -58,11 +58,11 @@ class Objective:
         return Losses(total, parts, logits)
 
     def _teacher(self, teacher: Tapped, images: Tensor, indices: Tensor | None) -> Outputs:
-        if self.recall is not None and indices is not None:
-            own = share()
-            return self.recall(indices[own.process :: own.processes])
+        own = share()
         with torch.no_grad():
-            return teacher(images)
+            if self.recall is None:
+                return teacher(images)
+            return self.recall(images, None if indices is None else indices[own.process :: own.processes])
 
     def _gathered(self, student: Outputs, teacher: Outputs, images: int) -> Pair:
         """What the terms that compare images with one another look at, of all processes."""
