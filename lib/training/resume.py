@@ -6,6 +6,7 @@ another run. A state goes when what its training makes is written, or when nobod
 
 import ast
 import fcntl
+import functools
 import hashlib
 import io
 import json
@@ -40,18 +41,19 @@ def identity(**decides: Any) -> str:
     for path in sorted(LIBRARY.rglob("*.py")):
         name = path.relative_to(LIBRARY)
         if name.parts[0] not in AFTER:
-            digest.update(name.as_posix().encode() + meaning(path.read_text()).encode())
+            digest.update(name.as_posix().encode() + meaning(path.read_text()))
     digest.update(torch.__version__.encode())
     return digest.hexdigest()[:24]
 
 
-def meaning(code: str) -> str:
-    """Python code without what does not run: comments, layout and docstrings."""
+@functools.cache
+def meaning(code: str) -> bytes:
+    """The sha256 of Python code without what does not run: comments, layout and docstrings."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
             del node.body[0]
-    return ast.dump(tree)
+    return hashlib.sha256(ast.dump(tree).encode()).digest()
 
 
 @dataclass(frozen=True)
