@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from lib.compiler import spare_shapes
 from lib.foreign_code import FAILURES
 
 SEEN = "seen"  # of a node's meta: what it gave
@@ -45,6 +46,7 @@ def trace(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
 
     Raises ValueError for a network whose forward cannot be followed: it looks at values, or torch.fx cannot see through it.
     """
+    spare_shapes()
     tracer = _Tracer(torch.zeros(1, *shape, device="meta"))
     try:
         return tracer.trace(outline)

@@ -1,6 +1,5 @@
 """Where and how precisely to compute."""
 
-import inspect
 import os
 import shutil
 from dataclasses import replace
@@ -10,6 +9,7 @@ import torch
 from pydantic import Field
 from torch.utils import deterministic
 
+from lib.compiler import spare_optimizers
 from lib.params.section import section
 from lib.training.emulation import Emulated, native
 from lib.training.launching import Rendezvous
@@ -66,7 +66,7 @@ def prepare(compute: Compute) -> torch.device:
         msg = f"compute.compile is true, and there is no C++ compiler ({', '.join(COMPILERS)}); install one or set it to false"
         raise ValueError(msg)
     _no_tf32()
-    _spare_the_compiler()
+    spare_optimizers()
     if compute.device == "cuda" and not torch.cuda.is_available():
         msg = "compute.device is cuda, but torch finds no CUDA device; set it to cpu or auto"
         raise ValueError(msg)
@@ -85,17 +85,6 @@ def _no_tf32() -> None:
     """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-
-
-def _spare_the_compiler() -> None:
-    """Let optimizers call their own methods: torch imports its compiler, more than a second, to keep it out of them.
-
-    They are never compiled. Where torch remembers that is private to it: should it change, the import is back, no more.
-    """
-    for method in vars(torch.optim.Optimizer).values():
-        plain = inspect.unwrap(method)
-        if plain is not method:
-            plain.__dynamo_disable = plain
 
 
 def autocast(compute: Compute, device: torch.device, *, cached: bool = True) -> torch.autocast:

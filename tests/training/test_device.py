@@ -36,10 +36,22 @@ OURS = {
 }
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_training_does_not_import_the_compiler(name: str) -> None:
+TRACING = """
+import sys, torch
+from lib.networks import build
+from lib.networks.architecture import Architecture
+build(Architecture("resnet8", 10, 3), torch.Generator()).filters()
+print("torch._dynamo" in sys.modules)
+"""
+
+
+CODES = {"trace": TRACING} | {name: TRAINING.replace("OPTIMIZER", ours) for name, ours in OURS.items()}
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_no_process_imports_the_compiler(name: str) -> None:
     """It takes more than a second, and a suite has hundreds of processes."""
-    command = [sys.executable, "-c", TRAINING.replace("OPTIMIZER", OURS[name])]
+    command = [sys.executable, "-c", CODES[name]]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
