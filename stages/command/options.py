@@ -23,7 +23,7 @@ KeepRatio = Annotated[float, "share of the filters of each layer that stays, abo
 Compaction = Annotated[Literal["scatter", "coupled"], "coupled: layers that write one stream share a mask; scatter: none do"]
 Guide = Annotated[Path, "the checkpoint of the distiller's teacher, or a folder of several"]
 Log = Annotated[Path, "the log of the training to write (.csv)"]
-ResumeDir = Annotated[Path, "the folder for the state of unfinished trainings"]
+ResumeDir = Annotated[Path, "the folder for the state of unfinished trainings, and for what teachers said"]
 
 
 def arguments(main: Callable[..., None]) -> dict[str, Any]:
