@@ -172,6 +172,13 @@ def _remove(folder: Path) -> None:
         (folder / f"compact/fpgm-0.5-none-{seed}.json").unlink()
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pictures, which take seconds."""
+    monkeypatch.setattr(tabulate, "pictures", lambda _: {})
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_what_git_keeps_stands_in_for_files_that_are_not_here(folder: Path) -> None:
     before = _gather(folder)
     tabulate.write(before, folder / "out", {})
@@ -183,6 +190,7 @@ def test_what_git_keeps_stands_in_for_files_that_are_not_here(folder: Path) -> N
     assert (folder / "out/predictions.safetensors").read_bytes() == kept
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_git_keeps_is_not_taken_where_the_cell_has_other_numbers(folder: Path) -> None:
     tabulate.write(_gather(folder), folder / "out", {})
     _remove(folder)
