@@ -72,8 +72,8 @@ def _axis_after(call: Call, x: Value, gave: Tensor) -> int | None:
         return None if any(pads[behind : behind + 2]) else x.axis
     if call.name not in REDUCTIONS:
         return None
-    dims = call.argument(1, "dim")
-    if dims is None:
+    dims = call.argument(1, "dim", call.kwargs.get("axis"))
+    if not isinstance(dims, int | list | tuple):  # over everything, or the larger of two values
         return None
     gone = [dim % len(x.shape) for dim in (dims if isinstance(dims, list | tuple) else [dims])]
     if x.axis in gone:

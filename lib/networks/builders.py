@@ -51,7 +51,23 @@ def module(architecture: "Architecture") -> "nn.Module":
         msg = f"{architecture.name}: {problem} (as by weight_norm or spectral_norm); let it be a parameter of its own: "
         msg += "torch.nn.utils.parametrize.remove_parametrizations, or nn.utils.remove_weight_norm"
         raise ValueError(msg)
+    if tied := _tied(made):
+        msg = f"{architecture.name}: {tied} are one tensor; give each layer a weight of its own, or call one layer twice"
+        raise ValueError(msg)
     return made
+
+
+def _tied(module: "nn.Module") -> str:
+    """Which layers of a module have one weight between them; empty where none have."""
+    from torch import nn
+
+    owners: dict[int, str] = {}
+    for name, part in module.named_modules():  # each once, also under several names
+        if isinstance(part, nn.modules.conv._ConvNd | nn.Linear):
+            owner = owners.setdefault(id(part.weight), name)
+            if owner != name:
+                return f"{owner}.weight and {name}.weight"
+    return ""
 
 
 def _computed(module: "nn.Module") -> str:

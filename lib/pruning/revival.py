@@ -37,7 +37,8 @@ class Damping:
             weight = network.weight(layer.name)
             self.norms[layer.name], self.variances[layer.name] = self._measure(layer)
             self.dropped[layer.name] = torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
-            weight.register_hook(self._scaler(layer, weight))
+            if weight.requires_grad:  # one that the user froze gets no gradient
+                weight.register_hook(self._scaler(layer, weight))
 
     @property
     def state(self) -> Mapping[str, Tensor]:
