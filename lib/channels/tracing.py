@@ -7,6 +7,7 @@ https://arxiv.org/abs/2112.08429), whose own proxies refuse such code.
 """
 
 import copy
+import inspect
 import operator
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +58,44 @@ def trace(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
         )
         msg += "not look at the values of tensors, and must take images of this size"
         raise ValueError(msg) from error
+
+
+def trains_otherwise(outline: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether a network on device meta does more or less in training than its modules, and the arguments called `training`, do
+    by themselves; whether it sets its mode in a way of its own.
+    """
+    if any(type(part).train is not nn.Module.train for part in outline.modules()):
+        return True
+    try:
+        still, training = (_told(trace(outline.train(mode), shape)) for mode in (False, True))
+    except ValueError:
+        return True
+    finally:
+        outline.eval()
+    return len(still) != len(training) or not all(map(_alike, still, training))
+
+
+Told = tuple[str, Any, dict[str, str], bool | None]
+
+
+def _told(graph: fx.Graph) -> list[Told]:
+    """Each operation: what it calls, with which arguments by name, and whether it is told to train; None where it is not."""
+    places = {node: place for place, node in enumerate(graph.nodes)}
+    found: list[Told] = []
+    for node in graph.nodes:
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda one: f"%{places[one]}")
+        names: list[str] = []
+        if node.op == "call_function" and inspect.isfunction(node.target):
+            names = list(inspect.signature(node.target).parameters)
+        named = {names[place] if place < len(names) else str(place): arg for place, arg in enumerate(args)} | kwargs
+        mode = named.pop("training", True) if "training" in names else None
+        found.append((node.op, node.target, {name: repr(arg) for name, arg in named.items()}, mode))
+    return found
+
+
+def _alike(still: Told, training: Told) -> bool:
+    """Whether an operation is the same in both modes but for following the mode."""
+    return still[:3] == training[:3] and (still[3], training[3]) in ((None, None), (False, True), (True, True))
 
 
 def seen(node: fx.Node) -> Any:
@@ -135,6 +174,11 @@ class _Tracer(fx.Tracer):
         if isinstance(a, Tensor) and isinstance(made, fx.Node):
             made.meta[SEEN] = a
         return made
+
+    def create_args_for_root(self, root_fn: Callable[..., Any], *_: Any) -> tuple[Callable[..., Any], list[Any]]:
+        """Only the images are given: every other argument of forward has its default."""
+        names = list(inspect.signature(root_fn).parameters)
+        return root_fn, [self.root, self.create_proxy("placeholder", names[1], (), {})]
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Proxy(node, self)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lib.channels import tracing
 from lib.channels.description import Description, Prunable, describe
 from lib.channels.observing import POINT, Tap, observable
 from lib.channels.tracing import outlined
@@ -45,13 +46,16 @@ class Network(nn.Module):
 
     def train(self, mode: bool = True) -> "Network":
         """Training or eval mode, of the module too."""
-        super().train(mode)
-        self.module.training = mode
+        self.training = mode
+        self.module.train(mode)  # its own, which may leave parts as they are
         return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W), normalised -> logits (B, num_classes)."""
         output = self.module(images)
+        if isinstance(output, Mapping):
+            msg = f"{self.architecture.name} returns a {type(output).__name__}; let its forward return the logits, or several "
+            raise ValueError(msg + "values of which they are the first")
         return output if isinstance(output, Tensor) else output[0]
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -109,6 +113,12 @@ class Network(nn.Module):
     def filters(self) -> dict[str, Tensor]:
         """The weights of the layers that may lose filters, by name."""
         return {name: self.weight(name) for name in self.description.layers}
+
+
+@lru_cache(maxsize=64)
+def trains_otherwise(architecture: Architecture) -> bool:
+    """Whether a dense network does in training what its description, of eval mode, does not tell."""
+    return tracing.trains_otherwise(outlined(outline_of(architecture)), architecture.shape)
 
 
 @lru_cache(maxsize=64)

@@ -25,9 +25,10 @@ class Compute:
     precision: of the forward passes in training; float16 scales the loss, so that small gradients do not vanish. A CPU without
     instructions for it rounds to it and computes in float32.
     train_remaining: once it is settled what stays, train that alone, at its widths: the same steps but for rounding, and
-    faster. processes: of each training, over which every mini-batch is shared out. rendezvous: how those of several machines
-    find one another; null: all of them run on this one. compile: let torch compile networks for their training, which takes
-    up to a minute, needs a C++ compiler and makes steps faster; where hooks look into a network it stays as it is.
+    faster; a network whose own code looks at the mode (if self.training) is trained at full width. processes: of each
+    training, over which every mini-batch is shared out. rendezvous: how those of several machines find one another; null: all
+    of them run on this one. compile: let torch compile networks for their training, which takes up to a minute, needs a C++
+    compiler and makes steps faster; where hooks look into a network it stays as it is.
     """
 
     device: Literal["cpu", "cuda", "auto"]

@@ -15,7 +15,7 @@ from lib.channels.observing import points
 from lib.channels.steps import Step
 from lib.compaction.compact import compact
 from lib.masks.kept import Kept, apply_
-from lib.networks.network import Network
+from lib.networks.network import Network, trains_otherwise
 from lib.networks.placing import put_back_
 from lib.training.objective import Objective
 from lib.training.taps import Tapped
@@ -37,10 +37,12 @@ def remaining(network: Network, kept: Kept, objective: Objective) -> Remaining |
     """What remains of a network whose masks are settled; None where the network itself must be trained.
 
     That is where single weights are masked, nothing is dropped or the network is compact already; where a term of the
-    objective looks at what the compact network does not have; and where dropout would draw other numbers, for fewer channels.
+    objective looks at what the compact network does not have; where dropout would draw other numbers, for fewer channels; and
+    where code of the network's own looks at the mode, as that of stochastic depth: the compact one has what it does in eval
+    mode alone.
     """
     dropped = any(not bool(mask.all()) for mask in kept.filters.values())
-    if kept.weights or not dropped or network.architecture.kept is not None:
+    if kept.weights or not dropped or network.architecture.kept is not None or trains_otherwise(network.architecture):
         return None
     steps = network.description.steps
     there = flow(steps, {name: mask.cpu() for name, mask in kept.filters.items()})
