@@ -11,6 +11,7 @@ from lib.networks.builders import allow
 
 NAME, FROZEN = "tests.own_forwards:Own", "tests.own_forwards:Frozen"
 MODES = ("drop_path", "noise", "dropout", "larger", "never", "builtin")  # what only training, or no training, does
+IN_PLACE = ("added", "rectified", "carried")  # changes a value that is read again
 
 allow([NAME, FROZEN])
 
@@ -47,6 +48,9 @@ class Own(nn.Module):
 
     def _inside(self, x: Tensor) -> Tensor:
         ways: Mapping[str, Any] = {
+            "added": lambda: _added(x),
+            "rectified": lambda: _rectified(x - 0.5),
+            "carried": lambda: x + functional.relu(x.neg_(), inplace=True),
             "drop_path": lambda: x * (torch.rand(x.shape[0], 1, 1, 1) > 0.5) if self.training else x,
             "noise": lambda: x + torch.randn_like(x) if self.training else x,
             "dropout": lambda: functional.dropout(x, 0.5) if self.training else x,
@@ -55,6 +59,18 @@ class Own(nn.Module):
             "builtin": lambda: torch.dropout(x, 0.5, self.training),
         }
         return ways[self.kind]() if self.kind in ways else x
+
+
+def _added(x: Tensor) -> Tensor:
+    """The result of an operation in place is not assigned."""
+    y = 2 * x
+    y.add_(x)
+    return y
+
+
+def _rectified(x: Tensor) -> Tensor:
+    functional.relu(x, inplace=True)
+    return x
 
 
 class Frozen(Own):

@@ -148,12 +148,15 @@ class _Proxy(fx.Proxy):
 
 
 class _Tracer(fx.Tracer):
-    """running: whether an operation is run just now, and its modules must not be recorded. calls: of each module so far."""
+    """running: whether an operation is run just now, and its modules must not be recorded. calls: of each module so far. now:
+    what stands for a value since an operation changed it in place.
+    """
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
         self.images, self.running = images, False
         self.calls: Counter[str] = Counter()
+        self.now: dict[fx.Node, fx.Node] = {}
 
     @cached_property
     def paths(self) -> Mapping[int, str]:
@@ -173,6 +176,8 @@ class _Tracer(fx.Tracer):
         made = super().create_arg(a) if path is None else self.create_node("get_attr", path, (), {})
         if isinstance(a, Tensor) and isinstance(made, fx.Node):
             made.meta[SEEN] = a
+        while isinstance(made, fx.Node) and made in self.now:
+            made = self.now[made]
         return made
 
     def create_args_for_root(self, root_fn: Callable[..., Any], *_: Any) -> tuple[Callable[..., Any], list[Any]]:
@@ -198,12 +203,16 @@ class _Tracer(fx.Tracer):
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> fx.Proxy:
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **named)
+        before = {node: seen(node)._version for node in proxy.node.all_input_nodes if isinstance(node.meta.get(SEEN), Tensor)}
         self.running = True
         try:
             with torch.no_grad():
                 proxy.node.meta[SEEN] = self._run(kind, target, _values(args), _values(kwargs))
         finally:
             self.running = False
+        for node, version in before.items():
+            if seen(node)._version != version and seen(node) is seen(proxy.node):
+                self.now[node] = proxy.node
         return proxy
 
     def _run(self, kind: str, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

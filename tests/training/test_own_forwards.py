@@ -15,7 +15,7 @@ from lib.training.remaining import remaining
 from lib.training.taps import Tapped
 from tests.networks_for_tests import images, random_masks
 from tests.odd_networks import network
-from tests.own_forwards import FROZEN, MODES, NAME
+from tests.own_forwards import FROZEN, IN_PLACE, MODES, NAME
 
 
 @pytest.mark.parametrize(("name", "kind"), [*((NAME, kind) for kind in MODES), (FROZEN, "plain")])
@@ -35,6 +35,17 @@ def test_what_does_not_is_trained_at_its_widths() -> None:
     kept = Kept(random_masks(own, 3))
     apply_(own, kept)
     assert remaining(own, kept, Objective(Tapped(own), 0.0)) is not None
+
+
+@pytest.mark.parametrize("kind", IN_PLACE)
+def test_what_is_changed_in_place_is_what_is_read_afterwards(kind: str) -> None:
+    own = network(NAME, kind=kind)
+    assert "conv2" in own.filters()
+    kept = Kept(random_masks(own, 3))
+    apply_(own, kept)
+    batch = images(own, 4)
+    with torch.no_grad():
+        assert gap(compact(own, kept, "coupled").eval()(batch), own(batch)).relative < 1e-5
 
 
 def test_a_train_method_of_its_own_decides() -> None:
