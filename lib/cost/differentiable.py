@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lib.channels.flow import flow, presence
-from lib.channels.steps import Depthwise, Join, Layer, Value
+from lib.channels.steps import Depthwise, Join, Layer, Move, Step, Value
 from lib.cost.macs import count
 from lib.networks.network import Network
 
@@ -34,8 +34,7 @@ class Macs:
                 shape_of = shapes[f"{step.name}.weight"]
                 self.pixels[step.name] = macs[step.name] / shape_of.numel()
                 self.per_pair[step.name] = macs[step.name] / (shape_of[0] * shape_of[1])
-        products = any(isinstance(step, Join) and step.product for step in self.steps)
-        self.all_read = not products and not any(isinstance(step, Depthwise) for step in self.steps)
+        self.all_read = not any(map(_may_leave, self.steps))
         self.rest = sum(macs[name] for name in macs.keys() - self._followed())
 
     def __call__(self, masks: Mapping[str, Tensor]) -> Tensor:
@@ -65,3 +64,10 @@ class Macs:
 
     def _followed(self) -> set[str]:
         return {step.name for step in self.steps if isinstance(step, Layer | Depthwise)}
+
+
+def _may_leave(step: Step) -> bool:
+    """Whether it may leave channels that are there unread: where another factor is zero, or by going on with a part."""
+    if isinstance(step, Move):
+        return bool(step.source.unique().ge(0).sum() < step.inputs[0].width)
+    return isinstance(step, Depthwise) or (isinstance(step, Join) and step.product)

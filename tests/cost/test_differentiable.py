@@ -15,8 +15,10 @@ from lib.networks import outline
 from lib.networks.architecture import Architecture, Mode
 from lib.networks.network import Network
 from lib.networks.resnet import Shortcut
+from tests import odd_networks
 from tests.goldens import read
 from tests.networks_for_tests import coupled_masks, lived_in, random_masks, side
+from tests.own_forwards import NAME
 
 GOLDEN = read("kdfs_flops")
 OTHERS = read("kdfs_flops_other_archs")
@@ -95,6 +97,13 @@ def test_masks_cost_what_their_compact_network_costs(name: str, shortcut: Shortc
     chosen: list[Masks] = [random_masks(network, 0), random_masks(network, 1), coupled_masks(network, 0.4)]
     for masks in chosen:
         assert int(macs(masks)) == count(compact(network, Kept(masks), mode), shape).total_macs
+
+
+def test_channels_that_nothing_reads_cost_nothing() -> None:
+    network = odd_networks.network(NAME, kind="half")
+    masks = random_masks(network)
+    small = compact(network, Kept(masks), "coupled")
+    assert int(Macs(network, (3, 8, 8), coupled=True)(masks)) == count(small, (3, 8, 8)).total_macs
 
 
 @pytest.mark.parametrize("coupled", [False, True])
