@@ -29,6 +29,7 @@ from lib.masks.weights import weights
 from lib.networks.network import Network
 
 ZERO = -1
+ROUNDING = 1e-5  # of weights of about 1
 Bits = Annotated[int, Field(ge=1, le=8)]
 Labels = Mapping[str, Tensor]
 
@@ -57,9 +58,17 @@ def share(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
         found = KMeans(count, init=start, n_init=1, algorithm="lloyd").fit(chosen[:, None])
     order = np.argsort(found.cluster_centers_[:, 0])
     rank = np.argsort(order)
-    labels[flat != 0.0] = rank[found.labels_]
-    centroids = np.ldexp(found.cluster_centers_[order, 0], power)
+    centres = found.cluster_centers_[order, 0]
+    labels[flat != 0.0] = _nearest(chosen, centres, rank[found.labels_])
+    centroids = np.ldexp(centres, power)
     return torch.from_numpy(centroids), torch.from_numpy(labels).view(weight.shape)
+
+
+def _nearest(values: np.ndarray, centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The labels, but for values that stand nearer to another centre: one that was empty may be moved in the last round."""
+    nearest = np.searchsorted((centres[1:] + centres[:-1]) / 2, values)
+    nearer = np.abs(values - centres[labels]) - np.abs(values - centres[nearest])
+    return np.where(nearer > ROUNDING, nearest, labels)
 
 
 def bits_by_layer(network: Network, bits: Mapping[str, int]) -> dict[str, int]:

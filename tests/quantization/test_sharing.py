@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -40,6 +40,7 @@ def test_it_stops_where_scikit_learn_stops() -> None:
 
 
 @given(st.lists(st.sampled_from([0.0, -1.0, -0.25, 0.5, 0.75, 1.0, 3.0]) | st.floats(-4, 4, width=32), max_size=60))
+@example([-1.0, -1.0, 0.75, 1.0, 0.875, -1.5])  # a centre is empty at first
 @settings(deadline=None, max_examples=50)
 def test_zeros_stay_and_every_weight_takes_the_nearest_of_few_values(values: list[float]) -> None:
     weight = torch.tensor(values, dtype=torch.float32)
