@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lib.channels import tracing
+from lib.channels import modes
 from lib.channels.description import Description, Prunable, describe
 from lib.channels.observing import POINT, Tap, observable
 from lib.channels.tracing import outlined
@@ -118,7 +118,7 @@ class Network(nn.Module):
 @lru_cache(maxsize=64)
 def trains_otherwise(architecture: Architecture) -> bool:
     """Whether a dense network does in training what its description, of eval mode, does not tell."""
-    return tracing.trains_otherwise(outlined(outline_of(architecture)), architecture.shape)
+    return modes.trains_otherwise(outlined(outline_of(architecture)), architecture.shape)
 
 
 @lru_cache(maxsize=64)
