@@ -47,6 +47,7 @@ def steppers(name: str, context: torch.autocast, folder: Path) -> dict[str, Call
         terms = {"kd": 1.0} if taught else {}
         made = distilled(network.train(), teacher, terms, {"kd": {"temperature": 4.0}}, 0.0, images[:2], remember)
         hooks, small = held(network, kept), None if whole else remaining(network, kept, made)
+        assert whole or small is not None
         trained, objective = (network, made) if small is None else (small.network, small.objective)
         optimizer = sgd(list(trained.parameters()), SGD)
 

@@ -8,6 +8,7 @@ import torch
 from lib.compaction.compact import compact
 from lib.compaction.proof import gap
 from lib.masks.kept import Kept, apply_
+from lib.networks.network import Network
 from lib.pruning.gradients import gradients
 from lib.pruning.revival import Damping
 from lib.training.objective import Objective
@@ -18,6 +19,13 @@ from tests.odd_networks import network
 from tests.own_forwards import FROZEN, IN_PLACE, MODES, NAME
 
 
+def _gap(own: Network, kept: Kept) -> float:
+    """How far the compact network is from the masked one."""
+    batch = images(own, 4)
+    with torch.no_grad():
+        return gap(compact(own, kept, "coupled").eval()(batch), own.eval()(batch)).relative
+
+
 @pytest.mark.parametrize(("name", "kind"), [*((NAME, kind) for kind in MODES), (FROZEN, "plain")])
 def test_what_looks_at_the_mode_is_trained_itself(name: str, kind: str) -> None:
     """What remains of it knows eval mode alone."""
@@ -25,9 +33,7 @@ def test_what_looks_at_the_mode_is_trained_itself(name: str, kind: str) -> None:
     kept = Kept(random_masks(own, 3))
     apply_(own, kept)
     assert remaining(own, kept, Objective(Tapped(own), 0.0)) is None
-    batch = images(own, 4)
-    with torch.no_grad():
-        assert gap(compact(own, kept, "coupled").eval()(batch), own.eval()(batch)).relative < 1e-5
+    assert _gap(own, kept) < 1e-5
 
 
 def test_what_does_not_is_trained_at_its_widths() -> None:
@@ -43,9 +49,7 @@ def test_what_is_changed_in_place_is_what_is_read_afterwards(kind: str) -> None:
     assert "conv2" in own.filters()
     kept = Kept(random_masks(own, 3))
     apply_(own, kept)
-    batch = images(own, 4)
-    with torch.no_grad():
-        assert gap(compact(own, kept, "coupled").eval()(batch), own(batch)).relative < 1e-5
+    assert _gap(own, kept) < 1e-5
 
 
 def test_a_train_method_of_its_own_decides() -> None:
@@ -63,9 +67,7 @@ def test_arguments_with_defaults_have_them() -> None:
     assert own.description.locked == {"fc": "the network's output"}
     kept = Kept(random_masks(own, 3))
     apply_(own, kept)
-    batch = images(own, 4)
-    with torch.no_grad():
-        assert gap(compact(own, kept, "coupled").eval()(batch), own(batch)).relative < 1e-5
+    assert _gap(own, kept) < 1e-5
 
 
 def test_several_outputs_by_name_are_refused() -> None:
