@@ -27,7 +27,6 @@ def pages(root: Path) -> dict[Path, Page]:
     """What each page should hold. Raises ValueError where README.md has no place for its table."""
     defaults = (root / DEFAULTS).read_text()
     document, notes = parse(defaults), comments(defaults)
-    table = readme.table(root / "metrics" / document["suite"])
     studies = {Path(f"docs/{one.MEASURED.stem}.md"): one.page for one in (recipe, ahsg) if (root / one.MEASURED).exists()}
     return {
         **{path: Page(page(root)) for path, page in studies.items()},
@@ -36,7 +35,7 @@ def pages(root: Path) -> dict[Path, Page]:
         Path("docs/parameters.md"): Page(parameters.page(document, notes)),
         Path("docs/scale-plan.md"): Page(scale.page(root)),
         Path("docs/results.md"): Page(results.page(root), measured=True),
-        Path("README.md"): Page(readme.filled((root / "README.md").read_text(), table), measured=True),
+        Path("README.md"): Page(readme.filled((root / "README.md").read_text(), readme.main(root)), measured=True),
     }
 
 

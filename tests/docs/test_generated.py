@@ -203,16 +203,27 @@ def test_results_show_the_head_of_a_long_table(tmp_path: Path) -> None:
     assert "10 more rows stand in the whole table." in page
 
 
-def test_the_readme_shows_dense_and_the_smallest(tmp_path: Path) -> None:
+def test_the_readme_shows_each_network_with_its_speed(tmp_path: Path) -> None:
     found = readme.table(suite(tmp_path))
     assert rows(found) == [
-        ["Method", "Keep ratio", "Top-1 %", "Speed-up, batch 1 (openvino)"],
-        ["dense", "1.0", "99.72", "1.00 ms"],
-        ["l1", "0.25", "98.61", "1.50 (1.40-1.60)"],
+        ["Method", "Top-1 %", "Speed-up, batch 1 (openvino)"],
+        ["dense", "99.72", "1.00 ms"],
+        ["l1", "99.44", ""],
+        ["l1", "98.61", "1.50 (1.40-1.60)"],
     ]
     text = readme.filled(f"a\n{readme.BEGIN}\nold\n{readme.END}\nb\n", found)
     assert text == f"a\n{readme.BEGIN}\n{found}\n{readme.END}\nb\n"
     assert readme.filled(text, found) == text
+
+
+def test_the_readme_says_what_differs_below_its_table(tmp_path: Path) -> None:
+    folder = suite(tmp_path).rename(tmp_path / "metrics" / readme.SUITE)
+    text = TABLE.replace(
+        "Seeds: 0.\n", "Seeds: 0.\n- Rank is\n\n## What differs\n\n- About 1 point\n- Against l1: worse: l2.\n"
+    )
+    (folder / "table.md").write_text(text)
+    below = ["- Teacher: resnet20. Compaction: scatter. Seeds: 0.", "- About 1 point", "- Against l1: worse: l2."]
+    assert readme.main(tmp_path).endswith("\n\n" + "\n".join(below))
 
 
 def test_pages_show_speed_once_it_is_measured(tmp_path: Path) -> None:
@@ -221,13 +232,13 @@ def test_pages_show_speed_once_it_is_measured(tmp_path: Path) -> None:
     assert "Other" not in results.suite(folder)
     (folder / "latency.md").write_text("# tiny: latency\n\nNo latency has been measured yet\n")
     assert "Speed-up" not in results.suite(folder)
-    assert rows(readme.table(folder))[0] == ["Method", "Keep ratio", "Top-1 %"]
+    assert rows(readme.table(folder))[0] == ["Method", "Top-1 %"]
 
 
 def test_a_network_that_was_not_timed_has_a_blank_speed(tmp_path: Path) -> None:
     folder = suite(tmp_path)
     (folder / "latency.md").write_text(LATENCY.replace("| l1     | 0.25 ", "| l2     | 0.25 "))
-    assert rows(readme.table(folder))[2] == ["l1", "0.25", "98.61", ""]
+    assert rows(readme.table(folder))[2:] == [["l1", "99.44", ""], ["l1", "98.61", ""]]
 
 
 def test_a_readme_without_a_place_for_the_table_is_refused() -> None:
