@@ -1,14 +1,15 @@
 """What operations without parameters do to channels: one by one, joined, one behind the other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from lib.channels.moving_rules import move, pad_channels
-from lib.channels.reading import Call, Reader
-from lib.channels.steps import Concat, Elementwise, Join, Value
+from lib.channels.moving_rules import between_zeros, move, pad_channels
+from lib.channels.reading import IMAGES_OR_VECTORS, Call, Reader
+from lib.channels.steps import ABSENT, Concat, Elementwise, Join, Stack, Value
 
 ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
@@ -36,7 +37,9 @@ PASSING_NAMES = frozenset(
 REDUCTIONS = frozenset(("mean", "sum", "amax", "amin", "max", "min"))
 SUMS = frozenset(("add", "iadd", "add_", "sub", "isub", "sub_"))
 PRODUCTS = frozenset(("mul", "imul", "mul_", "multiply"))
-BY_NUMBER = frozenset(("truediv", "itruediv", "div", "div_", *SUMS, *PRODUCTS))
+QUOTIENTS = frozenset(("truediv", "itruediv", "div", "div_"))
+BY_NUMBER = SUMS | PRODUCTS | QUOTIENTS
+EXTREMES = frozenset(("maximum", "minimum", "max", "min", "fmax", "fmin"))
 
 
 def part(_: Reader, call: Call) -> Any:
@@ -48,11 +51,12 @@ def part(_: Reader, call: Call) -> Any:
 
 def elementwise(reader: Reader, call: Call) -> Any:
     """Activations, pooling, padding of pixels, means over pixels, sums and products with a number."""
-    x, gave = call.values[0], call.gave
-    if not isinstance(gave, Tensor) or x.axis is None or any(value.axis is not None for value in call.values[1:]):
+    x, gave = next((value for value in call.values if value.axis is not None), call.values[0]), call.gave
+    others = [value for value in call.values if value is not x]
+    if not isinstance(gave, Tensor) or x.axis is None or len(others) != len(call.values) - 1:
         return None
     axis = _axis_after(call, x, gave)
-    if axis is None or (len(call.values) > 1 and not _by_one_number(call)):
+    if axis is None or (others and not _by_one_number(call, x, others)):
         return None
     out = Value(call.node, gave.shape, axis, x.numbers)
     activation = isinstance(call.module, ACTIVATIONS) or call.name in ACTIVATION_NAMES
@@ -81,8 +85,10 @@ def _axis_after(call: Call, x: Value, gave: Tensor) -> int | None:
     return x.axis if call.argument(2, "keepdim", False) else x.axis - sum(dim < x.axis for dim in gone)
 
 
-def _by_one_number(call: Call) -> bool:
-    return call.name in PRODUCTS and all(value.shape.numel() == 1 for value in call.values[1:])
+def _by_one_number(call: Call, x: Value, others: Sequence[Value]) -> bool:
+    """Whether a value is joined with what is a single number: a scale or a shift that is learnt, or a buffer."""
+    known = call.name in SUMS | PRODUCTS or (call.name in QUOTIENTS and call.values[0] is x)
+    return known and all(value.axis is None and not value.is_spread and value.shape.numel() == 1 for value in others)
 
 
 def _keeps_zero(reader: Reader, call: Call) -> bool:
@@ -92,6 +98,8 @@ def _keeps_zero(reader: Reader, call: Call) -> bool:
         return not call.argument(3, "value")
     if not asked or isinstance(call.module, nn.PReLU):
         return call.name not in PRODUCTS or _finite(call)
+    if len(call.values) > 1:  # with a number that is learnt
+        return call.name in QUOTIENTS
     return bool((reader.run(call, lambda _: torch.zeros(1, 1, 1, 1)) == 0).all())
 
 
@@ -101,8 +109,12 @@ def _finite(call: Call) -> bool:
 
 
 def join(reader: Reader, call: Call) -> Any:
-    """The sum or product of two values whose channels lie along one axis; or of one with a single channel for all."""
-    if call.name not in SUMS | PRODUCTS or len(call.values) != 2 or any(value.axis is None for value in call.values):
+    """The sum, product or larger of two values whose channels lie along one axis; or of one with a single channel for all."""
+    if (
+        call.name not in SUMS | PRODUCTS | EXTREMES
+        or len(call.values) != 2
+        or any(value.axis is None for value in call.values)
+    ):
         return None
     one, other = call.values
     if one.is_spread or other.is_spread or one.axis - len(one.shape) != other.axis - len(other.shape):  # type: ignore[operator]
@@ -125,8 +137,33 @@ def concat(reader: Reader, call: Call) -> Any:
     dim = call.argument(1, "dim", 0) % call.gave.dim()
     if any(value.axis != dim for value in values):
         return None
+    there = [value for value in values if value.padded is None or not value.padded.all()]
+    if len(there) == 1 < len(values) and dim == len(there[0].shape) - 3:
+        parts = [torch.arange(x.width) if x is there[0] else torch.full((x.width,), ABSENT) for x in values]
+        return between_zeros(reader, call, there[0], torch.cat(parts), (0, 0, 0, 0))
     out = Value(call.node, call.gave.shape, dim, torch.cat([value.numbers for value in values]))
     return reader.add(Concat(call.node, values, out))
 
 
-RULES = (part, pad_channels, elementwise, join, concat, move)
+def new(reader: Reader, call: Call) -> Any:
+    """Tensors of the kind of a value, which do not look at its numbers."""
+    if call.name in ("new_zeros", "zeros_like") and call.gave.dim() in IMAGES_OR_VECTORS:
+        return reader.zeros(call.node, call.gave.shape)
+    return reader.made(call.node, call.gave.shape) if call.name in ("new_ones", "new_full", "new_tensor") else None
+
+
+def stack(reader: Reader, call: Call) -> Any:
+    """Values beside one another along an axis of their own; their channels meet where something sums over it."""
+    if call.name != "stack":
+        return None
+    values = tuple(map(reader.whole, call.argument(0, "tensors")))
+    dim = call.argument(1, "dim", 0) % call.gave.dim()
+    first = values[0]
+    if first.axis is None or any(value.axis != first.axis or value.is_spread for value in values):
+        return None
+    reader.joined += [(first.numbers, value.numbers) for value in values[1:]]
+    out = Value(call.node, call.gave.shape, first.axis + (dim <= first.axis), first.numbers)
+    return reader.add(Stack(call.node, values, out))
+
+
+RULES = (part, new, pad_channels, elementwise, join, concat, stack, move)

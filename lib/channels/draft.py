@@ -51,6 +51,12 @@ class Draft:
             node = self.graph.call_module(name, (node,))
         self.new[value] = node
 
+    @property
+    def images(self) -> fx.Node:
+        """What the network is given."""
+        found: fx.Node = next(node for node in self.graph.nodes if node.op == "placeholder")
+        return found
+
     def stays(self, value: Value) -> Tensor:
         """The kept positions of a value."""
         return self.flow.stays(value)
@@ -64,9 +70,8 @@ class Draft:
         if value.axis is None:
             return self.new[value]
         if value not in self.new:
-            images = next(node for node in self.graph.nodes if node.op == "placeholder")
             sizes = (*value.shape[: value.axis], len(want), *value.shape[value.axis + 1 :])
-            return self.call(Zeros(sizes), images)
+            return self.call(Zeros(sizes), self.images)
         have = self.have[value]
         place = torch.full((value.width + 1,), len(have))
         place[have] = torch.arange(len(have))
@@ -107,10 +112,17 @@ class Draft:
             return self.operand(before) if here is None else here
 
         args, kwargs = arguments(node, operand)
+        args, kwargs = fx.node.map_aggregate(args, self._on_the_images), fx.node.map_aggregate(kwargs, self._on_the_images)
         if node.op == "call_module":
             path = str(node.target)
             self.parts.setdefault(path, copy.deepcopy(self.module.get_submodule(path)))
         return self.graph.create_node(node.op, node.target, *self._in_mode(node, args, kwargs))
+
+    def _on_the_images(self, argument: Any) -> Any:
+        """A device is that of the images, not that of the pass that was traced."""
+        if not isinstance(argument, torch.device):
+            return argument
+        return self.graph.call_function(getattr, (self.images, "device"))
 
     def operand(self, before: fx.Node) -> Any:
         """What a node of the network's graph is here: an emitted value, or a number, computed again where that can be done."""

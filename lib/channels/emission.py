@@ -15,6 +15,8 @@ from lib.channels.aligning import Place
 from lib.channels.description import Description
 from lib.channels.draft import Draft
 from lib.channels.flow import Flow
+from lib.channels.moving_rules import LIKE
+from lib.channels.spaces import called
 from lib.channels.steps import (
     ABSENT,
     Barrier,
@@ -24,15 +26,18 @@ from lib.channels.steps import (
     Join,
     Layer,
     Move,
+    Nothing,
     Output,
     Scale,
     Source,
+    Stack,
     Step,
     Value,
 )
 from lib.channels.tracing import seen
 
-RESHAPES = ("view", "reshape", "expand", "unflatten")
+RESHAPES = ("view", "reshape", "view_as", "reshape_as", "unflatten", "expand", "expand_as", "broadcast_to")
+EXPANSIONS = ("expand", "expand_as", "broadcast_to")
 
 
 def emit(module: nn.Module, description: Description, kept: Flow, *, ships: bool = False) -> fx.GraphModule:
@@ -137,6 +142,14 @@ def _covers(draft: Draft, value: Value, kept: Tensor) -> bool:
     return bool((draft.flow.present[value][kept] > 0).all())
 
 
+def _stack(draft: Draft, step: Stack) -> None:
+    kept = draft.stays(step.output)
+    draft.note(
+        step.output,
+        draft.copied(step.node, {value: draft.align(value, draft.there(value, kept)) for value in step.inputs}),
+    )
+
+
 def _concat(draft: Draft, step: Concat) -> None:
     kept, start, nodes, have = draft.stays(step.output), 0, [], []
     for value in step.inputs:
@@ -159,7 +172,7 @@ def _move(draft: Draft, step: Move) -> None:
         node = draft.align(value, want)
         pads = list(step.pads)
         draft.note(out, draft.graph.call_function(nn.functional.pad, (node, pads)) if any(pads) else node)
-    elif value.axis == out.axis and _others(value) == _others(out):
+    elif value.axis == out.axis and _others(value) == _others(out) and not step.turned:
         draft.note(out, draft.align(value, want))
     elif identity:
         draft.note(out, _reshaped(draft, step, draft.align(value, want), len(kept)))
@@ -170,16 +183,34 @@ def _move(draft: Draft, step: Move) -> None:
 def _reshaped(draft: Draft, step: Move, source: fx.Node, width: int) -> fx.Node:
     """Channels stay in their order, the rest of the shape changes."""
     node, axis = step.node, step.output.axis
-    name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+    module = draft.module.get_submodule(str(node.target)) if node.op == "call_module" else None
+    name = "unflatten" if isinstance(module, nn.Unflatten) else called(node)
     if name not in RESHAPES:
         return draft.copied(node, {step.inputs[0]: source})
-    sizes = node.args[1:] if len(node.args) > 2 or not isinstance(node.args[1], list | tuple) else node.args[1]
-    given: list[Any] = [fx.node.map_arg(size, draft.operand) for size in sizes]
+    given = _sizes(draft, step, name)
     assert axis is not None
     if step.inputs[0].axis and axis and step.inputs[0].shape[0] == step.output.shape[0]:  # of as many images as are given
         given[0] = draft.graph.call_method("size", (source, 0))
     given[axis] = width
-    return draft.graph.call_method("expand" if name == "expand" else "reshape", (source, *given))
+    return draft.graph.call_method("expand" if name in EXPANSIONS else "reshape", (source, *given))
+
+
+def _sizes(draft: Draft, step: Move, name: str) -> list[Any]:
+    """The shape that the network asks for, an entry an axis: numbers, or nodes that tell them."""
+    node, shape = step.node, list(step.output.shape)
+    if name == "unflatten":
+        return shape
+    if name in LIKE:
+        other = node.args[1] if len(node.args) > 1 else node.kwargs["other"]
+        assert isinstance(other, fx.Node)
+        like = draft.new.get(draft.description.known[other])
+        return shape if like is None else [draft.graph.call_method("size", (like, place)) for place in range(len(shape))]
+    given = node.args[1:] or (node.kwargs.get("shape", node.kwargs.get("size")),)
+    sizes = given[0] if len(given) == 1 and isinstance(given[0], list | tuple) else given
+    if len(sizes) == 1 and isinstance(sizes[0], fx.Node) and isinstance(seen(sizes[0]), list | tuple):  # a shape in one piece
+        whole = draft.operand(sizes[0])
+        return [draft.graph.call_function(_item, (whole, place)) for place in range(len(shape))]
+    return [fx.node.map_arg(size, draft.operand) for size in sizes]
 
 
 def _flattened(draft: Draft, step: Move) -> None:
@@ -196,7 +227,10 @@ def _flattened(draft: Draft, step: Move) -> None:
 
 
 def _barrier(draft: Draft, step: Barrier) -> None:
-    node = draft.copied(step.node, {value: draft.whole(value) for value in step.inputs})
+    inputs: dict[Value | fx.Node, fx.Node] = {value: draft.whole(value) for value in step.inputs}
+    if not inputs:  # of the kind of a value, which may not be there
+        inputs = {node: draft.images for node in step.node.all_input_nodes if isinstance(seen(node), Tensor)}
+    node = draft.copied(step.node, inputs)
     draft.by_node[step.node] = node
     for place, part in enumerate(step.parts):
         draft.new[part] = draft.graph.call_function(_item, (node, place))
@@ -215,8 +249,7 @@ def _others(value: Value) -> list[int]:
 
 def _is_sum(step: Join) -> bool:
     """Whether the two are added as they are: no difference, no factor."""
-    name = step.node.target if step.node.op == "call_method" else getattr(step.node.target, "__name__", "")
-    return name in ("add", "iadd", "add_") and not step.node.kwargs and len(step.node.args) == 2
+    return called(step.node) in ("add", "iadd", "add_") and not step.node.kwargs and len(step.node.args) == 2
 
 
 def _item(values: Any, index: int) -> Any:
@@ -225,12 +258,14 @@ def _item(values: Any, index: int) -> Any:
 
 EMITTERS: Mapping[type, Callable[[Draft, Any], None]] = {
     Source: _source,
+    Nothing: _source,
     Layer: _layer,
     Depthwise: _layer,
     Scale: _scale,
     Elementwise: _elementwise,
     Join: _join,
     Concat: _concat,
+    Stack: _stack,
     Move: _move,
     Barrier: _barrier,
     Output: _output,

@@ -14,16 +14,29 @@ MOVES = frozenset(
     (
         *("flatten", "reshape", "view", "permute", "transpose", "chunk", "split", "getitem", "unsqueeze", "squeeze"),
         *("expand", "tensor_split", "narrow", "view_as", "movedim", "moveaxis", "swapaxes", "expand_as", "unflatten"),
-        *("channel_shuffle", "contiguous", "repeat_interleave", "roll", "flip"),
+        *(
+            "channel_shuffle",
+            "contiguous",
+            "repeat_interleave",
+            "roll",
+            "flip",
+            "reshape_as",
+            "broadcast_to",
+            "repeat",
+            "tile",
+        ),
+        "swapdims",
     )
 )
+LIKE = frozenset(("view_as", "reshape_as", "expand_as"))  # take their shape from a second value
+TURNS = frozenset(("flip", "roll", "permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims"))
 MOVING = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle, nn.Identity, nn.Dropout)
 
 MOST = 2**22  # positions of a view, one an element, that are held in memory
 
 
 def pad_channels(reader: Reader, call: Call) -> Any:
-    """Zeros before and behind the channels, as option A of ResNet adds them: carried on, not joined."""
+    """Zeros before and behind the channels, as option A of ResNet adds them."""
     x = call.values[0]
     if (
         call.name != "pad"
@@ -36,25 +49,41 @@ def pad_channels(reader: Reader, call: Call) -> Any:
     if call.argument(3, "value") or any(pads[6:]) or not any(pads[4:6]):
         return None
     source = functional.pad(torch.arange(x.width), tuple(pads[4:6]), value=ABSENT)
+    return between_zeros(reader, call, x, source, tuple(pads[:4]))
+
+
+def between_zeros(reader: Reader, call: Call, x: Value, source: Tensor, pads: tuple[int, ...]) -> Value:
+    """Channels with zeros before or behind them: carried on, not joined."""
     there = source >= 0
     out = Value(call.node, call.gave.shape, x.axis, reader.fresh(len(source)), padded=~there)
     reader.carried.append((x.numbers[source[there]], out.numbers[there]))
-    return reader.add(Move(call.node, (x,), out, source, tuple(pads[:4])))
+    return reader.add(Move(call.node, (x,), out, source, pads))
 
 
 def move(reader: Reader, call: Call) -> Any:
     """Whatever only puts elements elsewhere: run on the positions of the channels."""
     moving = call.name in MOVES or isinstance(call.module, MOVING) or type(call.module).__name__ == "Permute"
     x = call.values[0]
-    if not moving or len(call.values) != 1 or (x.axis is None and not x.is_spread):
+    if not moving or len(call.values) != 1 + (call.name in LIKE) or (x.axis is None and not x.is_spread):
         return None
     root = x if x.origin is None else x.origin
+    turned = call.name in TURNS and _turned(reader, call)
     positions = _run_on_positions(reader, call)
     if positions is None:
         return None
     if isinstance(positions, Tensor):
-        return _moved(reader, call, root, positions, call.gave)
+        return _moved(reader, call, root, positions, call.gave, turned=turned)
     return [_moved(reader, call, root, *pair) for pair in zip(positions, call.gave, strict=True)]
+
+
+def _turned(reader: Reader, call: Call) -> bool:
+    """Whether pixels change places and channels stay along their axis; such a value is seen here with a single channel."""
+    x = call.values[0]
+    if x.axis is None or call.gave.shape != x.shape:
+        return False
+    pixels = torch.arange(x.shape.numel() // x.width).view(*x.shape[: x.axis], 1, *x.shape[x.axis + 1 :])
+    found = _run(reader, call, pixels)
+    return bool(found.shape == pixels.shape and (found != pixels).any())
 
 
 def _run_on_positions(reader: Reader, call: Call) -> Any:
@@ -79,16 +108,22 @@ def _run_on_positions(reader: Reader, call: Call) -> Any:
     parts = [part for part in pytree.tree_leaves(drawn) if isinstance(part, Tensor)]
     if any(part.untyped_storage().nbytes() > MOST * part.itemsize for part in parts):
         return None
-    return reader.run(call, lambda _: positions)
+    return _run(reader, call, positions)
 
 
 def _drawn(reader: Reader, call: Call, positions: Tensor) -> Any:
     """The same without memory: it tells what the result would take."""
     like = torch.empty_strided(positions.shape, positions.stride(), dtype=positions.dtype, device="meta")
-    return reader.run(call, lambda _: like)
+    return _run(reader, call, like)
 
 
-def _moved(reader: Reader, call: Call, root: Value, positions: Tensor, gave: Tensor) -> Value:
+def _run(reader: Reader, call: Call, stand_in: Tensor) -> Any:
+    """What it makes of a stand-in for the value that is moved; of another value it looks at the shape alone."""
+    first = call.values[0]
+    return reader.run(call, lambda value: stand_in if value is first else stand_in.new_empty(()).expand(value.shape))
+
+
+def _moved(reader: Reader, call: Call, root: Value, positions: Tensor, gave: Tensor, *, turned: bool = False) -> Value | None:
     axis = _only_axis(positions)
     if axis is None:
         return Value(call.node, gave.shape, None, root.numbers, root, positions)
@@ -96,7 +131,9 @@ def _moved(reader: Reader, call: Call, root: Value, positions: Tensor, gave: Ten
     while source.dim() > 1:
         source = source.select(-1, 0)
     source = source.contiguous()
-    return reader.add(Move(call.node, (root,), Value(call.node, gave.shape, axis, root.numbers[source]), source))
+    if turned and not torch.equal(source, torch.arange(root.width)):
+        return None  # channels and pixels at once
+    return reader.add(Move(call.node, (root,), Value(call.node, gave.shape, axis, root.numbers[source]), source, (), turned))
 
 
 def _only_axis(positions: Tensor) -> int | None:

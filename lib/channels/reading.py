@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from lib.channels.steps import Barrier, Output, Source, Step, Value
-from lib.channels.tracing import attribute, seen
+from lib.channels.steps import Barrier, Nothing, Output, Source, Step, Value
+from lib.channels.tracing import is_constant, seen
+
+IMAGES_OR_VECTORS = (2, 4)  # dimensions of which the second is that of the channels
 
 Rule = Callable[["Reader", "Call"], Any]  # the value, or values, that a node gives; None where the rule does not fit
 
@@ -73,6 +75,16 @@ class Reader:
             if whole.axis is not None:
                 self.locked.append((whole.numbers, reason))
 
+    def zeros(self, node: fx.Node, shape: torch.Size) -> Value:
+        """Zeros that forward makes, as images or vectors of channels."""
+        none = torch.ones(shape[1], dtype=torch.bool)
+        return self.add(Nothing(node, (), Value(node, shape, 1, self.fresh(shape[1]), padded=none)))
+
+    def made(self, node: fx.Node, shape: torch.Size) -> Value:
+        """What forward makes of sizes and numbers: made again, and whole."""
+        single = len(shape) in IMAGES_OR_VECTORS and shape[1] == 1  # for all channels
+        return self.add(Barrier(node, (), Value(node, shape, 1, self.fresh(1)) if single else Value(node, shape)))
+
     def add(self, step: Step) -> Value:
         """Note a step; its output."""
         self.steps.append(step)
@@ -114,7 +126,7 @@ class Reader:
             self.steps.append(Barrier(call.node, values, Value(call.node, torch.Size(())), tuple(parts)))
             return made
         axis = next((value.axis for value in values if value.axis is not None and value.shape == gave.shape), None)
-        if axis is None and gave.dim() in (2, 4):
+        if axis is None and gave.dim() in IMAGES_OR_VECTORS:
             axis = 1
         out = Value(call.node, gave.shape)
         if axis is not None:
@@ -132,10 +144,8 @@ class Reader:
         return _run(call.module, call.node, args, kwargs)
 
     def _follow(self, node: fx.Node) -> Any:
-        if node.op == "placeholder":
-            return self._source(node, "the images")
-        if node.op == "get_attr":
-            return self._parameter(node)
+        if node.op in ("placeholder", "get_attr"):
+            return self._source(node, "the images") if node.op == "placeholder" else self._parameter(node)
         args, kwargs = arguments(node, lambda one: self.known[one])
         values = tuple(item for item in pytree.tree_leaves((args, kwargs), is_leaf=_is_value) if isinstance(item, Value))
         if node.op == "output":
@@ -143,6 +153,9 @@ class Reader:
             self.steps.append(Output(node, tuple(map(self.whole, values)), Value(node, torch.Size(()))))
             return None
         gave = seen(node)
+        if not values and isinstance(gave, Tensor):
+            zeros = getattr(node.target, "__name__", "") == "zeros" and gave.dim() in IMAGES_OR_VECTORS
+            return self.zeros(node, gave.shape) if zeros else self.made(node, gave.shape)
         if not values or not any(isinstance(item, Tensor) for item in pytree.tree_leaves(gave)):
             return gave  # a number, a shape: the pass decides it
         module = self.outline.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -162,9 +175,11 @@ class Reader:
 
     def _parameter(self, node: fx.Node) -> Any:
         """A parameter is followed where it has one value a channel; another is a constant."""
-        tensor = attribute(self.outline, str(node.target))
+        tensor = seen(node)
         if not isinstance(tensor, Tensor):
             return tensor
+        if is_constant(self.outline, node) and tensor.dim() in IMAGES_OR_VECTORS and not bool(tensor.any()):
+            return self.zeros(node, tensor.shape)
         wide = [axis for axis in range(tensor.dim()) if tensor.shape[axis] > 1]
         value = Value(node, tensor.shape)
         if len(wide) == 1:

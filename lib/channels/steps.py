@@ -72,6 +72,14 @@ class Source(Step):
     """The images, or a parameter with one value a channel that is added or multiplied."""
 
 
+class Nothing(Source):
+    """Zeros that forward makes: no channel is there, whatever any mask says."""
+
+    def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002
+        """Nothing."""
+        return like.new_zeros(self.output.width)
+
+
 @dataclass(eq=False)
 class Layer(Step):
     """A convolution or linear layer that writes channels of its own. name: of its module; groups: that must not mix."""
@@ -192,14 +200,29 @@ class Concat(Step):
 
 
 @dataclass(eq=False)
+class Stack(Step):
+    """Values beside one another, each with all of the channels."""
+
+    def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002
+        """A channel is there where it is in any of them."""
+        return torch.stack([of(value) for value in self.inputs]).amax(0)
+
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
+        """Channel by channel."""
+        return [kept] * len(self.inputs)
+
+
+@dataclass(eq=False)
 class Move(Step):
     """Channels at other places: flattened, chunked, shuffled, padded with zeros. source: where each stood, or ABSENT.
 
-    pads: of the image's borders (left, right, top, bottom), where zeros come there too.
+    pads: of the image's borders (left, right, top, bottom), where zeros come there too. turned: the pixels change places
+    within their channel.
     """
 
     source: Tensor
     pads: tuple[int, ...] = ()
+    turned: bool = False
 
     def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002
         """Where the channel stood."""

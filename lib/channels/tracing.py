@@ -7,12 +7,15 @@ https://arxiv.org/abs/2112.08429), whose own proxies refuse such code.
 """
 
 import copy
+import functools
 import inspect
 import operator
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, fx, nn
@@ -24,6 +27,9 @@ from lib.foreign_code import FAILURES
 SEEN = "seen"  # of a node's meta: what it gave
 ENDS = "ends"  # of a node's meta: the modules whose output it is, innermost first, each with which of its calls it is
 WHOLE_MODULES = ("DropPath", "StochasticDepth")  # drop whole images' branches: nothing inside concerns channels
+MET = "is not on the expected device"  # what torch says where a constant on the CPU meets images on device meta
+LOOKS = ("item", "tolist", "numpy", "nonzero", "argwhere", "masked_select", "unique", "equal", "allclose")
+FACTORIES = ("zeros", "ones", "empty", "rand", "randn")
 BATCH_NORM = nn.modules.batchnorm._BatchNorm  # takes torch 10 ms on device meta, and gives the shape that it is given
 
 
@@ -48,9 +54,9 @@ def trace(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
     Raises ValueError for a network whose forward cannot be followed: it looks at values, or torch.fx cannot see through it.
     """
     spare_shapes()
-    tracer = _Tracer(torch.zeros(1, *shape, device="meta"))
     try:
-        return tracer.trace(outline)
+        with _sizes_in_one_piece():
+            return _traced(outline, shape)
     except FAILURES as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         msg = (
@@ -58,6 +64,56 @@ def trace(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
         )
         msg += "not look at the values of tensors, and must take images of this size"
         raise ValueError(msg) from error
+
+
+@contextmanager
+def _sizes_in_one_piece() -> Iterator[None]:
+    """torch.zeros(n, 8) is torch.zeros((n, 8)) while a network is traced: torch takes a proxy in a tuple of sizes alone."""
+
+    def packing(make: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(make)
+        def made(*sizes: Any, **options: Any) -> Any:
+            apart = len(sizes) > 1 and any(isinstance(size, fx.Proxy) for size in sizes)
+            return make(sizes, **options) if apart else make(*sizes, **options)
+
+        return made
+
+    with ExitStack() as patched:
+        for name in FACTORIES:
+            patched.enter_context(mock.patch.object(torch, name, packing(getattr(torch, name))))
+        yield
+
+
+def _traced(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
+    """Followed without memory; with it where forward makes constants of its own, whose numbers must be known."""
+    try:
+        graph = _Tracer(torch.zeros(1, *shape, device="meta")).trace(outline)
+    except FAILURES as error:
+        if MET not in str(error):
+            raise
+    else:
+        if not any(is_constant(outline, node) and seen(node).is_meta for node in graph.nodes):
+            return graph
+    whole = copy.deepcopy(outline).to_empty(device="cpu")
+    for tensor in (*whole.parameters(), *whole.buffers()):
+        tensor.detach().zero_()
+    graph = _Tracer(torch.zeros(1, *shape)).trace(whole)
+    for node in graph.nodes:
+        if not is_constant(outline, node):
+            node.meta[SEEN] = pytree.tree_map(_without_memory, node.meta.get(SEEN))
+    return graph
+
+
+def is_constant(outline: nn.Module, node: fx.Node) -> bool:
+    """Whether a node is a tensor that forward makes: no parameter and no buffer."""
+    if node.op != "get_attr":
+        return False
+    names = {name for name, _ in (*outline.named_parameters(), *outline.named_buffers())}
+    return str(node.target) not in names
+
+
+def _without_memory(value: Any) -> Any:
+    return value.to("meta") if isinstance(value, Tensor) else value
 
 
 def seen(node: fx.Node) -> Any:
@@ -92,13 +148,20 @@ class _Proxy(fx.Proxy):
             raise TypeError(msg)
         return bool(self._now)
 
+    @property
+    def _number(self) -> Any:
+        if isinstance(self._now, Tensor):
+            msg = "its forward makes a number of a tensor"
+            raise TypeError(msg)
+        return self._now
+
     def __index__(self) -> int:
-        return int(self._now)
+        return int(self._number)
 
     __int__ = __index__
 
     def __float__(self) -> float:
-        return float(self._now)
+        return float(self._number)
 
     def __repr__(self) -> str:
         """A number as it is, for messages of the network's own."""
@@ -179,6 +242,9 @@ class _Tracer(fx.Tracer):
 
     def _run(self, kind: str, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         assert isinstance(self.root, nn.Module)
+        if (target if kind == "call_method" else getattr(target, "__name__", "")) in LOOKS:
+            msg = f"its forward looks at values: {target}"
+            raise TypeError(msg)
         if kind == "placeholder":
             return self.images
         if kind == "get_attr":

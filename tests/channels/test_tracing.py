@@ -103,6 +103,14 @@ class ByItem(Small):
         return x * x.mean().item()
 
 
+class ByItemBesideAConstant(Small):
+    """Is followed with numbers, as it makes some of its own: they are not those of its images."""
+
+    def between(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return x * torch.full((1,), 0.5) * float(x.mean())
+
+
 class Twice(Small):
     """Calls a convolution twice."""
 
@@ -243,7 +251,11 @@ def test_a_functional_batch_norm_still_learns_its_statistics_in_the_compact_netw
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [(ByValue, "TypeError: its forward branches on the value of a tensor"), (ByItem, "RuntimeError: .*")],
+    [
+        (ByValue, "TypeError: its forward branches on the value of a tensor"),
+        (ByItem, "TypeError: its forward looks at values: item"),
+        (ByItemBesideAConstant, "TypeError: its forward makes a number of a tensor"),
+    ],
 )
 def test_a_forward_that_looks_at_values_is_refused(kind: type[Small], reason: str) -> None:
     said = (

@@ -1,0 +1,72 @@
+"""A network of a user's that says a common thing in other words, by name."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lib.networks.builders import allow
+
+NAME = "tests.written_otherwise:Block"
+
+allow([NAME])
+
+# Of the two values that a residual block adds, and a gate (B, C) for the second.
+Way = Callable[["Block", Tensor, Tensor, Tensor], Tensor]
+
+WAYS: Mapping[str, Way] = {
+    "expand_as": lambda _, x, y, g: x + y * g[:, :, None, None].expand_as(y),
+    "expand to a size": lambda _, x, y, g: x + y * g[:, :, None, None].expand(y.size()),
+    "broadcast_to": lambda _, x, y, g: x + y * torch.broadcast_to(g[:, :, None, None], y.shape),
+    "view to a shape": lambda _, x, y, g: x + y * g.view(y.shape[:2] + (1, 1)),  # noqa: RUF005
+    "reshape by name": lambda _, x, y, g: x + y * torch.reshape(input=g, shape=(y.size(0), -1, 1, 1)),
+    "view_as": lambda _, x, y, g: x + y.flatten(2).view_as(x) * g[:, :, None, None],
+    "unflatten": lambda _, x, y, g: x + y * g.unflatten(1, (16, 1, 1)),
+    "nn.Unflatten": lambda own, x, y, g: x + y * own.unflatten(g),
+    "repeat": lambda _, x, y, g: x + y * g[:, :, None, None].repeat(1, 1, *y.shape[2:]),
+    "a learnt scale first": lambda own, x, y, _: x + own.alpha * y,
+    "a function of a learnt scale": lambda own, x, y, _: torch.sigmoid(own.alpha) * x + y / own.alpha,
+    "a buffer first": lambda own, x, y, _: x + torch.mul(own.scale, y),
+    "a learnt shift": lambda own, x, y, _: x + (y + own.alpha),
+    "a scale a channel": lambda own, x, y, _: x + y * own.gamma.expand_as(y),
+    "stack": lambda _, x, y, __: torch.stack([x, y], 1).sum(1),
+    "maximum": lambda _, x, y, __: torch.maximum(x, y) + torch.min(x, y),
+    "flip": lambda _, x, y, __: x + torch.flip(y, [3]),
+    "roll": lambda _, x, y, __: x + y.roll(1, 2),
+    "transpose": lambda _, x, y, __: x + y.transpose(2, 3),
+    "permute": lambda _, x, y, __: x + y.permute(0, 1, 3, 2),
+    "a constant": lambda _, x, y, __: x + torch.full((1,), 0.5, device=y.device) * y,
+    "a constant a channel": lambda _, x, y, __: x + torch.linspace(0.5, 1.5, 16, device=y.device).view(1, 16, 1, 1) * y,
+    "zeros": lambda _, x, y, __: x + y + torch.zeros_like(y) + torch.zeros(1, 16, 1, 1, device=y.device),
+    "zeros behind": lambda _, x, y, __: torch.cat([x[:, :8], y.new_zeros(y.size(0), 8, *y.shape[2:])], 1) + y,
+    "made zeros behind": lambda _, x, y, __: torch.cat([x[:, :8], torch.zeros(y.size(0), 8, 8, 8, device=y.device)], 1) + y,
+    "made numbers": lambda _, x, y, __: x + y * torch.ones(y.size(0), 1, 8, 8, device=y.device) * y.new_full((1,), 0.5),
+    "moved to its own device": lambda _, x, y, __: x.to(y.device) + y.to(dtype=x.dtype),
+}
+
+
+class Block(nn.Module):
+    """A residual block between two convolutions; way: how it is written. Its head sees where pixels are."""
+
+    def __init__(self, num_classes: int, in_channels: int, way: str = "expand_as") -> None:
+        super().__init__()
+        self.way = way
+        self.conv1, self.bn1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.conv2, self.bn2 = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.conv3, self.bn3 = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.down, self.up = nn.Linear(16, 8), nn.Linear(8, 16)
+        self.unflatten = nn.Unflatten(1, (16, 1, 1))
+        self.alpha, self.gamma = nn.Parameter(torch.tensor(0.7)), nn.Parameter(torch.linspace(0.5, 1.0, 16).view(16, 1, 1))
+        self.scale: Tensor
+        self.register_buffer("scale", torch.tensor(0.5))
+        self.fc = nn.Linear(16, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        x = functional.relu(self.bn1(self.conv1(images)))
+        y = functional.relu(self.bn2(self.conv2(x)))
+        gate = torch.sigmoid(self.up(functional.relu(self.down(y.mean((2, 3))))))
+        x = functional.relu(self.bn3(self.conv3(WAYS[self.way](self, x, y, gate))))
+        logits: Tensor = self.fc(x.mean((2, 3)))
+        return logits
