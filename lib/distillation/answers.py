@@ -85,11 +85,20 @@ def _digest(content: bytes) -> bytes:
 
 
 def _bytes(root: Path) -> int:
-    return sum(path.stat().st_size for path in root.glob("*/*/*"))
+    return sum(found.st_size for path in root.glob("*/*/*") if (found := _found(path)))
+
+
+def _found(path: Path) -> os.stat_result | None:
+    """What the system says of a path; nothing where another process has removed it meanwhile."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _remove_outdated(root: Path) -> None:
     """Remove the answers of teachers that nobody has asked for weeks."""
     for folder in root.iterdir():
-        if folder.stat().st_mtime < time.time() - OUTDATED_DAYS * 24 * 3600:
+        found = _found(folder)
+        if found and found.st_mtime < time.time() - OUTDATED_DAYS * 24 * 3600:
             shutil.rmtree(folder, ignore_errors=True)  # another process may be removing it too

@@ -104,7 +104,9 @@ def test_answers_that_nobody_asked_for_in_weeks_go(tmp_path: Path) -> None:
         folder = tmp_path / "scratch" / answers.FOLDER / name / "00"
         folder.mkdir(parents=True)
         then = folder.stat().st_mtime - days * 24 * 3600
+        (folder / "gone").symlink_to("nowhere")  # as what another process removes between two looks
         os.utime(folder.parent, (then, then))
+    (tmp_path / "scratch" / answers.FOLDER / "gone").symlink_to("nowhere")
     made = filed(Tapped(lived_in("resnet8")), here, 1.0)
     assert isinstance(made, Answers)
-    assert {path.name for path in made.folder.parent.iterdir()} == {"young", made.folder.name}
+    assert {path.name for path in made.folder.parent.iterdir()} == {"young", "gone", made.folder.name}
