@@ -1,6 +1,6 @@
 """A network of a user's that says a common thing in other words, by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ allow([NAME])
 # Of the two values that a residual block adds, and a gate (B, C) for the second.
 Way = Callable[["Block", Tensor, Tensor, Tensor], Tensor]
 
-WAYS: Mapping[str, Way] = {
+WAYS: dict[str, Way] = {
     "expand_as": lambda _, x, y, g: x + y * g[:, :, None, None].expand_as(y),
     "expand to a size": lambda _, x, y, g: x + y * g[:, :, None, None].expand(y.size()),
     "broadcast_to": lambda _, x, y, g: x + y * torch.broadcast_to(g[:, :, None, None], y.shape),
@@ -31,6 +31,11 @@ WAYS: Mapping[str, Way] = {
     "a learnt shift": lambda own, x, y, _: x + (y + own.alpha),
     "a scale a channel": lambda own, x, y, _: x + y * own.gamma.expand_as(y),
     "stack": lambda _, x, y, __: torch.stack([x, y], 1).sum(1),
+    "branches weighed": lambda _, x, y, g: (
+        torch.stack([x, y], 1) * torch.softmax(torch.cat([g, 1 - g], 1).view(-1, 2, 16), 1)[..., None, None]
+    ).sum(1),
+    "split and summed": lambda _, x, y, __: x + torch.cat([y.view(-1, 2, 8, 8, 8).sum(1), y.view(-1, 8, 2, 8, 8).amax(2)], 1),
+    "one channel for all": lambda _, x, y, __: x + (y + x[:, :1].expand_as(y)),
     "maximum": lambda _, x, y, __: torch.maximum(x, y) + torch.min(x, y),
     "flip": lambda _, x, y, __: x + torch.flip(y, [3]),
     "roll": lambda _, x, y, __: x + y.roll(1, 2),
@@ -43,6 +48,16 @@ WAYS: Mapping[str, Way] = {
     "made zeros behind": lambda _, x, y, __: torch.cat([x[:, :8], torch.zeros(y.size(0), 8, 8, 8, device=y.device)], 1) + y,
     "made numbers": lambda _, x, y, __: x + y * torch.ones(y.size(0), 1, 8, 8, device=y.device) * y.new_full((1,), 0.5),
     "moved to its own device": lambda _, x, y, __: x.to(y.device) + y.to(dtype=x.dtype),
+}
+
+
+# What mixes channels, or channels and pixels: it is computed whole.
+WHOLE: dict[str, Way] = {
+    "flip of both": lambda _, x, y, __: x + torch.flip(y, [1, 3]),
+    "space to depth": lambda _, x, y, __: x + y.view(-1, 16, 4, 2, 4, 2).permute(0, 3, 5, 1, 2, 4).reshape(-1, 16, 8, 8),
+    "parts of heads": lambda _, x, y, __: x + torch.cat([t * 2 for t in y.view(-1, 2, 8, 64).chunk(2, 3)], 3).view(x.shape),
+    "blurred": lambda _, x, y, __: x + functional.conv2d(y, torch.ones(16, 1, 3, 3, dtype=y.dtype), padding=1, groups=16),
+    "a value of its own kind": lambda _, x, y, __: x + y.cumsum(3, dtype=torch.float32).to(y.dtype) + torch.ones_like(y),
 }
 
 
@@ -67,6 +82,6 @@ class Block(nn.Module):
         x = functional.relu(self.bn1(self.conv1(images)))
         y = functional.relu(self.bn2(self.conv2(x)))
         gate = torch.sigmoid(self.up(functional.relu(self.down(y.mean((2, 3))))))
-        x = functional.relu(self.bn3(self.conv3(WAYS[self.way](self, x, y, gate))))
+        x = functional.relu(self.bn3(self.conv3((WAYS | WHOLE)[self.way](self, x, y, gate))))
         logits: Tensor = self.fc(x.mean((2, 3)))
         return logits

@@ -1,13 +1,15 @@
 """What operations without parameters do to channels: one by one, joined, one behind the other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from lib.channels.moving_rules import between_zeros, move, pad_channels
+from lib.channels.moving_rules import between_zeros, folded, move, pad_channels
+from lib.channels.operations import JOINS, PRODUCTS, QUOTIENTS, SUMS
 from lib.channels.reading import IMAGES_OR_VECTORS, Call, Reader
 from lib.channels.steps import ABSENT, Concat, Elementwise, Join, Stack, Value
 
@@ -35,11 +37,8 @@ PASSING_NAMES = frozenset(
     )
 )
 REDUCTIONS = frozenset(("mean", "sum", "amax", "amin", "max", "min"))
-SUMS = frozenset(("add", "iadd", "add_", "sub", "isub", "sub_"))
-PRODUCTS = frozenset(("mul", "imul", "mul_", "multiply"))
-QUOTIENTS = frozenset(("truediv", "itruediv", "div", "div_"))
+SOFTMAX = frozenset(("softmax", "log_softmax"))
 BY_NUMBER = SUMS | PRODUCTS | QUOTIENTS
-EXTREMES = frozenset(("maximum", "minimum", "max", "min", "fmax", "fmin"))
 
 
 def part(_: Reader, call: Call) -> Any:
@@ -52,6 +51,9 @@ def part(_: Reader, call: Call) -> Any:
 def elementwise(reader: Reader, call: Call) -> Any:
     """Activations, pooling, padding of pixels, means over pixels, sums and products with a number."""
     x, gave = next((value for value in call.values if value.axis is not None), call.values[0]), call.gave
+    x = (_folded_for(reader, call, x) or x) if x.is_spread and len(call.values) == 1 else x
+    if x.axis is not None and len(call.values) == 1:
+        call = replace(call, values=(x,))
     others = [value for value in call.values if value is not x]
     if not isinstance(gave, Tensor) or x.axis is None or len(others) != len(call.values) - 1:
         return None
@@ -61,6 +63,27 @@ def elementwise(reader: Reader, call: Call) -> Any:
     out = Value(call.node, gave.shape, axis, x.numbers)
     activation = isinstance(call.module, ACTIVATIONS) or call.name in ACTIVATION_NAMES
     return reader.add(Elementwise(call.node, (x,), out, keeps_zero=_keeps_zero(reader, call), activation=activation))
+
+
+def _folded_for(reader: Reader, call: Call, x: Value) -> Value | None:
+    """A view with channels along two axes, where the call works along one of them: by the other."""
+    dims, count = _dims(call), len(x.shape)
+    if dims is None or x.positions is None:
+        return None
+    axes = [axis for axis in range(count) if x.shape[axis] > 1 and x.positions.narrow(axis, 0, 1).ne(x.positions).any()]
+    left = [axis for axis in axes if axis not in {dim % count for dim in dims}]
+    return folded(reader, x, left[0]) if len(axes) == 2 and len(left) == 1 else None
+
+
+def _dims(call: Call) -> Sequence[int] | None:
+    """The axes that a reduction or a softmax works along; None of other operations, and over everything."""
+    if isinstance(call.module, nn.Softmax):
+        dims = call.module.dim
+    elif call.name in REDUCTIONS | SOFTMAX:
+        dims = call.argument(1, "dim", call.kwargs.get("axis"))
+    else:
+        return None
+    return dims if isinstance(dims, list | tuple) else [dims] if isinstance(dims, int) else None
 
 
 def _axis_after(call: Call, x: Value, gave: Tensor) -> int | None:
@@ -74,14 +97,14 @@ def _axis_after(call: Call, x: Value, gave: Tensor) -> int | None:
         pads = [*call.argument(1, "pad"), *(0,) * 8]
         behind = 2 * (len(x.shape) - 1 - x.axis)
         return None if any(pads[behind : behind + 2]) else x.axis
-    if call.name not in REDUCTIONS:
+    dims = _dims(call)
+    if dims is None:  # nothing known, over everything, or the larger of two values
         return None
-    dims = call.argument(1, "dim", call.kwargs.get("axis"))
-    if not isinstance(dims, int | list | tuple):  # over everything, or the larger of two values
-        return None
-    gone = [dim % len(x.shape) for dim in (dims if isinstance(dims, list | tuple) else [dims])]
+    gone = [dim % len(x.shape) for dim in dims]
     if x.axis in gone:
         return None
+    if call.name not in REDUCTIONS:  # a softmax
+        return x.axis
     return x.axis if call.argument(2, "keepdim", False) else x.axis - sum(dim < x.axis for dim in gone)
 
 
@@ -93,6 +116,8 @@ def _by_one_number(call: Call, x: Value, others: Sequence[Value]) -> bool:
 
 def _keeps_zero(reader: Reader, call: Call) -> bool:
     """Whether zeros stay zeros: pooling and padding may have their way with pixels, but an activation is asked."""
+    if isinstance(call.module, nn.Softmax) or call.name in SOFTMAX:
+        return False
     asked = isinstance(call.module, ACTIVATIONS) or call.name in ACTIVATION_NAMES | (BY_NUMBER - PRODUCTS)
     if call.name == "pad":
         return not call.argument(3, "value")
@@ -111,13 +136,20 @@ def _finite(call: Call) -> bool:
 def join(reader: Reader, call: Call) -> Any:
     """The sum, product or larger of two values whose channels lie along one axis; or of one with a single channel for all."""
     if (
-        call.name not in SUMS | PRODUCTS | EXTREMES
+        call.name not in JOINS
         or len(call.values) != 2
-        or any(value.axis is None for value in call.values)
+        or any(value.axis is None and not value.is_spread for value in call.values)
     ):
         return None
     one, other = call.values
-    if one.is_spread or other.is_spread or one.axis - len(one.shape) != other.axis - len(other.shape):  # type: ignore[operator]
+    for spread, beside in ((one, other), (other, one)):
+        if spread.is_spread and beside.axis is not None:
+            axis = len(spread.shape) + beside.axis - len(beside.shape)
+            made = folded(reader, spread, axis) if axis >= 0 else None
+            if made is None:
+                return None
+            one, other = made, beside  # in any order: each node is told what stands for its own value
+    if one.axis is None or other.axis is None or one.axis - len(one.shape) != other.axis - len(other.shape):
         return None
     if one.width == other.width:
         reader.joined.append((one.numbers, other.numbers))
@@ -125,6 +157,8 @@ def join(reader: Reader, call: Call) -> Any:
         return None
     wider = max(one, other, key=lambda value: value.width)
     axis = len(call.gave.shape) + wider.axis - len(wider.shape)  # type: ignore[operator]
+    if call.gave.shape[axis] != wider.width:
+        return None  # a single channel, laid beside itself
     out = Value(call.node, call.gave.shape, axis, wider.numbers)
     return reader.add(Join(call.node, (one, other), out, product=call.name in PRODUCTS))
 

@@ -18,7 +18,7 @@ from lib.channels.flow import Flow
 from lib.channels.observing import POINT, points
 from lib.channels.reading import arguments
 from lib.channels.steps import ABSENT, Value
-from lib.channels.tracing import seen
+from lib.channels.tracing import OWN, seen
 
 MODE = "mode"
 
@@ -56,6 +56,11 @@ class Draft:
         """What the network is given."""
         found: fx.Node = next(node for node in self.graph.nodes if node.op == "placeholder")
         return found
+
+    def of_its_kind(self, constant: Tensor) -> Tensor:
+        """A constant in the numbers of the network, which need not be those of the pass that was traced."""
+        numbers = next((tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point()), constant.dtype)
+        return constant.to(numbers) if constant.dtype == OWN else constant
 
     def stays(self, value: Value) -> Tensor:
         """The kept positions of a value."""
@@ -112,17 +117,17 @@ class Draft:
             return self.operand(before) if here is None else here
 
         args, kwargs = arguments(node, operand)
-        args, kwargs = fx.node.map_aggregate(args, self._on_the_images), fx.node.map_aggregate(kwargs, self._on_the_images)
+        args, kwargs = fx.node.map_aggregate(args, self._as_the_images), fx.node.map_aggregate(kwargs, self._as_the_images)
         if node.op == "call_module":
             path = str(node.target)
             self.parts.setdefault(path, copy.deepcopy(self.module.get_submodule(path)))
         return self.graph.create_node(node.op, node.target, *self._in_mode(node, args, kwargs))
 
-    def _on_the_images(self, argument: Any) -> Any:
-        """A device is that of the images, not that of the pass that was traced."""
-        if not isinstance(argument, torch.device):
-            return argument
-        return self.graph.call_function(getattr, (self.images, "device"))
+    def _as_the_images(self, argument: Any) -> Any:
+        """A device, and a type of numbers, are those of the images, where they were those of the pass that was traced."""
+        if isinstance(argument, torch.device):
+            return self.graph.call_function(getattr, (self.images, "device"))
+        return self.graph.call_function(getattr, (self.images, "dtype")) if argument is OWN else argument
 
     def operand(self, before: fx.Node) -> Any:
         """What a node of the network's graph is here: an emitted value, or a number, computed again where that can be done."""

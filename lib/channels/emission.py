@@ -15,14 +15,14 @@ from lib.channels.aligning import Place
 from lib.channels.description import Description
 from lib.channels.draft import Draft
 from lib.channels.flow import Flow
-from lib.channels.moving_rules import LIKE
-from lib.channels.spaces import called
+from lib.channels.operations import EXPANSIONS, LIKE, RESHAPES, called
 from lib.channels.steps import (
     ABSENT,
     Barrier,
     Concat,
     Depthwise,
     Elementwise,
+    Fold,
     Join,
     Layer,
     Move,
@@ -36,16 +36,12 @@ from lib.channels.steps import (
 )
 from lib.channels.tracing import seen
 
-RESHAPES = ("view", "reshape", "view_as", "reshape_as", "unflatten", "expand", "expand_as", "broadcast_to")
-EXPANSIONS = ("expand", "expand_as", "broadcast_to")
-
 
 def emit(module: nn.Module, description: Description, kept: Flow, *, ships: bool = False) -> fx.GraphModule:
     """The compact form of a network of which `kept` stays.
 
     ships: for inference alone, without places to look at it and without sums at given channels. Weights are copied from
-    `module`, which may be on device meta: then only shapes are made. Raises ValueError for a view that mixes channels with
-    pixels in a way that cannot be cut.
+    `module`, which may be on device meta: then only shapes are made.
     """
     with torch.no_grad():
         draft = Draft(module, description, kept, ships=ships)
@@ -72,7 +68,7 @@ def _source(draft: Draft, step: Source) -> None:
     path = str(step.node.target)
     kept = None if value.axis is None else draft.stays(value)
     if kept is None or len(kept):
-        whole = draft.tensors.setdefault(path, seen(step.node))  # a constant of its forward is no parameter
+        whole = draft.tensors.setdefault(path, draft.of_its_kind(seen(step.node)))  # a constant of its forward
         draft.note(value, draft.put(path, whole if kept is None else cutting.rows(whole, kept, value.axis or 0)))
 
 
@@ -217,13 +213,21 @@ def _flattened(draft: Draft, step: Move) -> None:
     """Every channel's pixels in a row: a linear layer reads them."""
     (value,), out = step.inputs, step.output
     factor = out.width // value.width
-    if value.axis != 1 or out.axis != 1 or not torch.equal(step.source, torch.arange(value.width).repeat_interleave(factor)):
-        msg = f"{step.node} turns {tuple(value.shape)} into {tuple(out.shape)} in a way that cannot be cut; "
-        msg += "write it so that whole channels stay together"
-        raise ValueError(msg)
     have = draft.have[value]
     pixels = (have[:, None] * factor + torch.arange(factor)).flatten()
     draft.note(out, draft.graph.call_function(torch.flatten, (draft.new[value], 1)), pixels)
+
+
+def _fold(draft: Draft, step: Fold) -> None:
+    (value,), out, kept = step.inputs, step.output, draft.stays(step.output)
+    source = step.source[:, kept] if step.behind else step.source[:, kept].T
+    node = draft.align(value, draft.there(value, source.flatten()))
+    sizes: list[Any] = list(out.shape)
+    assert out.axis is not None
+    sizes[out.axis] = len(kept)
+    if value.axis and out.axis and value.shape[0] == out.shape[0]:  # of as many images as are given
+        sizes[0] = draft.graph.call_method("size", (node, 0))
+    draft.note(out, draft.graph.call_method("reshape", (node, *sizes)))
 
 
 def _barrier(draft: Draft, step: Barrier) -> None:
@@ -266,6 +270,7 @@ EMITTERS: Mapping[type, Callable[[Draft, Any], None]] = {
     Join: _join,
     Concat: _concat,
     Stack: _stack,
+    Fold: _fold,
     Move: _move,
     Barrier: _barrier,
     Output: _output,

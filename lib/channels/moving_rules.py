@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils import _pytree as pytree
 
+from lib.channels.operations import EXPANSIONS, JOINS, LIKE, called
 from lib.channels.reading import Call, Reader
-from lib.channels.steps import ABSENT, Move, Value
+from lib.channels.steps import ABSENT, Fold, Move, Value
 
 MOVES = frozenset(
     (
@@ -28,7 +29,6 @@ MOVES = frozenset(
         "swapdims",
     )
 )
-LIKE = frozenset(("view_as", "reshape_as", "expand_as"))  # take their shape from a second value
 TURNS = frozenset(("flip", "roll", "permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims"))
 MOVING = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle, nn.Identity, nn.Dropout)
 
@@ -66,6 +66,9 @@ def move(reader: Reader, call: Call) -> Any:
     x = call.values[0]
     if not moving or len(call.values) != 1 + (call.name in LIKE) or (x.axis is None and not x.is_spread):
         return None
+    if x.axis is not None and x.width == 1 and (axis := _shared_by_channels(call, x)) is not None:
+        shape = torch.Size([*call.gave.shape[:axis], 1, *call.gave.shape[axis + 1 :]])
+        return reader.add(Move(call.node, (x,), Value(call.node, shape, axis, x.numbers), torch.arange(1)))
     root = x if x.origin is None else x.origin
     turned = call.name in TURNS and _turned(reader, call)
     positions = _run_on_positions(reader, call)
@@ -74,6 +77,16 @@ def move(reader: Reader, call: Call) -> Any:
     if isinstance(positions, Tensor):
         return _moved(reader, call, root, positions, call.gave, turned=turned)
     return [_moved(reader, call, root, *pair) for pair in zip(positions, call.gave, strict=True)]
+
+
+def _shared_by_channels(call: Call, x: Value) -> int | None:
+    """The axis along which a single channel is laid beside itself for sums and products alone, which do that by themselves."""
+    assert x.axis is not None
+    if call.name not in EXPANSIONS:
+        return None
+    axis = call.gave.dim() - len(x.shape) + x.axis
+    joined = all(called(user) in JOINS and len(user.all_input_nodes) == 2 for user in call.node.users)
+    return axis if joined and call.gave.shape[axis] > 1 else None
 
 
 def _turned(reader: Reader, call: Call) -> bool:
@@ -133,7 +146,51 @@ def _moved(reader: Reader, call: Call, root: Value, positions: Tensor, gave: Ten
     source = source.contiguous()
     if turned and not torch.equal(source, torch.arange(root.width)):
         return None  # channels and pixels at once
+    if not _can_be_cut(root, source, axis, gave.shape):
+        return None
     return reader.add(Move(call.node, (root,), Value(call.node, gave.shape, axis, root.numbers[source]), source, (), turned))
+
+
+def _can_be_cut(root: Value, source: Tensor, axis: int, shape: torch.Size) -> bool:
+    """Whether channels only change places, or only the rest of the shape changes, or each one's pixels lie in a row."""
+    assert root.axis is not None
+    others = [[*size[:place], *size[place + 1 :]] for size, place in ((root.shape, root.axis), (shape, axis))]
+    if (root.axis == axis and others[0] == others[1]) or torch.equal(source, torch.arange(root.width)):
+        return True
+    rows = torch.arange(root.width).repeat_interleave(max(1, len(source) // root.width))
+    return root.axis == axis == 1 and len(shape) == 2 and torch.equal(source, rows)  # a vector an image
+
+
+def folded(reader: Reader, value: Value, axis: int) -> Value | None:
+    """A view with channels along two axes as a value with them along one of the two; None where it is no such view.
+
+    What lies beside one another along the other axis stays together. The view must leave all elements in their order.
+    """
+    root, positions = value.origin, value.positions
+    if root is None or positions is None or root.axis is None or value.shape[axis] in (1, root.width):
+        return None
+    if not isinstance(reader.known[value.node], Value):  # one of several parts
+        return None
+    shape, width, beside = value.shape, value.shape[axis], root.width // value.shape[axis]
+    parts = {True: (beside, width), False: (width, beside)}
+    before = [size for size in root.shape[: root.axis] if size > 1]
+    after = [size for size in root.shape[root.axis + 1 :] if size > 1]
+    for behind, sizes in parts.items():
+        place = len([size for size in shape[:axis] if size > 1])
+        fits = [size for size in shape if size > 1] == [*before, *(size for size in sizes if size > 1), *after]
+        if fits and place == len(before) + (behind and beside > 1):
+            few = positions
+            for other in range(positions.dim()):
+                few = few if few.stride(other) else few.narrow(other, 0, 1)  # all the same along it
+            source = torch.arange(root.width).view(sizes)
+            if not torch.equal(few.flatten(), source.flatten()):
+                return None
+            source = source if behind else source.T
+            reader.joined += [(root.numbers[source[0]], root.numbers[others]) for others in source[1:]]
+            out = Value(value.node, shape, axis, root.numbers[source[0]])
+            reader.known[value.node] = out
+            return reader.add(Fold(value.node, (root,), out, source.contiguous(), behind))
+    return None
 
 
 def _only_axis(positions: Tensor) -> int | None:

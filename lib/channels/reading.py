@@ -95,21 +95,26 @@ class Reader:
         if not value.is_spread:
             return value
         assert value.origin is not None
-        if isinstance(self.known[value.node], list | tuple):
-            msg = f"{value.node} is one of several parts with channels along several axes, which cannot be followed"
-            raise ValueError(msg)
-        before = self.whole(self._viewed(value))
-        self.lock([before], f"{value.node} spreads channels over several axes")
-        made = Value(value.node, value.shape)
-        self.steps.append(Barrier(value.node, (before,), made))
-        self.known[value.node] = made
-        return made
+        node, before = value.node, self.whole(self._viewed(value))
+        self.lock([before], f"{node} spreads channels over several axes")
+        several = self.known[node]
+        if isinstance(several, Value):
+            made = Value(node, value.shape)
+            self.steps.append(Barrier(node, (before,), made))
+            self.known[node] = made
+            return made
+        parts = {part: Value(node, part.shape) for part in several}
+        self.steps.append(Barrier(node, (before,), Value(node, torch.Size(())), tuple(parts.values())))
+        self.known[node] = list(parts.values())
+        for one in (one for one in node.users if one in self.known):  # those that took a part of it
+            part = self.known[one]
+            self.known[one] = parts.get(part, part) if isinstance(part, Value) else part
+        return parts[value]
 
     def _viewed(self, value: Value) -> Value:
-        found = [self.known[node] for node in value.node.all_input_nodes if isinstance(self.known[node], Value)]
-        (only,) = found
-        assert isinstance(only, Value)
-        return only
+        """What a view was made of: the first of its operands."""
+        known = (self.known[node] for node in value.node.all_input_nodes)
+        return next(one for one in known if isinstance(one, Value))
 
     def barrier(self, call: Call) -> Any:
         """Compute a node whole and keep all channels it reads; channels are followed behind it where its shape tells them."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import fx
 
 from lib.channels.description import Description
+from lib.channels.operations import called
 from lib.channels.parts import batch_norms, parts
 from lib.channels.steps import Barrier, Depthwise, Layer, Source, Step, Value
 
@@ -131,11 +131,6 @@ def _kind(step: Step) -> str:
         name = "conv" if len(step.output.shape) == 4 and step.output.axis == 1 else "linear"
         return f"{name}, {step.groups} groups" if step.groups > 1 else name
     return called(step.node)
-
-
-def called(node: fx.Node) -> str:
-    """The name of an operation."""
-    return str(node.target) if isinstance(node.target, str) else str(getattr(node.target, "__name__", node.target))
 
 
 def _segments(description: Description, step: Step) -> int:

@@ -238,5 +238,25 @@ class Move(Step):
         return [start.scatter_reduce(0, source[there], kept[there], "amax", include_self=True)]
 
 
+@dataclass(eq=False)
+class Fold(Step):
+    """Channels along two axes of which one is taken as theirs: each there is all those beside it, which stay together.
+
+    source: where those beside one another stood (r, n). behind: whether the axis of the n lies behind that of the r.
+    """
+
+    source: Tensor
+    behind: bool
+
+    def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002
+        """Where any of those beside one another is there."""
+        return of(self.inputs[0])[self.source].amax(0)
+
+    def needed(self, kept: Tensor) -> Sequence[Tensor]:
+        """All of those beside one another."""
+        start = kept.new_zeros(self.inputs[0].width)
+        return [start.scatter_reduce(0, self.source.flatten(), kept.expand(self.source.shape).flatten(), "amax")]
+
+
 class Output(Step):
     """What the network returns."""

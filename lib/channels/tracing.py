@@ -26,6 +26,7 @@ from lib.foreign_code import FAILURES
 
 SEEN = "seen"  # of a node's meta: what it gave
 ENDS = "ends"  # of a node's meta: the modules whose output it is, innermost first, each with which of its calls it is
+OWN = torch.float64  # while it is traced: so what forward asks to be float32 is told from what is to be of its own numbers
 WHOLE_MODULES = ("DropPath", "StochasticDepth")  # drop whole images' branches: nothing inside concerns channels
 MET = "is not on the expected device"  # what torch says where a constant on the CPU meets images on device meta
 LOOKS = ("item", "tolist", "numpy", "nonzero", "argwhere", "masked_select", "unique", "equal", "allclose")
@@ -36,7 +37,7 @@ BATCH_NORM = nn.modules.batchnorm._BatchNorm  # takes torch 10 ms on device meta
 def outlined(module: nn.Module) -> nn.Module:
     """A copy in eval mode whose parameters and buffers have shapes and no memory (device meta).
 
-    Hooks are not copied: whoever watches a network, or masks it, may need numbers.
+    Hooks are not copied: whoever watches a network, or masks it, may need numbers. Its numbers are of OWN.
     """
     memo: dict[int, Any] = {}
     for part in module.modules():
@@ -45,7 +46,7 @@ def outlined(module: nn.Module) -> nn.Module:
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
     for buffer in module.buffers():
         memo[id(buffer)] = buffer.to("meta")
-    return copy.deepcopy(module, memo).float().eval()
+    return copy.deepcopy(module, memo).to(OWN).eval()
 
 
 def trace(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
@@ -87,7 +88,7 @@ def _sizes_in_one_piece() -> Iterator[None]:
 def _traced(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
     """Followed without memory; with it where forward makes constants of its own, whose numbers must be known."""
     try:
-        graph = _Tracer(torch.zeros(1, *shape, device="meta")).trace(outline)
+        graph = _Tracer(torch.zeros(1, *shape, device="meta", dtype=OWN)).trace(outline)
     except FAILURES as error:
         if MET not in str(error):
             raise
@@ -97,7 +98,7 @@ def _traced(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
     whole = copy.deepcopy(outline).to_empty(device="cpu")
     for tensor in (*whole.parameters(), *whole.buffers()):
         tensor.detach().zero_()
-    graph = _Tracer(torch.zeros(1, *shape)).trace(whole)
+    graph = _Tracer(torch.zeros(1, *shape, dtype=OWN)).trace(whole)
     for node in graph.nodes:
         if not is_constant(outline, node):
             node.meta[SEEN] = pytree.tree_map(_without_memory, node.meta.get(SEEN))
@@ -189,7 +190,7 @@ class _Tracer(fx.Tracer):
         return {id(tensor): path for path, tensor in (*self.root.named_buffers(), *self.root.named_parameters())}
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:  # noqa: ARG002
-        path = self.paths.get(id(attr_val)) if isinstance(attr_val, nn.Parameter) and not self.running else None
+        path = self.paths.get(id(attr_val)) if isinstance(attr_val, Tensor) and not self.running else None
         if path is None:
             return attr_val
         if path not in parameter_proxy_cache:

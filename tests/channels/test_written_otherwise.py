@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from lib.compaction.compact import compact
-from lib.compaction.proof import gap
+from lib.compaction.proof import FLOAT64_LIMIT, gap, gap_in_double
 from lib.compaction.shipping import ship
 from lib.formats.checkpoint import Checkpoint, load, save
 from lib.masks.kept import Kept, apply_
 from tests.networks_for_tests import images, random_masks
 from tests.odd_networks import network
-from tests.written_otherwise import NAME, WAYS
+from tests.written_otherwise import NAME, WAYS, WHOLE
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -33,8 +33,11 @@ def test_filters_go_and_the_function_stays(tmp_path: Path, way: str) -> None:
             assert gap(ship(small, 8)(batch), own(batch)).relative < 1e-5
 
 
-def test_channels_and_pixels_that_turn_at_once_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(WAYS, "both", lambda _, x, y, __: x + torch.flip(y, [1, 3]))  # type: ignore[arg-type]
-    own = network(NAME, way="both")
-    assert "flip mixes channels" in own.description.locked["conv2"]
+@pytest.mark.parametrize("way", WHOLE)
+def test_what_mixes_channels_is_computed_whole(way: str) -> None:
+    own = network(NAME, way=way)
+    assert "conv2" in own.description.locked
     assert "conv3" in own.filters()
+    kept = Kept(random_masks(own, 3))
+    apply_(own, kept)
+    assert gap_in_double(own, compact(own, kept, "coupled"), images(own, 4)).relative < FLOAT64_LIMIT
