@@ -36,6 +36,7 @@ WAYS: dict[str, Way] = {
     ).sum(1),
     "split and summed": lambda _, x, y, __: x + torch.cat([y.view(-1, 2, 8, 8, 8).sum(1), y.view(-1, 8, 2, 8, 8).amax(2)], 1),
     "one channel for all": lambda _, x, y, __: x + (y + x[:, :1].expand_as(y)),
+    "instance norm": lambda own, x, y, _: x + own.norm(y),
     "maximum": lambda _, x, y, __: torch.maximum(x, y) + torch.min(x, y),
     "flip": lambda _, x, y, __: x + torch.flip(y, [3]),
     "roll": lambda _, x, y, __: x + y.roll(1, 2),
@@ -71,6 +72,7 @@ class Block(nn.Module):
         self.conv2, self.bn2 = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
         self.conv3, self.bn3 = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
         self.down, self.up = nn.Linear(16, 8), nn.Linear(8, 16)
+        self.norm = nn.InstanceNorm2d(16, affine=True)
         self.unflatten = nn.Unflatten(1, (16, 1, 1))
         self.alpha, self.gamma = nn.Parameter(torch.tensor(0.7)), nn.Parameter(torch.linspace(0.5, 1.0, 16).view(16, 1, 1))
         self.scale: Tensor

@@ -18,7 +18,14 @@ from lib.channels.reading import Reader
 from lib.channels.steps import Layer, Step
 from lib.channels.tracing import trace
 
-ALL_RULES = (layer_rules.convolution, layer_rules.linear, layer_rules.batch_norm, layer_rules.prelu, *RULES)
+ALL_RULES = (
+    layer_rules.convolution,
+    layer_rules.linear,
+    layer_rules.batch_norm,
+    layer_rules.instance_norm,
+    layer_rules.prelu,
+    *RULES,
+)
 
 
 @dataclass(frozen=True)

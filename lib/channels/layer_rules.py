@@ -1,4 +1,4 @@
-"""What layers with parameters do to channels: convolutions, linear layers, batch norms, PReLU."""
+"""What layers with parameters do to channels: convolutions, linear layers, batch and instance norms, PReLU."""
 
 from typing import Any
 
@@ -72,6 +72,18 @@ def batch_norm(reader: Reader, call: Call) -> Any:
     held = tuple(f"{name}.{part}" for part in ("weight", "bias") if part in present)
     functional = call.module is None
     return reader.add(Scale(call.node, (x,), out, name, functional, tensors, held, is_batch_norm=True, keeps_zero=affine))
+
+
+def instance_norm(reader: Reader, call: Call) -> Any:
+    """An instance norm without running statistics: each channel of an image by itself."""
+    x, module = call.values[0], call.module
+    if not isinstance(module, nn.InstanceNorm2d) or module.track_running_stats or x.axis != 1 or x.is_spread:
+        return None
+    name = str(call.node.target)
+    _once(reader, name)
+    held = (f"{name}.weight", f"{name}.bias") if module.affine else ()
+    out = Value(call.node, call.gave.shape, x.axis, x.numbers)
+    return reader.add(Scale(call.node, (x,), out, name, False, held, held, is_batch_norm=False, keeps_zero=True))
 
 
 def prelu(reader: Reader, call: Call) -> Any:
