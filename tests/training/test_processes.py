@@ -73,16 +73,22 @@ def test_masks_and_a_smaller_loss_are_among_what_is_compared(outcomes: tuple[Out
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the digits and the parameters of a training of 25 steps by two processes, and what it ends in."""
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the digits and the parameters of a training of 25 steps by two processes."""
     folder = tmp_path_factory.mktemp("killed")
     tiny.digits(folder)
     batches = {"kind": "constant", "size": 300, "last": "merge"}
     changes = {"teacher__batches": batches, "teacher__epochs": 5}  # long enough for a slow look to come in time
     document = tiny.document(compute__processes=2, running__resume_every=1, **changes)
     (folder / "params.yaml").write_text(yaml.safe_dump(document))
-    assert _run(command(folder, "alone")).returncode == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def training(prepared: Path) -> Path:
+    """The same with what it ends in, in `alone`."""
+    assert _run(command(prepared, "alone")).returncode == 0
+    return prepared
 
 
 def command(folder: Path, own: str) -> list[str]:
@@ -133,12 +139,12 @@ def test_a_killed_process_ends_all_with_one_message_and_the_training_goes_on_to_
         assert (training / own / name).read_bytes() == (training / "alone" / name).read_bytes()
 
 
-def test_what_all_processes_refuse_is_told_once(training: Path, tmp_path: Path) -> None:
-    document = yaml.safe_load((training / "params.yaml").read_text())
+def test_what_all_processes_refuse_is_told_once(prepared: Path) -> None:
+    document = yaml.safe_load((prepared / "params.yaml").read_text())
     document["teacher"]["lr"] = 100.0
     document["teacher"]["weight_decay"] = 1.0
-    (training / "wrong.yaml").write_text(yaml.safe_dump(document))
-    words = [word.replace("params.yaml", "wrong.yaml") for word in command(training, "wrong")]
+    (prepared / "wrong.yaml").write_text(yaml.safe_dump(document))
+    words = [word.replace("params.yaml", "wrong.yaml") for word in command(prepared, "wrong")]
     done = _run(words)
     assert done.returncode == 1
     assert done.stderr.count("error: the loss is") == done.stderr.count("error:") == 1, done.stderr
@@ -146,10 +152,10 @@ def test_what_all_processes_refuse_is_told_once(training: Path, tmp_path: Path) 
 
 
 def test_a_training_by_another_number_of_processes_than_its_settings_say_is_refused(
-    training: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "0")  # as some schedulers set it; the stage then starts no others
-    done = _run(command(training, "other"))
+    done = _run(command(prepared, "other"))
     assert done.returncode == 1
     assert done.stderr.startswith("error: compute.processes is 2, and 1 were started; start as many, or unset RANK")
 

@@ -186,6 +186,7 @@ def test_the_state_stays_when_the_work_fails(tmp_path: Path) -> None:
         assert place.load() is None
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("failing", [".safetensors", ".csv"])
 @pytest.mark.parametrize("kind", interrupted.KINDS)
 def test_a_result_that_cannot_be_written_costs_no_training(
