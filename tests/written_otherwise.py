@@ -38,7 +38,17 @@ WAYS: dict[str, Way] = {
     "one channel for all": lambda _, x, y, __: x + (y + x[:, :1].expand_as(y)),
     "instance norm": lambda own, x, y, _: x + own.norm(y),
     "maximum": lambda _, x, y, __: torch.maximum(x, y) + torch.min(x, y),
+    "its type's smallest step": lambda _, x, y, __: x + y * (1 + 1e6 * torch.finfo(y.dtype).eps),
+    "by its type": lambda _, x, y, __: x + (y * 0.5 if y.dtype == torch.float32 else y),
+    "by its channels": lambda _, x, y, __: x + y * y.shape[1] ** -0.5,
+    "a parameter for every image": lambda own, x, y, _: (
+        x + y * torch.cat([own.gamma.expand(y.size(0), -1, 8, 8)[:, :8], own.gamma.expand_as(y)[:, 8:]], 1)
+    ),
+    "a stack over images": lambda _, x, y, __: torch.stack([x, y], 0).view(2 * y.size(0), 16, 8, 8).chunk(2, 0)[1] + x,
+    "parts of pixels": lambda _, x, y, __: x + y * sum(p.mean((2, 3), True) for p in y.split([3, 5], 2)),
+    "a softmax in parts": lambda _, x, y, g: _weighed(x, y, *torch.cat([g, 1 - g], 1).view(-1, 2, 16).softmax(1).chunk(2, 1)),
     "flip": lambda _, x, y, __: x + torch.flip(y, [3]),
+    "flip of images": lambda _, x, y, __: x + y.flip(0),
     "roll": lambda _, x, y, __: x + y.roll(1, 2),
     "transpose": lambda _, x, y, __: x + y.transpose(2, 3),
     "permute": lambda _, x, y, __: x + y.permute(0, 1, 3, 2),
@@ -55,11 +65,20 @@ WAYS: dict[str, Way] = {
 # What mixes channels, or channels and pixels: it is computed whole.
 WHOLE: dict[str, Way] = {
     "flip of both": lambda _, x, y, __: x + torch.flip(y, [1, 3]),
+    "flip of parts": lambda _, x, y, __: x + y.view(-1, 2, 8, 8, 8).flip(-1).view(-1, 16, 8, 8),
+    "one channel laid out": lambda _, x, y, __: (
+        x + (y.mean(1, keepdim=True).expand(-1, 16, -1, -1) + y.amax(1, True).expand_as(y))
+    ),
+    "zeros as weights": lambda _, x, y, __: x + functional.conv2d(y, torch.zeros(16, 16, 1, 1, dtype=y.dtype)),
     "space to depth": lambda _, x, y, __: x + y.view(-1, 16, 4, 2, 4, 2).permute(0, 3, 5, 1, 2, 4).reshape(-1, 16, 8, 8),
     "parts of heads": lambda _, x, y, __: x + torch.cat([t * 2 for t in y.view(-1, 2, 8, 64).chunk(2, 3)], 3).view(x.shape),
     "blurred": lambda _, x, y, __: x + functional.conv2d(y, torch.ones(16, 1, 3, 3, dtype=y.dtype), padding=1, groups=16),
     "a value of its own kind": lambda _, x, y, __: x + y.cumsum(3, dtype=torch.float32).to(y.dtype) + torch.ones_like(y),
 }
+
+
+def _weighed(x: Tensor, y: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    return x * one.reshape(-1, 16, 1, 1) + y * other.reshape(-1, 16, 1, 1)
 
 
 class Block(nn.Module):

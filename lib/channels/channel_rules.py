@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 
 from lib.channels.moving_rules import between_zeros, folded, move, pad_channels
 from lib.channels.operations import JOINS, PRODUCTS, QUOTIENTS, SUMS
-from lib.channels.reading import IMAGES_OR_VECTORS, Call, Reader
+from lib.channels.reading import Call, Reader, is_of_images
 from lib.channels.steps import ABSENT, Concat, Elementwise, Join, Stack, Value
 
 ACTIVATIONS = (
@@ -181,7 +181,7 @@ def concat(reader: Reader, call: Call) -> Any:
 
 def new(reader: Reader, call: Call) -> Any:
     """Tensors of the kind of a value, which do not look at its numbers."""
-    if call.name in ("new_zeros", "zeros_like") and call.gave.dim() in IMAGES_OR_VECTORS:
+    if call.name in ("new_zeros", "zeros_like") and is_of_images(call.gave.shape):
         return reader.zeros(call.node, call.gave.shape)
     return reader.made(call.node, call.gave.shape) if call.name in ("new_ones", "new_full", "new_tensor") else None
 

@@ -7,6 +7,7 @@ zeros where one is absent. Functions that depend on the mode, training or not, a
 import copy
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,11 +17,13 @@ from lib.channels.aligning import Gather, Mode, Point, Zeros
 from lib.channels.description import Description
 from lib.channels.flow import Flow
 from lib.channels.observing import POINT, points
+from lib.channels.operations import called
 from lib.channels.reading import arguments
 from lib.channels.steps import ABSENT, Value
 from lib.channels.tracing import OWN, seen
 
 MODE = "mode"
+CHANNELS, OTHERS = "channels", "others"  # axes
 
 
 class Draft:
@@ -60,7 +63,7 @@ class Draft:
     def of_its_kind(self, constant: Tensor) -> Tensor:
         """A constant in the numbers of the network, which need not be those of the pass that was traced."""
         numbers = next((tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point()), constant.dtype)
-        return constant.to(numbers) if constant.dtype == OWN else constant
+        return constant.to(numbers) if constant.dtype == torch.float32 else constant
 
     def stays(self, value: Value) -> Tensor:
         """The kept positions of a value."""
@@ -117,17 +120,18 @@ class Draft:
             return self.operand(before) if here is None else here
 
         args, kwargs = arguments(node, operand)
-        args, kwargs = fx.node.map_aggregate(args, self._as_the_images), fx.node.map_aggregate(kwargs, self._as_the_images)
+        like = partial(self._as_the_images, own=node.meta.get(OWN, False))
+        args, kwargs = fx.node.map_aggregate(args, like), fx.node.map_aggregate(kwargs, like)
         if node.op == "call_module":
             path = str(node.target)
             self.parts.setdefault(path, copy.deepcopy(self.module.get_submodule(path)))
         return self.graph.create_node(node.op, node.target, *self._in_mode(node, args, kwargs))
 
-    def _as_the_images(self, argument: Any) -> Any:
-        """A device, and a type of numbers, are those of the images, where they were those of the pass that was traced."""
+    def _as_the_images(self, argument: Any, *, own: bool) -> Any:
+        """A device is that of the images, and so is a type of numbers that was read off a tensor (own)."""
         if isinstance(argument, torch.device):
             return self.graph.call_function(getattr, (self.images, "device"))
-        return self.graph.call_function(getattr, (self.images, "dtype")) if argument is OWN else argument
+        return self.graph.call_function(getattr, (self.images, "dtype")) if own and argument is torch.float32 else argument
 
     def operand(self, before: fx.Node) -> Any:
         """What a node of the network's graph is here: an emitted value, or a number, computed again where that can be done."""
@@ -139,12 +143,33 @@ class Draft:
         if before.op == "get_attr":
             path = str(before.target)
             made = self.put(path, self.tensors[path]) if path in self.tensors else gave
-        elif before.op in ("call_function", "call_method") and not isinstance(gave, Tensor) and self._reachable(before):
+        elif self._is_told(before, gave) and self._reachable(before):
             made = self.copied(before, {})
         else:
             return gave
         self.by_node[before] = made
         return made
+
+    def _is_told(self, node: fx.Node, gave: Any) -> bool:
+        """Whether a node is a number, or several, that the images decide: how many there are, or how large. How many channels
+        the network has is a number of its own, which stays.
+        """
+        if node.op not in ("call_function", "call_method") or isinstance(gave, Tensor):
+            return False
+        return not isinstance(gave, int | float) or self._axes(node) != {CHANNELS}
+
+    def _axes(self, node: fx.Node) -> set[str]:
+        """What a number was computed from: the channels of a value, or other axes of it."""
+        sources = node.all_input_nodes
+        apart = called(node) == "getitem" and bool(sources) and called(sources[0]) in ("getattr", "size")  # x.shape[1]
+        viewed = sources[0].all_input_nodes if apart else sources
+        value = self.description.known[viewed[0]] if viewed else None
+        if not isinstance(value, Value):
+            return set().union(*map(self._axes, sources))
+        place = node.args[1] if len(node.args) > 1 and (apart or called(node) == "size") else None
+        if not isinstance(place, int):
+            return {CHANNELS, OTHERS}
+        return {CHANNELS if place % len(value.shape) == value.axis else OTHERS}
 
     def _reachable(self, node: fx.Node) -> bool:
         """Whether all that a number was computed from is here."""

@@ -15,7 +15,7 @@ from lib.channels.aligning import Place
 from lib.channels.description import Description
 from lib.channels.draft import Draft
 from lib.channels.flow import Flow
-from lib.channels.operations import EXPANSIONS, LIKE, RESHAPES, called
+from lib.channels.operations import EXPANSIONS, LIKE, REPEATS, RESHAPES, called
 from lib.channels.steps import (
     ABSENT,
     Barrier,
@@ -168,7 +168,7 @@ def _move(draft: Draft, step: Move) -> None:
         node = draft.align(value, want)
         pads = list(step.pads)
         draft.note(out, draft.graph.call_function(nn.functional.pad, (node, pads)) if any(pads) else node)
-    elif value.axis == out.axis and _others(value) == _others(out) and not step.turned:
+    elif value.axis == out.axis and _others(value) == _others(out) and not (step.turned or (identity and _lays_out(step))):
         draft.note(out, draft.align(value, want))
     elif identity:
         draft.note(out, _reshaped(draft, step, draft.align(value, want), len(kept)))
@@ -182,11 +182,12 @@ def _reshaped(draft: Draft, step: Move, source: fx.Node, width: int) -> fx.Node:
     module = draft.module.get_submodule(str(node.target)) if node.op == "call_module" else None
     name = "unflatten" if isinstance(module, nn.Unflatten) else called(node)
     if name not in RESHAPES:
-        return draft.copied(node, {step.inputs[0]: source})
+        made = draft.copied(node, {step.inputs[0]: source})
+        return made if step.part is None else draft.graph.call_function(_item, (made, step.part))
     given = _sizes(draft, step, name)
     assert axis is not None
-    if step.inputs[0].axis and axis and step.inputs[0].shape[0] == step.output.shape[0]:  # of as many images as are given
-        given[0] = draft.graph.call_method("size", (source, 0))
+    if isinstance(given[0], int) and given[0] > 0 and step.inputs[0].axis and axis:  # of as many images as are given
+        given[0] = draft.graph.call_method("size", (source, 0)) if step.inputs[0].shape[0] == given[0] else given[0]
     given[axis] = width
     return draft.graph.call_method("expand" if name in EXPANSIONS else "reshape", (source, *given))
 
@@ -207,6 +208,11 @@ def _sizes(draft: Draft, step: Move, name: str) -> list[Any]:
         whole = draft.operand(sizes[0])
         return [draft.graph.call_function(_item, (whole, place)) for place in range(len(shape))]
     return [fx.node.map_arg(size, draft.operand) for size in sizes]
+
+
+def _lays_out(step: Move) -> bool:
+    """Whether it lays a value beside itself: one image, as traced, may be many."""
+    return called(step.node) in EXPANSIONS | REPEATS
 
 
 def _flattened(draft: Draft, step: Move) -> None:

@@ -80,7 +80,8 @@ def instance_norm(reader: Reader, call: Call) -> Any:
     if not isinstance(module, nn.InstanceNorm2d) or module.track_running_stats or x.axis != 1 or x.is_spread:
         return None
     name = str(call.node.target)
-    _once(reader, name)
+    if any(getattr(step, "module", None) == name for step in reader.steps):
+        return None  # one norm for several values
     held = (f"{name}.weight", f"{name}.bias") if module.affine else ()
     out = Value(call.node, call.gave.shape, x.axis, x.numbers)
     return reader.add(Scale(call.node, (x,), out, name, False, held, held, is_batch_norm=False, keeps_zero=True))

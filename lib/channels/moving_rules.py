@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.utils import _pytree as pytree
 
@@ -66,37 +66,52 @@ def move(reader: Reader, call: Call) -> Any:
     x = call.values[0]
     if not moving or len(call.values) != 1 + (call.name in LIKE) or (x.axis is None and not x.is_spread):
         return None
-    if x.axis is not None and x.width == 1 and (axis := _shared_by_channels(call, x)) is not None:
+    if x.axis is not None and x.width == 1 and (axis := _shared_by_channels(reader, call, x)) is not None:
         shape = torch.Size([*call.gave.shape[:axis], 1, *call.gave.shape[axis + 1 :]])
         return reader.add(Move(call.node, (x,), Value(call.node, shape, axis, x.numbers), torch.arange(1)))
     root = x if x.origin is None else x.origin
     turned = call.name in TURNS and _turned(reader, call)
+    if turned and x.is_spread:
+        return None
     positions = _run_on_positions(reader, call)
     if positions is None:
         return None
     if isinstance(positions, Tensor):
         return _moved(reader, call, root, positions, call.gave, turned=turned)
-    return [_moved(reader, call, root, *pair) for pair in zip(positions, call.gave, strict=True)]
+    parts = [
+        _moved(reader, call, root, *pair, part=place) for place, pair in enumerate(zip(positions, call.gave, strict=True))
+    ]
+    return parts if all(parts) else None
 
 
-def _shared_by_channels(call: Call, x: Value) -> int | None:
+def _shared_by_channels(reader: Reader, call: Call, x: Value) -> int | None:
     """The axis along which a single channel is laid beside itself for sums and products alone, which do that by themselves."""
     assert x.axis is not None
     if call.name not in EXPANSIONS:
         return None
-    axis = call.gave.dim() - len(x.shape) + x.axis
-    joined = all(called(user) in JOINS and len(user.all_input_nodes) == 2 for user in call.node.users)
-    return axis if joined and call.gave.shape[axis] > 1 else None
+    axis, width = call.gave.dim() - len(x.shape) + x.axis, call.gave.shape[call.gave.dim() - len(x.shape) + x.axis]
+
+    def takes(user: fx.Node) -> bool:
+        beside = [reader.known.get(node) for node in user.all_input_nodes if node is not call.node]
+        return called(user) in JOINS and len(beside) == 1 and isinstance(beside[0], Value) and beside[0].width == width
+
+    return axis if width > 1 and all(map(takes, call.node.users)) else None
 
 
 def _turned(reader: Reader, call: Call) -> bool:
-    """Whether pixels change places and channels stay along their axis; such a value is seen here with a single channel."""
+    """Whether pixels change places and channels stay along their axis, or images do; seen on a value of a single channel and
+    two images.
+    """
     x = call.values[0]
-    if x.axis is None or call.gave.shape != x.shape:
-        return False
-    pixels = torch.arange(x.shape.numel() // x.width).view(*x.shape[: x.axis], 1, *x.shape[x.axis + 1 :])
+    shape = [2, *x.shape[1:]]
+    for axis in [x.axis] if x.positions is None else _axes(x.positions):
+        assert axis is not None
+        shape[axis] = 1
+    pixels = torch.arange(torch.Size(shape).numel()).view(shape)
     found = _run(reader, call, pixels)
-    return bool(found.shape == pixels.shape and (found != pixels).any())
+    if x.axis is not None and call.gave.shape != x.shape:
+        return False  # the operation itself is kept
+    return bool((found.flatten() != pixels.flatten()).any())
 
 
 def _run_on_positions(reader: Reader, call: Call) -> Any:
@@ -136,7 +151,16 @@ def _run(reader: Reader, call: Call, stand_in: Tensor) -> Any:
     return reader.run(call, lambda value: stand_in if value is first else stand_in.new_empty(()).expand(value.shape))
 
 
-def _moved(reader: Reader, call: Call, root: Value, positions: Tensor, gave: Tensor, *, turned: bool = False) -> Value | None:
+def _moved(
+    reader: Reader,
+    call: Call,
+    root: Value,
+    positions: Tensor,
+    gave: Tensor,
+    *,
+    turned: bool = False,
+    part: int | None = None,
+) -> Value | None:
     axis = _only_axis(positions)
     if axis is None:
         return Value(call.node, gave.shape, None, root.numbers, root, positions)
@@ -148,7 +172,9 @@ def _moved(reader: Reader, call: Call, root: Value, positions: Tensor, gave: Ten
         return None  # channels and pixels at once
     if not _can_be_cut(root, source, axis, gave.shape):
         return None
-    return reader.add(Move(call.node, (root,), Value(call.node, gave.shape, axis, root.numbers[source]), source, (), turned))
+    return reader.add(
+        Move(call.node, (root,), Value(call.node, gave.shape, axis, root.numbers[source]), source, (), turned, part)
+    )
 
 
 def _can_be_cut(root: Value, source: Tensor, axis: int, shape: torch.Size) -> bool:
@@ -168,6 +194,8 @@ def folded(reader: Reader, value: Value, axis: int) -> Value | None:
     """
     root, positions = value.origin, value.positions
     if root is None or positions is None or root.axis is None or value.shape[axis] in (1, root.width):
+        return None
+    if root.width % value.shape[axis]:
         return None
     if not isinstance(reader.known[value.node], Value):  # one of several parts
         return None
@@ -193,12 +221,17 @@ def folded(reader: Reader, value: Value, axis: int) -> Value | None:
     return None
 
 
-def _only_axis(positions: Tensor) -> int | None:
-    """The one axis along which positions differ; None where there are several."""
+def _axes(positions: Tensor) -> list[int]:
+    """The axes along which positions differ."""
     few = positions
     for axis in range(positions.dim()):
         few = few if few.stride(axis) else few.narrow(axis, 0, 1)  # all the same along it
-    axes = [axis for axis in range(few.dim()) if few.shape[axis] > 1 and bool((few != few.narrow(axis, 0, 1)).any())]
+    return [axis for axis in range(few.dim()) if few.shape[axis] > 1 and bool((few != few.narrow(axis, 0, 1)).any())]
+
+
+def _only_axis(positions: Tensor) -> int | None:
+    """The one axis along which positions differ; None where there are several."""
+    axes = _axes(positions)
     if len(axes) == 1:
         return axes[0]
     single = 1 if positions.dim() > 1 else 0  # one channel only: it lies where channels use to lie

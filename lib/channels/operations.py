@@ -10,6 +10,7 @@ JOINS = SUMS | PRODUCTS | EXTREMES
 
 LIKE = frozenset(("view_as", "reshape_as", "expand_as"))  # take their shape from a second value
 EXPANSIONS = frozenset(("expand", "expand_as", "broadcast_to"))
+REPEATS = frozenset(("repeat", "tile"))
 RESHAPES = LIKE | EXPANSIONS | {"view", "reshape", "unflatten"}  # are told the shape that they make
 
 

@@ -159,7 +159,7 @@ class Reader:
             return None
         gave = seen(node)
         if not values and isinstance(gave, Tensor):
-            zeros = getattr(node.target, "__name__", "") == "zeros" and gave.dim() in IMAGES_OR_VECTORS
+            zeros = getattr(node.target, "__name__", "") == "zeros" and is_of_images(gave.shape)
             return self.zeros(node, gave.shape) if zeros else self.made(node, gave.shape)
         if not values or not any(isinstance(item, Tensor) for item in pytree.tree_leaves(gave)):
             return gave  # a number, a shape: the pass decides it
@@ -183,13 +183,18 @@ class Reader:
         tensor = seen(node)
         if not isinstance(tensor, Tensor):
             return tensor
-        if is_constant(self.outline, node) and tensor.dim() in IMAGES_OR_VECTORS and not bool(tensor.any()):
+        if is_constant(self.outline, node) and is_of_images(tensor.shape) and not bool(tensor.any()):
             return self.zeros(node, tensor.shape)
         wide = [axis for axis in range(tensor.dim()) if tensor.shape[axis] > 1]
         value = Value(node, tensor.shape)
         if len(wide) == 1:
             value = Value(node, tensor.shape, wide[0], self.fresh(tensor.shape[wide[0]]))
         return self.add(Source(node, (), value))
+
+
+def is_of_images(shape: torch.Size) -> bool:
+    """Whether a shape is that of an image or a vector for each image, of which one is traced."""
+    return len(shape) in IMAGES_OR_VECTORS and shape[0] == 1
 
 
 def arguments(node: fx.Node, value: Callable[[fx.Node], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -217,12 +217,13 @@ class Move(Step):
     """Channels at other places: flattened, chunked, shuffled, padded with zeros. source: where each stood, or ABSENT.
 
     pads: of the image's borders (left, right, top, bottom), where zeros come there too. turned: the pixels change places
-    within their channel.
+    within their channel. part: which of several that the operation gives.
     """
 
     source: Tensor
     pads: tuple[int, ...] = ()
     turned: bool = False
+    part: int | None = None
 
     def present(self, of: Presence, like: Tensor) -> Tensor:  # noqa: ARG002
         """Where the channel stood."""

@@ -26,7 +26,7 @@ from lib.foreign_code import FAILURES
 
 SEEN = "seen"  # of a node's meta: what it gave
 ENDS = "ends"  # of a node's meta: the modules whose output it is, innermost first, each with which of its calls it is
-OWN = torch.float64  # while it is traced: so what forward asks to be float32 is told from what is to be of its own numbers
+OWN = "own"  # of a node's meta: whether its type of numbers was read off a tensor, and not asked for by name
 WHOLE_MODULES = ("DropPath", "StochasticDepth")  # drop whole images' branches: nothing inside concerns channels
 MET = "is not on the expected device"  # what torch says where a constant on the CPU meets images on device meta
 LOOKS = ("item", "tolist", "numpy", "nonzero", "argwhere", "masked_select", "unique", "equal", "allclose")
@@ -37,7 +37,7 @@ BATCH_NORM = nn.modules.batchnorm._BatchNorm  # takes torch 10 ms on device meta
 def outlined(module: nn.Module) -> nn.Module:
     """A copy in eval mode whose parameters and buffers have shapes and no memory (device meta).
 
-    Hooks are not copied: whoever watches a network, or masks it, may need numbers. Its numbers are of OWN.
+    Hooks are not copied: whoever watches a network, or masks it, may need numbers.
     """
     memo: dict[int, Any] = {}
     for part in module.modules():
@@ -46,7 +46,7 @@ def outlined(module: nn.Module) -> nn.Module:
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
     for buffer in module.buffers():
         memo[id(buffer)] = buffer.to("meta")
-    return copy.deepcopy(module, memo).to(OWN).eval()
+    return copy.deepcopy(module, memo).float().eval()
 
 
 def trace(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
@@ -88,7 +88,7 @@ def _sizes_in_one_piece() -> Iterator[None]:
 def _traced(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
     """Followed without memory; with it where forward makes constants of its own, whose numbers must be known."""
     try:
-        graph = _Tracer(torch.zeros(1, *shape, device="meta", dtype=OWN)).trace(outline)
+        graph = _Tracer(torch.zeros(1, *shape, device="meta")).trace(outline)
     except FAILURES as error:
         if MET not in str(error):
             raise
@@ -98,7 +98,7 @@ def _traced(outline: nn.Module, shape: tuple[int, int, int]) -> fx.Graph:
     whole = copy.deepcopy(outline).to_empty(device="cpu")
     for tensor in (*whole.parameters(), *whole.buffers()):
         tensor.detach().zero_()
-    graph = _Tracer(torch.zeros(1, *shape, dtype=OWN)).trace(whole)
+    graph = _Tracer(torch.zeros(1, *shape)).trace(whole)
     for node in graph.nodes:
         if not is_constant(outline, node):
             node.meta[SEEN] = pytree.tree_map(_without_memory, node.meta.get(SEEN))
@@ -133,6 +133,9 @@ class _Proxy(fx.Proxy):
         value = self.node.meta.get(SEEN)
         if isinstance(value, Tensor) and name in ("shape", "ndim"):
             return self.tracer.create_proxy("call_function", getattr, (self, name), {})
+        if isinstance(value, Tensor) and name == "dtype":
+            assert isinstance(self.tracer, _Tracer)
+            self.tracer.asked = True
         if isinstance(value, Tensor) and name in ("dtype", "device", "is_cuda", "requires_grad", "layout"):
             return getattr(value, name)
         return super().__getattr__(name)
@@ -175,7 +178,8 @@ class _Proxy(fx.Proxy):
 
 class _Tracer(fx.Tracer):
     """running: whether an operation is run just now, and its modules must not be recorded. calls: of each module so far. now:
-    what stands for a value since an operation changed it in place.
+    what stands for a value since an operation changed it in place. asked: whether a type of numbers was read since the last
+    operation.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -183,6 +187,7 @@ class _Tracer(fx.Tracer):
         self.images, self.running = images, False
         self.calls: Counter[str] = Counter()
         self.now: dict[fx.Node, fx.Node] = {}
+        self.asked = False
 
     @cached_property
     def paths(self) -> Mapping[int, str]:
@@ -229,13 +234,19 @@ class _Tracer(fx.Tracer):
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> fx.Proxy:
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **named)
+        proxy.node.meta[OWN], self.asked = self.asked, False
         before = {node: seen(node)._version for node in proxy.node.all_input_nodes if isinstance(node.meta.get(SEEN), Tensor)}
+        constants = [item for item in pytree.tree_leaves((args, kwargs)) if isinstance(item, Tensor)]
+        versions = [constant._version for constant in constants]
         self.running = True
         try:
             with torch.no_grad():
                 proxy.node.meta[SEEN] = self._run(kind, target, _values(args), _values(kwargs))
         finally:
             self.running = False
+        if versions != [constant._version for constant in constants]:
+            msg = "its forward changes a constant in place; write `s = s * x` instead of `s *= x`"
+            raise RuntimeError(msg)  # a TypeError would be taken as leave to try `s * x`
         for node, version in before.items():
             if seen(node)._version != version and seen(node) is seen(proxy.node):
                 self.now[node] = proxy.node

@@ -111,6 +111,20 @@ class ByItemBesideAConstant(Small):
         return x * torch.full((1,), 0.5) * float(x.mean())
 
 
+class ChangedConstant(Small):
+    """Changes a constant that it has just made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1, 8, 1, 1))
+
+    def between(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        factor = torch.ones(1, 8, 1, 1)
+        factor *= self.scale
+        return x * factor
+
+
 class Twice(Small):
     """Calls a convolution twice."""
 
@@ -254,6 +268,7 @@ def test_a_functional_batch_norm_still_learns_its_statistics_in_the_compact_netw
     [
         (ByValue, "TypeError: its forward branches on the value of a tensor"),
         (ByItem, "TypeError: its forward looks at values: item"),
+        (ChangedConstant, r"RuntimeError: its forward changes a constant in place; write `s = s \* x` instead of `s \*= x`"),
         (ByItemBesideAConstant, "TypeError: its forward makes a number of a tensor"),
     ],
 )
