@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from lib.channels.moving_rules import between_zeros, folded, move, pad_channels
+from lib.channels.moving_rules import axes_of, between_zeros, folded, move, pad_channels
 from lib.channels.operations import JOINS, PRODUCTS, QUOTIENTS, SUMS
 from lib.channels.reading import Call, Reader, is_of_images
 from lib.channels.steps import ABSENT, Concat, Elementwise, Join, Stack, Value
@@ -70,7 +70,7 @@ def _folded_for(reader: Reader, call: Call, x: Value) -> Value | None:
     dims, count = _dims(call), len(x.shape)
     if dims is None or x.positions is None:
         return None
-    axes = [axis for axis in range(count) if x.shape[axis] > 1 and x.positions.narrow(axis, 0, 1).ne(x.positions).any()]
+    axes = axes_of(x.positions)
     left = [axis for axis in axes if axis not in {dim % count for dim in dims}]
     return folded(reader, x, left[0]) if len(axes) == 2 and len(left) == 1 else None
 
@@ -134,7 +134,7 @@ def _finite(call: Call) -> bool:
 
 
 def join(reader: Reader, call: Call) -> Any:
-    """The sum, product or larger of two values whose channels lie along one axis; or of one with a single channel for all."""
+    """The sum, product, larger or smaller of two values whose channels lie along one axis; or of one with one for all."""
     if (
         call.name not in JOINS
         or len(call.values) != 2

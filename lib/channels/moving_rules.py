@@ -104,7 +104,7 @@ def _turned(reader: Reader, call: Call) -> bool:
     """
     x = call.values[0]
     shape = [2, *x.shape[1:]]
-    for axis in [x.axis] if x.positions is None else _axes(x.positions):
+    for axis in [x.axis] if x.positions is None else axes_of(x.positions):
         assert axis is not None
         shape[axis] = 1
     pixels = torch.arange(torch.Size(shape).numel()).view(shape)
@@ -195,9 +195,7 @@ def folded(reader: Reader, value: Value, axis: int) -> Value | None:
     root, positions = value.origin, value.positions
     if root is None or positions is None or root.axis is None or value.shape[axis] in (1, root.width):
         return None
-    if root.width % value.shape[axis]:
-        return None
-    if not isinstance(reader.known[value.node], Value):  # one of several parts
+    if root.width % value.shape[axis] or not isinstance(reader.known[value.node], Value):  # or one of several parts
         return None
     shape, width, beside = value.shape, value.shape[axis], root.width // value.shape[axis]
     parts = {True: (beside, width), False: (width, beside)}
@@ -207,11 +205,8 @@ def folded(reader: Reader, value: Value, axis: int) -> Value | None:
         place = len([size for size in shape[:axis] if size > 1])
         fits = [size for size in shape if size > 1] == [*before, *(size for size in sizes if size > 1), *after]
         if fits and place == len(before) + (behind and beside > 1):
-            few = positions
-            for other in range(positions.dim()):
-                few = few if few.stride(other) else few.narrow(other, 0, 1)  # all the same along it
             source = torch.arange(root.width).view(sizes)
-            if not torch.equal(few.flatten(), source.flatten()):
+            if not torch.equal(_few(positions).flatten(), source.flatten()):
                 return None
             source = source if behind else source.T
             reader.joined += [(root.numbers[source[0]], root.numbers[others]) for others in source[1:]]
@@ -221,17 +216,22 @@ def folded(reader: Reader, value: Value, axis: int) -> Value | None:
     return None
 
 
-def _axes(positions: Tensor) -> list[int]:
-    """The axes along which positions differ."""
-    few = positions
+def _few(positions: Tensor) -> Tensor:
+    """A single one of those that are the same memory along an axis."""
     for axis in range(positions.dim()):
-        few = few if few.stride(axis) else few.narrow(axis, 0, 1)  # all the same along it
+        positions = positions if positions.stride(axis) else positions.narrow(axis, 0, 1)
+    return positions
+
+
+def axes_of(positions: Tensor) -> list[int]:
+    """The axes along which positions differ."""
+    few = _few(positions)
     return [axis for axis in range(few.dim()) if few.shape[axis] > 1 and bool((few != few.narrow(axis, 0, 1)).any())]
 
 
 def _only_axis(positions: Tensor) -> int | None:
     """The one axis along which positions differ; None where there are several."""
-    axes = _axes(positions)
+    axes = axes_of(positions)
     if len(axes) == 1:
         return axes[0]
     single = 1 if positions.dim() > 1 else 0  # one channel only: it lies where channels use to lie

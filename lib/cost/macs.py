@@ -38,7 +38,7 @@ class Cost:
 
 def count(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
     """The cost of one image of `shape` (C, H, W), observed in a forward pass of shapes alone."""
-    outline = outlined(network).float()  # as it is used: forward may ask for float32 by name
+    outline = outlined(network)
     names = {id(parameter): name.removesuffix(".weight") for name, parameter in outline.named_parameters()}
     with torch.no_grad(), _Counter(names) as counter:
         outline(torch.zeros(1, *shape, device="meta"))
