@@ -1,14 +1,14 @@
 """Layers cut to the channels that stay."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lib.channels.flow import Flow
-from lib.channels.steps import ABSENT, Depthwise, Layer
+from lib.channels.steps import ABSENT, Depthwise, Layer, Step
 
 GROUPS_PLACE = 6  # of the arguments of torch's function
 
@@ -24,21 +24,21 @@ class Cut:
     writes: Tensor
 
 
-def cut(module: nn.Module, step: Layer | Depthwise, flow: Flow) -> Cut:
-    """The part of a convolution or linear layer that stays."""
+def cut(module: nn.Module, step: Layer | Depthwise, calls: Sequence[Step], flow: Flow) -> Cut:
+    """The part of a convolution or linear layer that stays: what any of its calls needs, with what one call (step) reads."""
     assert isinstance(module, nn.Conv2d | nn.Linear)
-    kept = flow.stays(step.output)
+    kept = flow.stays(*(call.output for call in calls))
     if isinstance(step, Depthwise):
         weight, groups, reads = _depthwise(module.weight, step, kept)
         writes = kept
     elif step.groups == 1:
         value = step.inputs[0]
-        inputs = flow.stays(value)
+        inputs = flow.stays(*(call.inputs[0] for call in calls))
         columns = inputs if len(inputs) else torch.zeros(1, dtype=torch.int64)  # a layer that reads nothing reads one zero
         reads = torch.where(flow.present[value][columns] > 0, columns, ABSENT)
         weight, groups, writes = rows(rows(module.weight, kept, 0), columns, 1), 1, kept
     else:
-        weight, groups, reads, writes = _grouped(module.weight, step, flow)
+        weight, groups, reads, writes = _grouped(module.weight, step, calls, flow)
     tensors = {"weight": weight}
     if module.bias is not None:
         tensors["bias"] = rows(module.bias, writes, 0)
@@ -79,11 +79,11 @@ def _depthwise(weight: Tensor, step: Depthwise, kept: Tensor) -> tuple[Tensor, i
     return rows(weight, kept, 0), len(reads), reads
 
 
-def _grouped(weight: Tensor, step: Layer, flow: Flow) -> tuple[Tensor, int, Tensor, Tensor]:
+def _grouped(weight: Tensor, step: Layer, calls: Sequence[Step], flow: Flow) -> tuple[Tensor, int, Tensor, Tensor]:
     """Groups of one size: those that keep fewer channels are filled up, with filters nobody reads and with zeros."""
     value, groups = step.inputs[0], step.groups
-    written = flow.kept(step.output).view(groups, -1) > 0
-    there = flow.present[value].view(groups, -1) > 0
+    written = torch.stack([flow.kept(call.output) for call in calls]).amax(0).view(groups, -1) > 0
+    there = torch.stack([flow.present[call.inputs[0]] for call in calls]).amax(0).view(groups, -1) > 0
     live = written.any(1).nonzero().flatten()
     outputs = _filled(written[live])
     inputs = _filled(there[live])

@@ -15,7 +15,7 @@ from lib.channels import layer_rules
 from lib.channels.channel_rules import RULES
 from lib.channels.parts import Part, batch_norms, parts, sole_readers
 from lib.channels.reading import Reader
-from lib.channels.steps import Layer, Step
+from lib.channels.steps import Depthwise, Layer, Scale, Step
 from lib.channels.tracing import trace
 
 ALL_RULES = (
@@ -76,12 +76,21 @@ class Description:
                 found.setdefault(channel, []).append(layer.name)
         return {channel: tuple(names) for channel, names in found.items()}
 
+    @cached_property
+    def calls(self) -> Mapping[str, tuple[Step, ...]]:
+        """The steps of each convolution, linear layer, norm and PReLU, by its name: one, or several that share its weights."""
+        found: dict[str, list[Step]] = {}
+        for step in self.steps:
+            if isinstance(step, Layer | Depthwise | Scale):
+                found.setdefault(step.module if isinstance(step, Scale) else step.name, []).append(step)
+        return {name: tuple(steps) for name, steps in found.items()}
+
     @property
     def prunable_share(self) -> float:
         """Filters of prunable layers over all filters but those of the network's output."""
         free = sum(layer.width for layer in self.layers.values())
-        written = [step for step in self.steps if isinstance(step, Layer)]
-        return free / max(1, sum(step.output.width for step in written if step.name != self.head))
+        written = {step.name: step.output.width for step in self.steps if isinstance(step, Layer) and step.name != self.head}
+        return free / max(1, sum(written.values()))
 
     def __deepcopy__(self, _: dict[int, Any]) -> "Description":
         """Shared by the copies of a network: nothing in it changes."""

@@ -65,9 +65,9 @@ class Draft:
         numbers = next((tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point()), constant.dtype)
         return constant.to(numbers) if constant.dtype == torch.float32 else constant
 
-    def stays(self, value: Value) -> Tensor:
-        """The kept positions of a value."""
-        return self.flow.stays(value)
+    def stays(self, *values: Value) -> Tensor:
+        """The kept positions of a value, or of any of several."""
+        return self.flow.stays(*values)
 
     def there(self, value: Value, positions: Tensor) -> Tensor:
         """The positions with ABSENT for channels that are zero."""

@@ -73,7 +73,8 @@ def _source(draft: Draft, step: Source) -> None:
 
 
 def _layer(draft: Draft, step: Layer | Depthwise) -> None:
-    cut = cutting.cut(draft.module.get_submodule(step.name), step, draft.flow)
+    calls = draft.description.calls[step.name]
+    cut = cutting.cut(draft.module.get_submodule(step.name), step, calls, draft.flow)
     source = draft.align(step.inputs[0], cut.reads)
     if not step.functional:
         draft.parts[step.name] = cut.module
@@ -84,7 +85,7 @@ def _layer(draft: Draft, step: Layer | Depthwise) -> None:
 
 
 def _scale(draft: Draft, step: Scale) -> None:
-    value, kept = step.inputs[0], draft.stays(step.output)
+    value, kept = step.inputs[0], draft.stays(*(call.output for call in draft.description.calls[step.module]))
     source = draft.align(value, draft.there(value, kept))
     if not step.functional:
         draft.parts[step.module] = cutting.scale(draft.module.get_submodule(step.module), kept)
@@ -93,7 +94,7 @@ def _scale(draft: Draft, step: Scale) -> None:
         node = _function(
             draft, step, source, {path: cutting.rows(draft.tensors[path], kept, 0) for path in step.tensors}, None
         )
-    draft.note(step.output, node)
+    draft.note(step.output, node, kept)
 
 
 def _function(draft: Draft, step: Any, source: fx.Node, tensors: Mapping[str, Tensor], groups: int | None) -> fx.Node:

@@ -24,10 +24,11 @@ class Flow:
         """Channels that are there and that something reads."""
         return torch.minimum(self.present[value], self.needed[value])
 
-    def stays(self, value: Value) -> Tensor:
-        """The positions of the kept channels."""
-        found = self.kept(value).nonzero().flatten()
-        return found[self.order[value][found].argsort(stable=True)] if value in self.order else found
+    def stays(self, *values: Value) -> Tensor:
+        """The positions of the kept channels; of several values, of those that any of them keeps."""
+        found = torch.stack([self.kept(value) for value in values]).amax(0).nonzero().flatten()
+        first = values[0]
+        return found[self.order[first][found].argsort(stable=True)] if first in self.order else found
 
 
 def presence(

@@ -1,12 +1,16 @@
-"""What layers with parameters do to channels: convolutions, linear layers, batch and instance norms, PReLU."""
+"""What layers with parameters do to channels: convolutions, linear layers, batch and instance norms, PReLU.
+
+A layer may be called several times. Its calls write the same channels, and the channels that they read hang together. A norm
+that is called for values with channels of their own is not pruned with any of them.
+"""
 
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from lib.channels.reading import Call, Reader
-from lib.channels.steps import Depthwise, Layer, Scale, Value
+from lib.channels.steps import Depthwise, Layer, Scale, Step, Value
 
 BATCH_NORM = ("running_mean", "running_var", "weight", "bias")  # the order of torch's function
 
@@ -19,16 +23,21 @@ def convolution(reader: Reader, call: Call) -> Any:
         return None
     module = reader.outline.get_submodule(name)
     weight = module.weight
-    assert isinstance(weight, torch.Tensor)
+    assert isinstance(weight, Tensor)
     groups, filters = x.width // weight.shape[1], len(weight)
     functional = call.module is None
-    _once(reader, name)
+    first = _first_call(reader, name)
     if groups == x.width > 1:
+        if first is not None and not torch.equal(first.inputs[0].numbers, x.numbers):
+            msg = (
+                f"{name} is called for two values whose channels have nothing to do with each other, and a filter of it reads "
+            )
+            raise ValueError(msg + "one channel: it cannot go with both; give each a layer of its own")
         source = torch.arange(groups).repeat_interleave(filters // groups)
         out = Value(call.node, call.gave.shape, 1, x.numbers[source])
         return reader.add(Depthwise(call.node, (x,), out, name, source, functional))
-    out = Value(call.node, call.gave.shape, 1, reader.fresh(filters))
-    if groups > 1:
+    out = Value(call.node, call.gave.shape, 1, _written(reader, first, x, filters))
+    if groups > 1 and first is None:
         reader.segments += [(x.numbers, groups), (out.numbers, groups)]
     return reader.add(Layer(call.node, (x,), out, name, groups, functional))
 
@@ -39,8 +48,8 @@ def linear(reader: Reader, call: Call) -> Any:
     x = call.values[0]
     if name is None or x.is_spread or x.axis != len(x.shape) - 1:
         return None
-    _once(reader, name)
-    out = Value(call.node, call.gave.shape, len(x.shape) - 1, reader.fresh(call.gave.shape[-1]))
+    numbers = _written(reader, _first_call(reader, name), x, call.gave.shape[-1])
+    out = Value(call.node, call.gave.shape, len(x.shape) - 1, numbers)
     return reader.add(Layer(call.node, (x,), out, name, 1, call.module is None))
 
 
@@ -65,13 +74,12 @@ def batch_norm(reader: Reader, call: Call) -> Any:
         return None
     if x.axis != 1 or x.is_spread:  # the axis that it works along
         return None
-    _once(reader, name)
     affine = "weight" in present and "bias" in present
-    out = Value(call.node, call.gave.shape, x.axis, x.numbers)
     tensors = tuple(f"{name}.{part}" for part in present)
     held = tuple(f"{name}.{part}" for part in ("weight", "bias") if part in present)
+    out = Value(call.node, call.gave.shape, x.axis, x.numbers)
     functional = call.module is None
-    return reader.add(Scale(call.node, (x,), out, name, functional, tensors, held, is_batch_norm=True, keeps_zero=affine))
+    return _scaled(reader, Scale(call.node, (x,), out, name, functional, tensors, held, is_batch_norm=True, keeps_zero=affine))
 
 
 def instance_norm(reader: Reader, call: Call) -> Any:
@@ -80,11 +88,9 @@ def instance_norm(reader: Reader, call: Call) -> Any:
     if not isinstance(module, nn.InstanceNorm2d) or module.track_running_stats or x.axis != 1 or x.is_spread:
         return None
     name = str(call.node.target)
-    if any(getattr(step, "module", None) == name for step in reader.steps):
-        return None  # one norm for several values
     held = (f"{name}.weight", f"{name}.bias") if module.affine else ()
     out = Value(call.node, call.gave.shape, x.axis, x.numbers)
-    return reader.add(Scale(call.node, (x,), out, name, False, held, held, is_batch_norm=False, keeps_zero=True))
+    return _scaled(reader, Scale(call.node, (x,), out, name, False, held, held, is_batch_norm=False, keeps_zero=True))
 
 
 def prelu(reader: Reader, call: Call) -> Any:
@@ -93,10 +99,9 @@ def prelu(reader: Reader, call: Call) -> Any:
     if not isinstance(call.module, nn.PReLU) or call.module.num_parameters == 1 or x.axis != 1 or x.is_spread:
         return None
     name = str(call.node.target)
-    _once(reader, name)
     out = Value(call.node, call.gave.shape, x.axis, x.numbers)
     slopes = (f"{name}.weight",)
-    return reader.add(Scale(call.node, (x,), out, name, False, slopes, slopes, is_batch_norm=False, keeps_zero=True))
+    return _scaled(reader, Scale(call.node, (x,), out, name, False, slopes, slopes, is_batch_norm=False, keeps_zero=True))
 
 
 def _layer(reader: Reader, call: Call, kind: type[nn.Module], function: str) -> str | None:
@@ -116,7 +121,24 @@ def _layer(reader: Reader, call: Call, kind: type[nn.Module], function: str) -> 
     return name if isinstance(reader.outline.get_submodule(name), kind) else None
 
 
-def _once(reader: Reader, name: str) -> None:
-    if any(getattr(step, "name", None) == name or getattr(step, "module", None) == name for step in reader.steps):
-        msg = f"{name} is called twice in one pass: its weights are shared between two places, which is not supported"
-        raise ValueError(msg)
+def _first_call(reader: Reader, name: str) -> Step | None:
+    """The step of the first call of a convolution or linear layer, None where it was not called yet."""
+    return next((step for step in reader.steps if isinstance(step, Layer | Depthwise) and step.name == name), None)
+
+
+def _written(reader: Reader, first: Step | None, x: Value, width: int) -> Tensor:
+    """The numbers of what a layer writes; what its later calls read hangs together with what its first call reads."""
+    if first is None:
+        return reader.fresh(width)
+    reader.joined.append((first.inputs[0].numbers, x.numbers))
+    return first.output.numbers
+
+
+def _scaled(reader: Reader, step: Scale) -> Value:
+    """Note a norm or PReLU. One for values with channels of their own keeps its numbers where one of them has no channel."""
+    calls = [one for one in reader.steps if isinstance(one, Scale) and one.module == step.module] + [step]
+    if any(not torch.equal(one.inputs[0].numbers, step.inputs[0].numbers) for one in calls):
+        for one in calls:
+            shifts = any(not name.endswith(".weight") for name in one.held)
+            one.keeps_zero, one.held = one.keeps_zero and not (one.is_batch_norm or shifts), ()
+    return reader.add(step)

@@ -1,5 +1,6 @@
 """What a layer is in its network, found from the steps around it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -10,7 +11,8 @@ Part = Literal["stem", "inner", "last", "projection"]
 
 def parts(steps: Sequence[Step]) -> Mapping[str, Part]:
     """By layer. stem: the first. projection: a convolution on a shortcut, beside a path with an activation. inner: one that a
-    single later layer reads. last: all others, such as those that add to a residual stream.
+    single later layer reads. last: all others, such as those that add to a residual stream. One that is called several times
+    is what all of its calls say, and last where they do not agree.
     """
     makers = {step.output: step for step in steps}
     makers |= {part: step for step in steps if isinstance(step, Barrier) for part in step.parts}
@@ -21,36 +23,37 @@ def parts(steps: Sequence[Step]) -> Mapping[str, Part]:
     for step in layers:
         ends = list(_ends(step.output, readers))
         alone = len(ends) == 1 and isinstance(ends[0], Layer)
-        found[step.name] = "projection" if step.name in shortcuts else "inner" if alone else "last"
+        part: Part = "projection" if step.name in shortcuts else "inner" if alone else "last"
+        found[step.name] = part if found.setdefault(step.name, part) == part else "last"
     if layers:
         found[layers[0].name] = "stem"
     return found
 
 
 def batch_norms(steps: Sequence[Step]) -> Mapping[str, str]:
-    """By layer, the batch norm that reads it, where nothing else does."""
+    """By layer, the batch norm that reads it, where nothing else does, and that reads nothing else."""
     readers = _readers(steps)
-    found: dict[str, str] = {}
+    found: dict[str, set[str | None]] = {}
     for step in steps:
-        behind = readers.get(step.output, [])
-        if (
-            isinstance(step, Layer | Depthwise)
-            and len(behind) == 1
-            and isinstance(behind[0], Scale)
-            and behind[0].is_batch_norm
-        ):
-            found[step.name] = behind[0].module
-    return found
+        if isinstance(step, Layer | Depthwise):
+            behind = readers.get(step.output, [])
+            norm = behind[0].module if len(behind) == 1 and isinstance(behind[0], Scale) and behind[0].is_batch_norm else None
+            found.setdefault(step.name, set()).add(norm)
+    read = Counter(norm for norms in found.values() for norm in norms)
+    return {name: norm for name, (norm, *others) in found.items() if norm is not None and not others and read[norm] == 1}
 
 
 def sole_readers(steps: Sequence[Step], name: str) -> tuple[str, ...]:
-    """The layers that read what one layer writes, where nothing else does and no channel is added to or changes its place."""
+    """The layers that read what one layer writes, where nothing else does, no channel is added to or changes its place, and
+    none of these layers is called twice.
+    """
+    names = Counter(step.name for step in steps if isinstance(step, Layer))
     made = next(step.output for step in steps if isinstance(step, Layer) and step.name == name)
-    readers, waiting, found = _readers(steps), [made], []
+    readers, waiting, found = _readers(steps), [made] * (names[name] == 1), []
     while waiting:
         value = waiting.pop()
         for step in readers.get(value, []):
-            if isinstance(step, Layer) and step.groups == 1 and step.inputs[0].width == made.width:
+            if isinstance(step, Layer) and names[step.name] == step.groups == 1 and step.inputs[0].width == made.width:
                 found.append(step.name)
             elif isinstance(step, Scale | Elementwise) or (isinstance(step, Move) and _stays_put(step)):
                 waiting.append(step.output)

@@ -120,7 +120,8 @@ def _takes_constants(network: Network, step: Layer) -> bool:
     batch_norm = None if layer is None else network.batch_norm(layer)
     has_mean = batch_norm is not None and batch_norm.running_mean is not None
     has_place = getattr(module, "bias", None) is not None or has_mean
-    return step.groups == 1 and has_place and (isinstance(module, nn.Linear) or one_pixel)
+    alone = len(network.description.calls[step.name]) == 1  # else the others would get them too
+    return step.groups == 1 and alone and has_place and (isinstance(module, nn.Linear) or one_pixel)
 
 
 def _move_(network: Network, step: Layer, constants: Tensor) -> None:

@@ -122,26 +122,30 @@ def _return_logits_(small: fx.GraphModule) -> None:
 
 
 def _fold_(small: fx.GraphModule, by_channel: Set[str]) -> None:
-    """Batch norms into the convolutions and linear layers that they alone read. by_channel: those that scale channels, and
-    not, say, the positions of a sequence.
+    """Batch norms into the convolutions and linear layers that they alone read, behind every call of them. by_channel: those
+    that scale channels, and not, say, the positions of a sequence.
     """
     modules = dict(small.named_modules())
-    for node in list(small.graph.nodes):
-        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+    calls: dict[str, list[fx.Node]] = defaultdict(list)
+    for node in small.graph.nodes:
+        if node.op == "call_module":
+            calls[str(node.target)].append(node)
+    for name, nodes in calls.items():
+        layer, behind = modules[name], [list(node.users) for node in nodes]
+        targets = {str(users[0].target) if len(users) == 1 and users[0].op == "call_module" else "" for users in behind}
+        target = next(iter(targets)) if len(targets) == 1 else ""
+        norm = modules.get(target) if target in by_channel else None
         if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_mean is None:
             continue
-        if str(node.target) not in by_channel:
-            continue
-        before = node.args[0]
-        layer = modules.get(str(before.target)) if before.op == "call_module" and len(before.users) == 1 else None
         if isinstance(layer, nn.Conv2d):
-            small.set_submodule(str(before.target), fuse_conv_bn_eval(layer, norm))
+            small.set_submodule(name, fuse_conv_bn_eval(layer, norm))
         elif isinstance(layer, nn.Linear):
-            small.set_submodule(str(before.target), fuse_linear_bn_eval(layer, norm))
+            small.set_submodule(name, fuse_linear_bn_eval(layer, norm))
         else:
             continue
-        node.replace_all_uses_with(before)
-        small.graph.erase_node(node)
+        for node, (read,) in zip(nodes, behind, strict=True):
+            read.replace_all_uses_with(node)
+            small.graph.erase_node(read)
 
 
 def _clean_(small: fx.GraphModule) -> None:

@@ -1,13 +1,13 @@
 """What a network costs as a function of its masks, differentiable: the multiply-accumulates of its compact form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from lib.channels.flow import flow, presence
 from lib.channels.steps import Depthwise, Join, Layer, Move, Step, Value
-from lib.cost.macs import count
+from lib.cost.macs import count, of_calls
 from lib.networks.network import Network
 
 
@@ -23,17 +23,17 @@ class Macs:
         """shape: (C, H, W). coupled: streams lose channels too (`compaction.compact`). batch_norms: one more operation
         per output of a convolution, as KDFS counts. head: linear layers count too.
         """
-        macs = count(network, shape).macs
-        self.steps = network.description.steps
+        macs, share = count(network, shape).macs, of_calls(network.description)
+        self.steps, self.calls = network.description.steps, network.description.calls
         self.coupled, self.batch_norms = coupled, batch_norms
         shapes = {name: weight.shape for name, weight in network.named_parameters()}
-        self.per_pair: dict[str, float] = {}  # by layer, the MACs of one filter on one channel
-        self.pixels: dict[str, float] = {}  # of a filter's output
+        self.per_pair: dict[Layer | Depthwise, float] = {}  # by call of a layer, the MACs of one filter on one channel
+        self.pixels: dict[Layer | Depthwise, float] = {}  # of a filter's output
         for step in self.steps:
             if isinstance(step, Layer | Depthwise) and (head or len(shapes[f"{step.name}.weight"]) > 2):
                 shape_of = shapes[f"{step.name}.weight"]
-                self.pixels[step.name] = macs[step.name] / shape_of.numel()
-                self.per_pair[step.name] = macs[step.name] / (shape_of[0] * shape_of[1])
+                self.pixels[step] = macs[step.name] * share[step] / shape_of.numel()
+                self.per_pair[step] = macs[step.name] * share[step] / (shape_of[0] * shape_of[1])
         self.all_read = not any(map(_may_leave, self.steps))
         self.rest = sum(macs[name] for name in macs.keys() - self._followed())
 
@@ -42,15 +42,16 @@ class Macs:
         like = torch.empty(0, dtype=torch.float64, device=next(iter(masks.values())).device)
         present, kept = self._flow(masks, like)
         total = like.new_zeros(()) + self.rest
-        for step in self.steps:
-            if isinstance(step, Layer) and step.name in self.per_pair:
-                outputs, inputs = kept(step.output), present[step.inputs[0]]
+        for step, each in self.per_pair.items():
+            calls = self.calls[step.name]  # they share the weights, so each computes what any of them needs
+            outputs = _most(kept, [call.output for call in calls])
+            pairs = outputs
+            if isinstance(step, Layer):
+                inputs = _most(present.__getitem__, [call.inputs[0] for call in calls])
                 pairs = outputs.view(step.groups, -1).sum(1) * inputs.view(step.groups, -1).sum(1)
-                total = total + self.per_pair[step.name] * pairs.sum()
-            elif isinstance(step, Depthwise) and step.name in self.per_pair:
-                total = total + self.per_pair[step.name] * kept(step.output).sum()
-            if self.batch_norms and isinstance(step, Layer | Depthwise) and step.name in self.pixels:
-                total = total + self.pixels[step.name] * kept(step.output).sum()
+            total = total + each * pairs.sum()
+            if self.batch_norms:
+                total = total + self.pixels[step] * outputs.sum()
         return total
 
     def _flow(self, masks: Mapping[str, Tensor], like: Tensor) -> tuple[Mapping[Value, Tensor], Callable[[Value], Tensor]]:
@@ -64,6 +65,15 @@ class Macs:
 
     def _followed(self) -> set[str]:
         return {step.name for step in self.steps if isinstance(step, Layer | Depthwise)}
+
+
+def _most(of: Callable[[Value], Tensor], values: Sequence[Value]) -> Tensor:
+    """What is there of any of several values."""
+    first, *others = values
+    found = of(first)
+    for value in others:
+        found = torch.maximum(found, of(value))
+    return found
 
 
 def _may_leave(step: Step) -> bool:

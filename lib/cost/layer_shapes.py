@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lib.channels.steps import Depthwise, Layer
+from lib.channels.steps import Depthwise, Layer, Step
 from lib.networks.network import Network
 
 # Channels between two points of the grid, at least: the form that ships is filled up to multiples of 8 for ONNX Runtime
@@ -50,21 +50,21 @@ def grid(width: int, groups: int = 1) -> tuple[int, ...]:
     return (*range(step, width, step), width)
 
 
-def layer_shapes(network: Network) -> dict[str, LayerShape]:
-    """The shapes of all layers of a dense network, by name."""
+def layer_shapes(network: Network) -> dict[Step, LayerShape]:
+    """The shapes of all layers of a dense network, by each of their calls."""
     parameters = dict(network.named_parameters())
-    found: dict[str, LayerShape] = {}
+    found: dict[Step, LayerShape] = {}
     for step in network.description.steps:
         if not isinstance(step, Layer | Depthwise):
             continue
         weight, before, after = parameters[f"{step.name}.weight"].shape, step.inputs[0].shape, step.output.shape
         if len(weight) == 2:
             rows = before[1:-1].numel()  # of an image: 1, or its tokens
-            found[step.name] = LayerShape("linear", weight[1], weight[0], 1, (1, 1), (rows, 1), (rows, 1))
+            found[step] = LayerShape("linear", weight[1], weight[0], 1, (1, 1), (rows, 1), (rows, 1))
             continue
         kernel, pixels = (weight[2], weight[3]), ((before[2], before[3]), (after[2], after[3]))
         if isinstance(step, Depthwise):
-            found[step.name] = LayerShape("depthwise", 1, weight[0], weight[0], kernel, *pixels)
+            found[step] = LayerShape("depthwise", 1, weight[0], weight[0], kernel, *pixels)
         else:
-            found[step.name] = LayerShape("conv", weight[1] * step.groups, weight[0], step.groups, kernel, *pixels)
+            found[step] = LayerShape("conv", weight[1] * step.groups, weight[0], step.groups, kernel, *pixels)
     return found

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from lib.channels.description import Description
 from lib.channels.parts import Part, written_by
-from lib.channels.steps import Layer
+from lib.channels.steps import Layer, Step
 from lib.channels.tracing import outlined
 from lib.networks.network import Network
 
@@ -79,6 +80,15 @@ class _Counter(TorchFunctionMode):
         self.macs[name] = self.macs.get(name, 0) + total
 
 
+def of_calls(description: Description) -> Mapping[Step, float]:
+    """What share of the MACs of its layer each call has: 1 where it is the only one, else as many as its pixels."""
+    found: dict[Step, float] = {}
+    for calls in description.calls.values():
+        sizes = [call.output.shape.numel() for call in calls]
+        found |= {call: size / sum(sizes) for call, size in zip(calls, sizes, strict=True)}
+    return found
+
+
 def fractional_macs(
     network: Network, shape: tuple[int, int, int], keep_ratio: float, *, left_out: Collection[Part] = ()
 ) -> float:
@@ -91,11 +101,12 @@ def fractional_macs(
     macs = count(network, shape).macs
     layers = network.description.layers
     sources = written_by(network.description.steps)
+    share = of_calls(network.description)
     total = 0.0
     for step in network.description.steps:
         if isinstance(step, Layer) and step.name in layers and layers[step.name].kind == "conv":
             before = sources[step.inputs[0]]
             alone = len(before) == 1 and (only := next(iter(before))) in layers and layers[only].part not in left_out
             outputs = 1.0 if layers[step.name].part in left_out else keep_ratio
-            total += macs[step.name] * outputs * (keep_ratio if alone else 1.0)
+            total += macs[step.name] * share[step] * outputs * (keep_ratio if alone else 1.0)
     return total

@@ -101,7 +101,7 @@ def _concerned(network: Network, *, scale: bool) -> Iterator[tuple[str, str | No
     steps = network.description.steps
     of = direct(steps)
     names: tuple[str, ...]
-    for step in steps:
+    for step, *_ in network.description.calls.values():
         if isinstance(step, Layer | Depthwise):
             names, value = (f"{step.name}.weight", f"{step.name}.bias"), step.output
         elif isinstance(step, Scale) and step.keeps_zero:

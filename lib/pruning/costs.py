@@ -12,7 +12,7 @@ from functools import lru_cache
 from lib.channels.steps import Depthwise, Layer, Scale, Source, Value
 from lib.cost.latency_table import LatencyTable, Milliseconds
 from lib.cost.layer_shapes import layer_shapes
-from lib.cost.macs import count
+from lib.cost.macs import count, of_calls
 from lib.networks.network import Network
 from lib.pruning.carrying import Arrivals
 from lib.pruning.groups import Group
@@ -76,17 +76,19 @@ def cost_of(
 
 def _macs(network: Network, wide: Mapping[Value, Width], macs: Mapping[str, int]) -> Iterator[Term]:
     """Of convolutions and linear layers."""
+    share = of_calls(network.description)
     for step in network.description.steps:
         if isinstance(step, Layer):
             dense = step.inputs[0].width * step.output.width
-            yield Term(wide[step.inputs[0]], wide[step.output], _product(macs[step.name] / dense))
+            yield Term(wide[step.inputs[0]], wide[step.output], _product(macs[step.name] * share[step] / dense))
         elif isinstance(step, Depthwise):
-            yield Term(NOTHING, wide[step.output], _multiple(macs[step.name] / step.output.width))
+            yield Term(NOTHING, wide[step.output], _multiple(macs[step.name] * share[step] / step.output.width))
 
 
 def _parameters(network: Network, wide: Mapping[Value, Width], sizes: Mapping[str, int]) -> Iterator[Term]:
-    """Of layers, of batch norms and PReLUs, and of what has one value a channel."""
-    for step in network.description.steps:
+    """Of layers, of batch norms and PReLUs, and of what has one value a channel; once, however often they are called."""
+    later = {step for calls in network.description.calls.values() for step in calls[1:]}
+    for step in (step for step in network.description.steps if step not in later):
         width = step.output.width
         if isinstance(step, Layer):
             dense = step.inputs[0].width * width
@@ -110,7 +112,7 @@ def _times(network: Network, wide: Mapping[Value, Width], table: LatencyTable, *
         if isinstance(step, Layer | Depthwise):
             writes = Width(float(step.output.width)) if step.name in full else wide[step.output]
             reads = wide[step.inputs[0]] if isinstance(step, Layer) else NOTHING
-            yield Term(reads, writes, _remembered(table.times(step.name, shapes[step.name])))
+            yield Term(reads, writes, _remembered(table.times(step.name, shapes[step])))
 
 
 def _product(factor: float) -> Callable[[float, float], float]:

@@ -72,7 +72,10 @@ def test_the_time_is_the_sum_over_layers_at_the_widths_that_ship(name: str, mode
     cost = cost_of(network, selection.pruned, selection.arrivals, "latency", table, coupled=mode == "coupled")
     masks = coupled_masks(network, 0.5) if mode == "coupled" else random_masks(network)
     masks |= {one.name: torch.ones(one.width, dtype=torch.bool) for one in network.layers if one.kind == "linear"}
-    small, dense = layer_shapes(compact(network, Kept(masks), mode)), layer_shapes(network)
+    small, dense = (
+        {step.name: shape for step, shape in layer_shapes(one).items()}
+        for one in (compact(network, Kept(masks), mode), network)
+    )
     full = in_streams(network.description.steps) if mode == "scatter" else set()
     wanted = 0.0
     for layer, shape in small.items():
@@ -269,9 +272,9 @@ def test_a_table_is_what_was_written(tmp_path: Path) -> None:
 
 
 def test_shapes_tell_all_layers_apart_that_take_other_times() -> None:
-    shapes = layer_shapes(lived_in("mobilenet_v2_cifar"))
-    layers = [step.name for step in lived_in("mobilenet_v2_cifar").description.steps if isinstance(step, Layer | Depthwise)]
-    assert list(shapes) == layers
+    network = lived_in("mobilenet_v2_cifar")
+    shapes = layer_shapes(network)
+    assert list(shapes) == [step for step in network.description.steps if isinstance(step, Layer | Depthwise)]
     assert sum(shape.kind == "depthwise" for shape in shapes.values()) == 17
     grid = LayerShape("conv", 24, 320, 1, (1, 1), (8, 8), (8, 8)).grid
     assert grid == ((8, 16, 24), tuple(range(16, 321, 16)))

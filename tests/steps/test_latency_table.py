@@ -105,7 +105,7 @@ def test_sizes_of_all_layers_come_out_as_the_network_has_them() -> None:
     network = outline(Architecture("resnet50", 10, 3, (64, 64)))
     for step in network.description.steps:
         if isinstance(step, Layer | Depthwise) and len(step.output.shape) == 4:
-            shape = layer_shapes(network)[step.name]
+            shape = layer_shapes(network)[step]
             pads, strides = layer_times._pads(shape), layer_times._strides(shape)
             for axis in (0, 1):
                 padded = shape.before[axis] + pads[axis] + pads[axis + 2]

@@ -211,7 +211,7 @@ class Search:
 
     def _mask(self, value: Value) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
         assert value.axis is not None
-        shape = [-1 if axis == value.axis else 1 for axis in range(len(value.shape))]
+        shape = [-1, *[1] * (len(value.shape) - value.axis - 1)]  # the same for all calls of a module
 
         def mask(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
             return output if self.over else output * self.there[value].to(output.dtype).view(shape)
