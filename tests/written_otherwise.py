@@ -58,6 +58,10 @@ WAYS: dict[str, Way] = {
     "zeros behind": lambda _, x, y, __: torch.cat([x[:, :8], y.new_zeros(y.size(0), 8, *y.shape[2:])], 1) + y,
     "made zeros behind": lambda _, x, y, __: torch.cat([x[:, :8], torch.zeros(y.size(0), 8, 8, 8, device=y.device)], 1) + y,
     "made numbers": lambda _, x, y, __: x + y * torch.ones(y.size(0), 1, 8, 8, device=y.device) * y.new_full((1,), 0.5),
+    "a gate of all channels": lambda _, x, y, __: (
+        x + y * torch.sigmoid(y.mean(1, keepdim=True) + y.amax((1,), True) - y.max(1)[0].unsqueeze(1) * y.sum(1, True))
+    ),
+    "a gate of everything": lambda _, x, y, __: x + y * torch.sigmoid(y.mean((1, 2, 3), keepdim=True)),
     "moved to its own device": lambda _, x, y, __: x.to(y.device) + y.to(dtype=x.dtype),
 }
 
@@ -67,7 +71,7 @@ WHOLE: dict[str, Way] = {
     "flip of both": lambda _, x, y, __: x + torch.flip(y, [1, 3]),
     "flip of parts": lambda _, x, y, __: x + y.view(-1, 2, 8, 8, 8).flip(-1).view(-1, 16, 8, 8),
     "one channel laid out": lambda _, x, y, __: (
-        x + (y.mean(1, keepdim=True).expand(-1, 16, -1, -1) + y.amax(1, True).expand_as(y))
+        y + (x.mean(1, keepdim=True).expand(-1, 16, -1, -1) + x.amax(1, True).expand_as(x))
     ),
     "zeros as weights": lambda _, x, y, __: x + functional.conv2d(y, torch.zeros(16, 16, 1, 1, dtype=y.dtype)),
     "space to depth": lambda _, x, y, __: x + y.view(-1, 16, 4, 2, 4, 2).permute(0, 3, 5, 1, 2, 4).reshape(-1, 16, 8, 8),

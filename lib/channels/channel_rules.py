@@ -65,6 +65,21 @@ def elementwise(reader: Reader, call: Call) -> Any:
     return reader.add(Elementwise(call.node, (x,), out, keeps_zero=_keeps_zero(reader, call), activation=activation))
 
 
+def across(reader: Reader, call: Call) -> Any:
+    """The mean or the largest of all channels, as CBAM's spatial gate takes them: those that are gone count as the zeros that
+    they were.
+    """
+    x, dims = call.values[0], _dims(call)
+    if (
+        call.name not in REDUCTIONS
+        or len(call.values) > 1
+        or dims is None
+        or x.axis not in {dim % len(x.shape) for dim in dims}
+    ):
+        return None
+    return reader.barrier(call, locks=False)
+
+
 def _folded_for(reader: Reader, call: Call, x: Value) -> Value | None:
     """A view with channels along two axes, where the call works along one of them: by the other."""
     dims, count = _dims(call), len(x.shape)
@@ -200,4 +215,4 @@ def stack(reader: Reader, call: Call) -> Any:
     return reader.add(Stack(call.node, values, out))
 
 
-RULES = (part, new, pad_channels, elementwise, join, concat, stack, move)
+RULES = (part, new, pad_channels, elementwise, across, join, concat, stack, move)

@@ -95,33 +95,33 @@ class Reader:
         if not value.is_spread:
             return value
         assert value.origin is not None
-        node, before = value.node, self.whole(self._viewed(value))
+        node, known = value.node, [self.known[one] for one in value.node.all_input_nodes]
+        before, *beside = (
+            self.whole(one) for one in known if isinstance(one, Value)
+        )  # what it views, and what tells the shape
         self.lock([before], f"{node} spreads channels over several axes")
         several = self.known[node]
         if isinstance(several, Value):
             made = Value(node, value.shape)
-            self.steps.append(Barrier(node, (before,), made))
+            self.steps.append(Barrier(node, (before, *beside), made))
             self.known[node] = made
             return made
         parts = {part: Value(node, part.shape) for part in several}
-        self.steps.append(Barrier(node, (before,), Value(node, torch.Size(())), tuple(parts.values())))
+        self.steps.append(Barrier(node, (before, *beside), Value(node, torch.Size(())), tuple(parts.values())))
         self.known[node] = list(parts.values())
         for one in (one for one in node.users if one in self.known):  # those that took a part of it
             part = self.known[one]
             self.known[one] = parts.get(part, part) if isinstance(part, Value) else part
         return parts[value]
 
-    def _viewed(self, value: Value) -> Value:
-        """What a view was made of: the first of its operands."""
-        known = (self.known[node] for node in value.node.all_input_nodes)
-        return next(one for one in known if isinstance(one, Value))
-
-    def barrier(self, call: Call) -> Any:
-        """Compute a node whole and keep all channels it reads; channels are followed behind it where its shape tells them."""
+    def barrier(self, call: Call, *, locks: bool = True) -> Any:
+        """Compute a node whole; channels are followed behind it where its shape tells them. locks: keep all channels it reads,
+        else there are zeros in their places.
+        """
         kind = type(call.module).__name__ if call.module is not None else call.name
         reason = f"{kind} mixes channels or is not known ({call.node})"
         values = tuple(self.whole(value) for value in call.values)
-        self.lock(values, reason)
+        self.lock(values if locks else (), reason)
         gave = call.gave
         if not isinstance(gave, Tensor):
             made = pytree.tree_map(
