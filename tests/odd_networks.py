@@ -1,5 +1,6 @@
 """Networks of a user's that are right and unusual."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,12 +21,12 @@ BATCH_NORMS, PRE_ACTIVATION, CARRYING = (f"{HERE}:{name}" for name in ("BatchNor
 SPREAD, PADDED, DEPTHWISE, TOKENS = (f"{HERE}:{name}" for name in ("Spread", "Padded", "DepthwiseStream", "Tokens"))
 BUFFERS, SQUEEZED = (f"{HERE}:{name}" for name in ("Buffers", "Squeezed"))
 ONE_RELU, HIDDEN, LINEAR = (f"{HERE}:{name}" for name in ("OneRelu", "Hidden", "Linear"))
-FOLDED, ROWS, OWN_PARTS, ATTENDING, COMPUTED = (
-    f"{HERE}:{name}" for name in ("Folded", "Rows", "OwnParts", "Attending", "Computed")
+FOLDED, ROWS, OWN_PARTS, ATTENDING, COMPUTED, SHIFTED = (
+    f"{HERE}:{name}" for name in ("Folded", "Rows", "OwnParts", "Attending", "Computed", "Shifted")
 )
 ALL = (GROUPED, NAMED_TWICE, FIXED_SIZE, BY_KEYWORD, BATCH_NORMS, PRE_ACTIVATION, CARRYING)
 ALL += (SPREAD, PADDED, DEPTHWISE, TOKENS, BUFFERS, SQUEEZED, ONE_RELU, HIDDEN, LINEAR)
-ALL += (FOLDED, ROWS, OWN_PARTS, ATTENDING, COMPUTED)
+ALL += (FOLDED, ROWS, OWN_PARTS, ATTENDING, COMPUTED, SHIFTED)
 SIDE = 72  # pixels that FixedSize needs
 
 allow(ALL)
@@ -442,4 +443,41 @@ class Computed(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, num_classes)."""
         logits: Tensor = self.fc(functional.relu(self.conv2(functional.relu(self.conv1(images)))).mean((2, 3)))
+        return logits
+
+
+class Shifted(nn.Module):
+    """Two branches before a 1x1 convolution; kind: what happens to the second one on the way."""
+
+    def __init__(self, num_classes: int, in_channels: int, *, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.conv1, self.bn1 = nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.conv3, self.fc = nn.Conv2d(8, 8, 1), nn.Linear(8, num_classes)
+        self.alpha, self.gamma = nn.Parameter(torch.tensor(0.7)), nn.Parameter(torch.linspace(0.5, 1.5, 8).view(8, 1, 1))
+        self.slopes, self.norm = nn.PReLU(8), nn.InstanceNorm2d(8, affine=True)
+        nn.init.constant_(self.norm.bias, 0.3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> logits (B, num_classes)."""
+        x = functional.relu(self.bn1(self.conv1(images)))
+        y = self.bn2(self.conv2(images))
+        kinds: dict[str, Callable[[], Tensor]] = {
+            "half": lambda: 0.5 * y,
+            "from two": lambda: 2 - y,
+            "learnt factor": lambda: y * self.alpha,
+            "learnt factors": lambda: self.gamma * y + self.gamma,
+            "slopes": lambda: self.slopes(y),
+            "instance norm": lambda: self.norm(y),
+            "average": lambda: functional.avg_pool2d(y, 2),
+            "less": lambda: y - 0.25 * x,
+            "larger": lambda: torch.maximum(y, x),
+            "total": lambda: y.sum((2, 3), keepdim=True) / 100,
+            "gated": lambda: y * torch.sigmoid(x),
+            "computed factor": lambda: y * torch.sigmoid(self.alpha),
+            "zeros around": lambda: functional.pad(y, [1, 1, 1, 1]),
+            "average with zeros": lambda: functional.avg_pool2d(y, 3, 1, 1),
+        }
+        logits: Tensor = self.fc(functional.relu(self.conv3(kinds[self.kind]())).mean((2, 3)))
         return logits

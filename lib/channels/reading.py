@@ -146,7 +146,7 @@ class Reader:
             return stand_in(item) if isinstance(item, Value) else item
 
         args, kwargs = (pytree.tree_map(value, part, is_leaf=_is_value) for part in (call.args, call.kwargs))
-        return _run(call.module, call.node, args, kwargs)
+        return run(call.module, call.node, args, kwargs)
 
     def _follow(self, node: fx.Node) -> Any:
         if node.op in ("placeholder", "get_attr"):
@@ -204,15 +204,8 @@ def arguments(node: fx.Node, value: Callable[[fx.Node], Any]) -> tuple[tuple[Any
     return args, dict(kwargs)
 
 
-def run_node(network: nn.Module, node: fx.Node, values: Tensor) -> Any:
-    """What a node of one operand with channels gives on values; numbers are those of the pass."""
-    first = next(one for one in node.all_input_nodes if isinstance(seen(one), Tensor))
-    args, kwargs = arguments(node, lambda one: values if one is first else seen(one))
-    module = network.get_submodule(str(node.target)) if node.op == "call_module" else None
-    return _run(module, node, args, kwargs)
-
-
-def _run(module: nn.Module | None, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run(module: nn.Module | None, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a node gives on arguments; module: the one that it calls."""
     if module is not None:
         return module.forward(*args, **kwargs)
     if node.op == "call_method":

@@ -5,14 +5,17 @@ into the bias or the running mean of the reader; where an activation cuts it off
 would compute something else without the channel, which is refused.
 """
 
+import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from lib.channels.flow import presence
-from lib.channels.reading import run_node
-from lib.channels.steps import Concat, Depthwise, Elementwise, Join, Layer, Move, Scale, Step, Value
+from lib.channels.reading import arguments, run
+from lib.channels.steps import Concat, Depthwise, Elementwise, Join, Layer, Move, Scale, Source, Step, Value
+from lib.channels.tracing import seen
 from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 
@@ -33,13 +36,14 @@ def silence_(network: Network, kept: Kept) -> bool:
     stuck: dict[str, int] = {}
     for step in steps:
         for value in step.inputs:
-            loud = constants.get(value, torch.zeros(0)).abs() > SILENT
+            absent = constants[value].masked_fill(there[value] > 0, 0.0) if value in constants else torch.zeros(0)
+            loud = ~(absent.abs() <= SILENT)  # what is no constant is loud too
             if _passes(step):  # into a channel that is there, or from which something would be made
                 loud &= there[step.output] > 0 if len(loud) == step.output.width else torch.zeros_like(loud)
             if not bool(loud.any()):
                 continue
-            if isinstance(step, Layer) and _takes_constants(network, step):
-                moves.append((step, constants[value]))
+            if isinstance(step, Layer) and _takes_constants(network, step) and not bool(absent.isnan().any()):
+                moves.append((step, absent))
             else:
                 stuck |= {name: count for name, count in _named(steps, value, loud).items() if count}
     if stuck:
@@ -51,60 +55,71 @@ def silence_(network: Network, kept: Kept) -> bool:
 
 
 def _constants(network: Network, steps: tuple[Step, ...], there: Mapping[Value, Tensor]) -> dict[Value, Tensor]:
-    """What every absent channel of every value is, in float64; 0 for channels that are there."""
+    """What every absent channel of every value is, in float64; NaN where it is no constant, and where a channel is there."""
     found: dict[Value, Tensor] = {}
-    state = network.state_dict()
+    tensors: dict[str, Tensor] = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     for step in steps:
         out = step.output
         if out.axis is None:
             continue
-        inputs = [found[value] for value in step.inputs if value in found]
-        made = _constant(network, step, inputs, state)
-        found[out] = made.masked_fill(there[out] > 0, 0.0)
+        if isinstance(step, Source) and str(step.node.target) in tensors:  # one of its own for each channel
+            found[out] = tensors[str(step.node.target)].double().cpu().flatten()
+        else:
+            found[out] = _constant(network, step, found, tensors).masked_fill(there[out] > 0, torch.nan)
     return found
 
 
-def _constant(network: Network, step: Step, inputs: list[Tensor], state: Mapping[str, Tensor]) -> Tensor:
-    if isinstance(step, Layer | Depthwise):
-        return _written(step, inputs, state)
-    if isinstance(step, Scale) and step.is_batch_norm:
-        return _normalised(network.get_submodule(step.module), inputs[0])
-    if isinstance(step, Elementwise) and step.activation:
-        values: Tensor = run_node(network.module, step.node, inputs[0].view(1, -1, 1, 1))
-        return values.flatten()
-    if isinstance(step, Join) and len(inputs) == 2:
-        one, other = (value.expand(step.output.width) for value in inputs)
-        return one * other if step.product else one + other
+def _constant(network: Network, step: Step, found: Mapping[Value, Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
+    nothing = torch.zeros(step.output.width, dtype=torch.float64)
+    if isinstance(
+        step, Layer | Depthwise
+    ):  # of a zero filter its bias is left; a depthwise one that sees constants is refused
+        bias = tensors.get(f"{step.name}.bias")
+        return nothing if bias is None else bias.double().cpu()
     if isinstance(step, Concat):
-        return torch.cat(inputs)
-    return _moved(step, inputs)
-
-
-def _written(step: Layer | Depthwise, inputs: list[Tensor], state: Mapping[str, Tensor]) -> Tensor:
-    """Of a zero filter its bias is left. A depthwise filter sees constants, but zeros beyond the border (so it is refused)."""
-    bias = state.get(f"{step.name}.bias")
-    total = torch.zeros(step.output.width, dtype=torch.float64) if bias is None else bias.double().cpu()
-    if isinstance(step, Depthwise):
-        total = total + state[f"{step.name}.weight"].double().cpu().flatten(1).sum(1) * inputs[0][step.source]
-    return total
-
-
-def _normalised(module: nn.Module, values: Tensor) -> Tensor:
-    """By the running statistics; where there are none, a constant is its own mean, of which nothing is left."""
-    assert isinstance(module, nn.modules.batchnorm._BatchNorm)
-    shift = torch.zeros_like(values) if module.bias is None else module.bias.double().cpu()
-    if module.running_mean is None or module.running_var is None:
-        return shift
-    scale = 1.0 if module.weight is None else module.weight.double().cpu()
-    centred = values - module.running_mean.double().cpu()
-    return shift + scale * centred / (module.running_var.double().cpu() + module.eps).sqrt()
-
-
-def _moved(step: Step, inputs: list[Tensor]) -> Tensor:
+        return torch.cat([found[value] for value in step.inputs])
     if isinstance(step, Move):
-        return torch.where(step.source >= 0, inputs[0][step.source.clamp_min(0)], 0.0)
-    passes = isinstance(step, Elementwise | Scale) and bool(inputs)
-    return inputs[0] if passes else torch.zeros(step.output.width, dtype=torch.float64)
+        moved = torch.where(step.source >= 0, found[step.inputs[0]][step.source.clamp_min(0)], 0.0)
+        return moved.masked_fill((moved != 0.0) & any(step.pads), torch.nan)  # zeros lie around it
+    if not isinstance(step, Elementwise | Scale | Join):
+        return nothing
+    made = _computed(network, step, found, tensors)
+    silent = [found[value].expand(step.output.width) == 0.0 for value in step.inputs if value in found]
+    if isinstance(step, Join):
+        return made.masked_fill(torch.stack(silent).any(0), 0.0) if step.product else made
+    return made.masked_fill(silent[0], 0.0) if isinstance(step, Elementwise) and step.keeps_zero else made
+
+
+def _computed(network: Network, step: Step, found: Mapping[Value, Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
+    """What an operation makes of constant channels, by running it; NaN where that is not the same at all pixels."""
+    out, known = step.output, network.description.known
+    unknown = False
+
+    def operand(node: fx.Node) -> Any:
+        nonlocal unknown
+        value = known[node]
+        if isinstance(value, Value) and value in found and value in step.inputs:
+            assert value.axis is not None
+            return (
+                found[value]
+                .view([-1 if axis == value.axis else 1 for axis in range(len(value.shape))])
+                .expand(value.shape)
+                .clone()
+            )
+        if str(node.target) in tensors:
+            return tensors[str(node.target)].double().cpu()
+        unknown |= isinstance(value, Value)
+        return seen(node)
+
+    args, kwargs = arguments(step.node, operand)
+    if unknown:
+        return torch.full((out.width,), torch.nan, dtype=torch.float64)
+    module = network.get_submodule(str(step.node.target)) if step.node.op == "call_module" else None
+    made: Tensor = run(None if module is None else copy.deepcopy(module).double().cpu().eval(), step.node, args, kwargs)
+    assert out.axis is not None
+    rows = made.movedim(out.axis, 0).flatten(1)
+    low, high = rows.amin(1), rows.amax(1)
+    return high.masked_fill(high - low > SILENT * (1.0 + high.abs()), torch.nan)
 
 
 def _passes(step: Step) -> bool:

@@ -13,6 +13,7 @@ from lib.compaction.proof import check_zeros, gap_in_double, verify
 from lib.masks.filters import Masks, full
 from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
+from tests import odd_networks
 from tests.networks_for_tests import ALL, images, lived_in, random_masks
 
 
@@ -141,6 +142,37 @@ def test_random_soft_masks_never_change_the_function_unseen(name: str) -> None:
     given, batch = copy.deepcopy(network), images(network, 2)
     assert not silence_(network, Kept(masks))
     assert gap_in_double(given, network, batch).relative < 1e-9
+
+
+def shifted(kind: str, *dropped: str) -> tuple[Network, Kept]:
+    network = odd_networks.network(odd_networks.SHIFTED, kind=kind)
+    masks = full(network)
+    for layer in network.layers:
+        if layer.name in dropped:
+            masks[layer.name][3] = False
+            answer_(network, layer, 3, 0.4)
+    softly_pruned(network, masks)
+    return network, Kept(masks)
+
+
+@pytest.mark.parametrize("kind", ["half", "learnt factor", "slopes", "instance norm", "average", "less", "larger", "total"])
+def test_a_constant_is_followed_through_what_is_computed_of_it(kind: str) -> None:
+    """A factor, a difference or a sum over pixels was passed as if it changed nothing."""
+    unchanged(*shifted(kind, "conv1", "conv2") if kind in ("less", "larger") else shifted(kind, "conv2"), moved=True)
+
+
+@pytest.mark.parametrize("kind", ["gated", "computed factor", "zeros around", "average with zeros"])
+def test_what_is_no_constant_any_more_is_refused(kind: str) -> None:
+    network, kept = shifted(kind, "conv2")
+    with pytest.raises(ValueError, match=r"what follows cannot take in exactly: bn2 \(1\)"):
+        silence_(network, kept)
+
+
+@pytest.mark.parametrize("kind", ["from two", "learnt factors"])
+def test_where_something_is_made_of_zero_a_constant_is_refused_or_stays(kind: str) -> None:
+    network, kept = shifted(kind, "conv2")
+    with pytest.raises(ValueError, match=r"bn2 \(1\)"):
+        silence_(network, kept)
 
 
 def test_filters_that_were_zeroed_here_are_left_alone() -> None:
