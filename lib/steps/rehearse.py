@@ -4,6 +4,8 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -33,6 +35,8 @@ from lib.pruning.scores import uniform
 from lib.pruning.selection import Selection
 from lib.quantization.sharing import bits_by_layer
 from lib.randomness import stream
+from lib.runtimes import engines
+from lib.runtimes.engine import Shipped
 from lib.steps.distill import Distiller
 from lib.steps.document import Document
 from lib.training.epochs import problems_of_sizes
@@ -94,6 +98,9 @@ def rehearse(document: Document, sections: Mapping[str, Any], view: View) -> Non
         guide = Distiller(document.prune.methods[name].guide, share_classifier=False)
         jobs.append((f"prune.methods.{name}.guide", partial(pair, guide)))
     jobs.append((f"benchmark.network: {axes.network}", partial(_shrink, networks[axes.network], axes.compaction)))
+    if axes.network in document.networks:  # the project's own were tried
+        run = partial(_run, networks[axes.network], axes.compaction)
+        jobs += [(f"latency.runtimes: {runtime}", partial(run, runtime, view)) for runtime in document.latency.runtimes]
     jobs.append(("encode.bits", partial(bits_by_layer, networks[axes.network], document.encode.patterns)))
     _do(jobs + _limits(document, view))
 
@@ -128,22 +135,52 @@ def _build(networks: Networks, document: Document, name: str, view: View) -> Non
     networks[name] = network.train()
 
 
+def _halved(dense: Network, mode: Mode) -> tuple[Network, Kept]:
+    """A network without half of its filters, and what it keeps."""
+    masked = copy.deepcopy(dense).eval()
+    kept = Kept(Selection(masked, 0.5, coupled=mode == "coupled").choose(uniform(masked.filters(), stream(0, "rehearsal"))))
+    apply_(masked, kept)
+    return masked, kept
+
+
 @torch.no_grad()
 def _shrink(dense: Network, mode: Mode) -> None:
-    """Drop half of the filters of a network and make it small, as stage `compact` will."""
-    name, masked = dense.architecture.name, copy.deepcopy(dense).eval()
-    half = Selection(masked, 0.5, coupled=mode == "coupled").choose(uniform(masked.filters(), stream(0, "rehearsal")))
-    apply_(masked, Kept(half))
+    """Make a network without half of its filters small, as stage `compact` will."""
+    name, (masked, kept) = dense.architecture.name, _halved(dense, mode)
     noise = torch.randn(2, *dense.architecture.shape, generator=stream(0, "sample"))
     try:
-        found = gap_in_double(masked, compact(masked, Kept(half), mode), noise)
+        found = gap_in_double(masked, compact(masked, kept, mode), noise)
     except FAILURES as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        msg = f"{name} cannot be made small ({reason}); report it with its code, or write otherwise what moves its channels"
-        raise ValueError(msg) from error
+        msg = f"{name} cannot be made small ({_reason(error)}); report it with its code, or write otherwise what moves its "
+        raise ValueError(msg + "channels") from error
     if not found.relative < FLOAT64_LIMIT:
         msg = f"{name} computes something else when it is made small (logits differ by {found.absolute:.1e}); report it with "
         raise ValueError(msg + "its code, or write otherwise what moves its channels")
+
+
+@torch.no_grad()
+def _run(dense: Network, mode: Mode, runtime: str, view: View) -> None:
+    """Load a small network into a runtime and run it there, as stage `latency` will."""
+    try:
+        small = compact(*_halved(dense, mode), mode)
+    except FAILURES:
+        return  # which is told of the network itself
+    try:
+        with TemporaryDirectory() as folder:
+            shipped = Shipped(small, view.noise())
+            plugins.find(engines, runtime).load(shipped, Path(folder)).bind(view.noise(), 1).call()
+    except FAILURES as error:
+        msg = (
+            f"{dense.architecture.name} cannot run there ({_reason(error)}); write otherwise what the runtime cannot take, or "
+        )
+        raise ValueError(msg + "leave the runtime out") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong at the bottom, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _open(networks: Networks, teacher: Given, view: View) -> None:

@@ -62,6 +62,7 @@ from tests.odd_networks import (
     TOKENS,
     network,
 )
+from tests.own_forwards import NAME as OWN_FORWARD
 from tests.pruning.test_every_method import make, params, request
 from tests.steps.test_rehearse import document, refusals
 
@@ -313,6 +314,18 @@ def test_buffers_that_no_file_takes_are_told_before_any_training(kind: str) -> N
     own = {"own": named(BUFFERS, kind=kind)}
     (found,) = refusals(document(networks=own, benchmark__network="own", **OWN), View((3, 8, 8), 10, 900))
     assert f"files hold float32, int64 and bool alone, got extra (torch.{kind}); build the network so, or convert it" in found
+
+
+def test_what_a_runtime_cannot_take_is_told_before_any_training() -> None:
+    """It failed in stage `latency`, after all trainings."""
+    own = {"own": named(OWN_FORWARD, kind="no_onnx")}
+    found = refusals(document(networks=own, benchmark__network="own", **OWN), View((3, 8, 8), 10, 900))
+    assert [line.partition(" (")[0] for line in found] == [
+        f"latency.runtimes: {runtime}: {OWN_FORWARD} cannot run there" for runtime in ("onnxruntime", "onnxruntime_int8")
+    ]
+    assert all("bessel_i0e" in line and line.endswith("or leave the runtime out") for line in found)
+    left = document(networks=own, benchmark__network="own", latency__runtimes=["pytorch"], **OWN)
+    assert refusals(left, View((3, 8, 8), 10, 900)) == []
 
 
 def test_an_empty_buffer_is_saved(tmp_path: Path) -> None:
