@@ -18,9 +18,9 @@ from lib.channels.description import Description
 from lib.channels.flow import Flow
 from lib.channels.observing import POINT, points
 from lib.channels.operations import called
+from lib.channels.proxies import OWN, seen
 from lib.channels.reading import arguments
 from lib.channels.steps import ABSENT, Value
-from lib.channels.tracing import OWN, seen
 
 MODE = "mode"
 CHANNELS, OTHERS = "channels", "others"  # axes

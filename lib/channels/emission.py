@@ -16,6 +16,7 @@ from lib.channels.description import Description
 from lib.channels.draft import Draft
 from lib.channels.flow import Flow
 from lib.channels.operations import EXPANSIONS, LIKE, REPEATS, RESHAPES, called
+from lib.channels.proxies import seen
 from lib.channels.steps import (
     ABSENT,
     Barrier,
@@ -34,7 +35,6 @@ from lib.channels.steps import (
     Step,
     Value,
 )
-from lib.channels.tracing import seen
 
 
 def emit(module: nn.Module, description: Description, kept: Flow, *, ships: bool = False) -> fx.GraphModule:

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 from torch import fx
 
 from lib.channels.description import Description
+from lib.channels.proxies import ENDS
 from lib.channels.steps import Concat, Elementwise, Join, Layer, Step, Value
-from lib.channels.tracing import ENDS
 
 Side = Literal["input", "output"]
 POINT = "tap_"  # begins the names of a compact network's modules that pass on what a tap of the dense one shows

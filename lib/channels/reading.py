@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from lib.channels.proxies import seen
 from lib.channels.steps import Barrier, Nothing, Output, Source, Step, Value
-from lib.channels.tracing import is_constant, seen
+from lib.channels.tracing import is_constant
 
 IMAGES_OR_VECTORS = (2, 4)  # dimensions of which the second is that of the channels
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from lib.channels.flow import presence
+from lib.channels.proxies import seen
 from lib.channels.reading import arguments, run
 from lib.channels.steps import Concat, Depthwise, Elementwise, Join, Layer, Move, Scale, Source, Step, Value
-from lib.channels.tracing import seen
 from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 

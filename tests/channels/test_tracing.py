@@ -10,8 +10,9 @@ from torch.nn import functional
 from lib.channels.description import Description, describe
 from lib.channels.emission import emit
 from lib.channels.flow import flow
+from lib.channels.proxies import seen
 from lib.channels.steps import Layer, Scale
-from lib.channels.tracing import outlined, seen, trace
+from lib.channels.tracing import outlined, trace
 from lib.randomness import stream
 from tests.networks_for_tests import live_
 
