@@ -20,13 +20,16 @@ def main(
     from lib.graph.provenance import commit
     from lib.params.suite import read
     from lib.steps import zoo
-    from lib.tables import latencies, results, timings
+    from lib.tables import kept_filters, latencies, results, timings
 
     suite = read(read_params(params))
     metrics, models = Path("metrics") / suite.name, Path("models") / suite.name
     if dense:
         sys.stderr.write("".join(f"{path}\n" for path in zoo.keep_dense(suite, models, out / suite.name)))
-    timed = timings.beside_macs(timings.read(metrics / "latency", suite).rows, results.read(metrics / "cells", suite).rows)
+    cells = results.read(metrics / "cells", suite).rows
+    kept = kept_filters.read(models / "compact", suite, metrics / kept_filters.FILE, frozenset(suite.cells)).rows
+    found, _ = timings.shared(timings.read(metrics / "latency", suite), kept, suite)
+    timed = timings.beside_macs(found.rows, cells)
     lines = latencies.lines(timed, timings.read_machine(metrics / "latency" / "machine.json"))
     if not (made_by := commit(Path())):
         msg = "the cards name the commit, and git tells of none here; run this in a clone"

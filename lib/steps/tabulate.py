@@ -33,7 +33,8 @@ LINKS = {"table.md": "as text", "latency.md": "latency"}
 
 @dataclass(frozen=True)
 class Gathered:
-    """All that is there of one suite. marks: of the cells' files. timings: beside the MACs of their networks.
+    """All that is there of one suite. marks: of the cells' files. timings: beside the MACs of their networks. timed_as: names
+    of networks that share the timing of another one.
 
     missing: kind of file -> names of those wanted and not there; of a cell that is not there, the cell alone.
     """
@@ -44,6 +45,7 @@ class Gathered:
     judged: predictions.Judged
     kept: pd.DataFrame
     timings: pd.DataFrame
+    timed_as: Mapping[str, str]
     machine: Mapping[str, str]
     logs: pd.DataFrame
     published: pd.DataFrame
@@ -84,12 +86,13 @@ def gather(
     the predictions and filters from before. Raises ValueError when no cell is there or a file is broken.
     """
     wanted = suite.read(document)
-    found, timed, logged = results.read(cells, wanted), timings.read(latencies, wanted), logs.read(training_logs, wanted)
+    found, logged = results.read(cells, wanted), logs.read(training_logs, wanted)
     marks, earlier = results.marks(cells, wanted), out / predictions.FILE
     still = predictions.unchanged(earlier, marks)
     classes = predictions.NONE if judged is None else predictions.read(judged, wanted, earlier, still)
     of_cells = partial(_of_cells, wanted, found.missing)
     kept = kept_filters.NONE if compact is None else kept_filters.read(compact, wanted, out / kept_filters.FILE, still)
+    timed, alike = timings.shared(timings.read(latencies, wanted), kept.rows, wanted)
     return Gathered(
         suite=wanted,
         cells=found.rows,
@@ -97,6 +100,7 @@ def gather(
         judged=classes,
         kept=kept.rows,
         timings=timings.beside_macs(timed.rows, found.rows),
+        timed_as=alike,
         machine=timings.read_machine(latencies / "machine.json"),
         logs=logged.rows,
         published=published.of_suite(published_document, document, wanted),
@@ -126,7 +130,12 @@ def texts(gathered: Gathered) -> dict[str, str]:
         "training.csv": writing.csv(gathered.logs),
         "latency.csv": writing.csv(gathered.timings),
         "latency.md": latencies.report(
-            wanted, gathered.timings, gathered.machine, gathered.missing["latencies"], summaries.best(gathered.comparable)
+            wanted,
+            gathered.timings,
+            gathered.machine,
+            gathered.missing["latencies"],
+            summaries.best(gathered.comparable),
+            gathered.timed_as.items(),
         ),
     }
 

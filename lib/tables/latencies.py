@@ -1,7 +1,7 @@
 """The latencies of a suite for people: speed-ups beside what the MACs promise, then files and memory, in Markdown."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -36,14 +36,30 @@ FIRST: tuple[Column, ...] = (*NAMES[:2], ("FLOPs (MACs)", macs))
 
 
 def report(
-    suite: Suite, timed: pd.DataFrame, machine: Mapping[str, str], missing: Sequence[str], accuracies: Accuracies
+    suite: Suite,
+    timed: pd.DataFrame,
+    machine: Mapping[str, str],
+    missing: Sequence[str],
+    accuracies: Accuracies,
+    shared: Iterable[tuple[str, str]] = (),
 ) -> str:
-    """All tables of speed-ups, each for a thread count and batch size. timed: as timings.beside_macs gives it."""
+    """All tables of speed-ups, each for a thread count and batch size. timed: as timings.beside_macs gives it. shared: names
+    of networks that were not timed themselves, each with the one of the same shapes that was.
+    """
     device = "; ".join(f"{name}: {text}" for name, text in machine.items()) or "not recorded"
-    notes = [*NOTES, *([ASKED] if timed["asked_share"].notna().any() else []), f"Measured on: {device}."]
+    asked = [ASKED] if timed["asked_share"].notna().any() else []
+    alike = [f"Of the same shapes as {name}, and not timed apart: {', '.join(others)}." for name, others in _by_timed(shared)]
+    notes = [*NOTES, *asked, *alike, f"Measured on: {device}."]
     tables = _tables(timed, accuracies) if len(timed) else [NOTHING]
     listed = "\n".join(f"- {note}" for note in notes)
     return "\n\n".join([f"# {suite.name}: latency", *tables, listed, *absent({"latencies": missing})]) + "\n"
+
+
+def _by_timed(shared: Iterable[tuple[str, str]]) -> Iterable[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for name, timed in shared:
+        found.setdefault(timed, []).append(name)
+    return found.items()
 
 
 def fastest_times(timed: pd.DataFrame) -> tuple[str, pd.DataFrame]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lib import json_file
-from lib.params.suite import Suite
+from lib.params.suite import Cell, Suite
 from lib.tables import summaries
 from lib.tables.results import Found
 
@@ -38,6 +38,31 @@ def read(folder: Path, suite: Suite) -> Found:
     return Found(pd.DataFrame(rows, columns=list(TYPES)).astype(TYPES), missing)
 
 
+def shared(found: Found, kept: pd.DataFrame, suite: Suite) -> tuple[Found, dict[str, str]]:
+    """Timings with those of networks that were not timed and have as many channels in every layer as one that was: which
+    filters were kept makes no difference to the clock. Names the one that was timed for each of these.
+
+    kept: as kept_filters.read gives it. Nothing is shared where shapes depend on which filters stay (scatter).
+    """
+    if suite.benchmark.compaction != "coupled":
+        return found, {}
+    sizes = {place: tuple(rows["kept"]) for place, rows in kept.groupby(NETWORK, sort=False)}
+    untimed = set(found.missing)
+    there = {(cell.keep_ratio, sizes.get(_place(cell))): cell for cell in suite.timed if cell.pruned_key not in untimed}
+    alike = {
+        cell: there[key]
+        for cell in suite.timed
+        if cell.pruned_key in untimed and (key := (cell.keep_ratio, sizes.get(_place(cell)))) in there and key[1] is not None
+    }
+    parts = [found.rows]
+    for cell, other in alike.items():
+        same = (found.rows[NETWORK] == list(_place(other))).all(axis=1)
+        parts.append(found.rows[same].assign(method=cell.method, keep_ratio=cell.keep_ratio, seed=cell.seed))
+    missing = tuple(cell.pruned_key for cell in suite.timed if cell.pruned_key in untimed and cell not in alike)
+    names = {cell.pruned_key: other.pruned_key for cell, other in alike.items()}
+    return Found(pd.concat(parts, ignore_index=True), missing), names
+
+
 def read_machine(path: Path) -> dict[str, str]:
     """What was timed on (device, threads, versions), as flat text; empty when the file is not there yet."""
     return _flat(json_file.load(path)) if path.is_file() else {}
@@ -49,6 +74,10 @@ def beside_macs(timings: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     rows = timings.sort_values(["threads", "batch"], kind="stable").merge(sizes, on=NETWORK, how="left")
     rows = summaries.ordered(rows.assign(distiller=""))
     return rows[[*NETWORK, "macs", "macs_ratio", *(name for name in TYPES if name not in NETWORK)]]
+
+
+def _place(cell: Cell) -> tuple[str, float, int]:
+    return cell.method, cell.keep_ratio, cell.seed
 
 
 def _timings(path: Path) -> list[dict[str, Any]]:

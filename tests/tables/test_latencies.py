@@ -115,3 +115,10 @@ def test_times_have_three_digits_and_no_exponent(median: float, text: str) -> No
 def test_nothing_timed_is_said() -> None:
     nothing = pd.DataFrame(columns=[*TYPES, "macs", "macs_ratio"]).astype(TYPES)
     assert "No latency has been measured yet" in latencies.report(SUITE, nothing, {}, (), TOP1)
+
+
+def test_who_shares_a_timing_is_told() -> None:
+    shared = [("l1-0.5-0", "sfp-0.5-0"), ("fpgm-0.5-0", "sfp-0.5-0")]
+    text = latencies.report(SUITE, _timed(), {}, (), TOP1, shared)
+    assert "- Of the same shapes as sfp-0.5-0, and not timed apart: l1-0.5-0, fpgm-0.5-0.\n" in text
+    assert "not timed apart" not in latencies.report(SUITE, _timed(), {}, (), TOP1)

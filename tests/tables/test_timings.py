@@ -1,6 +1,7 @@
 """Reading latencies: every setting a row, old and broken files refused by name, MACs put beside."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,28 @@ def test_a_share_that_was_asked_for_stands_in_its_setting_only(tmp_path: Path) -
 def test_broken_latency_is_refused_by_name(tmp_path: Path, document: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=rf"fpgm-0\.7-0\.json should hold `timings`, a list.*{complaint}.*dvc repro"):
         _read(tmp_path, document)
+
+
+def test_a_network_of_the_same_shapes_as_one_that_was_timed_shares_its_timing(tmp_path: Path) -> None:
+    axes = replace(AXES, methods=("fpgm", "l1", "sfp"), compaction="coupled")
+    suite = Suite("made-up", "digits", "resnet8", axes)
+    (tmp_path / "fpgm-0.7-0.json").write_text(json.dumps({"timings": [timing(batch=1), timing(batch=8)]}))
+    counts = {"dense": (16, 32), "fpgm": (8, 24), "l1": (8, 24), "sfp": (16, 16)}
+    rows = [
+        {"method": method, "keep_ratio": 1.0 if method == "dense" else 0.7, "seed": 0, "layer": layer, "kept": count}
+        for method, sizes in counts.items()
+        for layer, count in zip(("conv1", "conv2"), sizes, strict=True)
+    ]
+    found, names = timings.shared(timings.read(tmp_path, suite), pd.DataFrame(rows), suite)
+    assert names == {"l1-0.7-0": "fpgm-0.7-0"}
+    assert found.missing == ("dense-1.0-0", "sfp-0.7-0")
+    own, other = (found.rows[found.rows["method"] == method].reset_index(drop=True) for method in ("fpgm", "l1"))
+    assert own.assign(method="l1").equals(other)
+    assert found.rows["batch"].tolist() == [1, 8, 1, 8]
+    none, nobody = timings.shared(timings.read(tmp_path, suite), pd.DataFrame(rows).query("method != 'l1'"), suite)
+    assert (none.missing, nobody) == (("dense-1.0-0", "l1-0.7-0", "sfp-0.7-0"), {})
+    scattered = Suite("made-up", "digits", "resnet8", replace(axes, compaction="scatter"))
+    assert timings.shared(timings.read(tmp_path, scattered), pd.DataFrame(rows), scattered)[1] == {}
 
 
 def test_macs_stand_beside_and_a_missing_cell_leaves_them_blank(tmp_path: Path) -> None:
