@@ -13,6 +13,7 @@ NAME = "tests.called_twice:Shared"
 allow([NAME])
 
 Way = Callable[["Shared", Tensor], Tensor]  # (B, 16, 8, 8) -> (B, 16, 8, 8)
+Join = Callable[[Tensor, Tensor], Tensor]
 
 PARTS: dict[str, Callable[[], nn.Module]] = {
     "conv2": lambda: nn.Conv2d(16, 16, 3, padding=1),
@@ -26,6 +27,8 @@ PARTS: dict[str, Callable[[], nn.Module]] = {
     "down": lambda: nn.Linear(16, 8),
     "up": lambda: nn.Linear(8, 16),
     "row": lambda: nn.Linear(16, 16),
+    "one": lambda: nn.Conv2d(16, 16, 1),
+    "two": lambda: nn.Conv2d(16, 16, 1, bias=False),
 }
 
 
@@ -41,6 +44,27 @@ def _read_in_part(own: "Shared", x: Tensor) -> Tensor:
     """One call's second half goes unread, another's is needed whole."""
     one, other = own.plain(x), own.plain(own.conv2(x))
     return torch.cat([one[:, :8], other[:, 8:] + one[:, :8]], 1)
+
+
+def _sum_first(part: str, join: Join = torch.add) -> Way:
+    """What is called first has more channels, and what is called later fewer."""
+
+    def way(own: "Shared", x: Tensor) -> Tensor:
+        shared, a, b = getattr(own, part), own.plain(x), own.conv2(x)
+        return own.one(functional.relu(shared(join(a, b)))) + own.two(shared(a))
+
+    return way
+
+
+def _before_activation(own: "Shared", x: Tensor) -> Tensor:
+    inside = x + own.plain(x)
+    return own.one(functional.relu(own.norm(inside))) + inside + own.conv2(functional.relu(own.norm(x)))
+
+
+def _separable(own: "Shared", x: Tensor) -> Tensor:
+    for _ in range(2):
+        x = own.two(own.depthwise(x)) + x
+    return x
 
 
 def _halves(part: str) -> Way:
@@ -74,6 +98,26 @@ WAYS: dict[str, tuple[tuple[str, ...], Way]] = {
         ("plain",),
         lambda own, x: functional.conv2d(functional.relu(own.plain(x)), own.plain.weight, padding=1),
     ),
+    **{
+        f"a sum before {part}": (("plain", "conv2", "one", "two", part), _sum_first(part))
+        for part in ("norm", "depthwise", "each", "slope")
+    },
+    "a product later": (
+        ("plain", "conv2", "one", "two", "norm"),
+        lambda own, x: own.one(own.norm(own.plain(x))) + own.two(own.norm(own.plain(x) * own.conv2(x))),
+    ),
+    "what zero becomes": (("plain", "conv2", "one", "two", "norm"), _sum_first("norm", lambda a, _: torch.sigmoid(a))),
+    "before activation": (("plain", "conv2", "one", "norm"), _before_activation),
+    "separable": (("depthwise", "two"), _separable),
+    "depthwise for two": (("plain", "conv2", "depthwise"), _halves("depthwise")),
+    "a function behind": (
+        ("plain", "norm"),
+        lambda own, x: functional.conv2d(functional.relu(own.norm(own.plain(x))), own.plain.weight, padding=1),
+    ),
+    "a padded shortcut": (
+        ("plain",),
+        lambda own, x: _padded(own, _padded(own, x)),
+    ),
     "rows and tokens": (
         ("row",),
         lambda own, x: (
@@ -83,6 +127,28 @@ WAYS: dict[str, tuple[tuple[str, ...], Way]] = {
 }
 
 
+# A weight that something else reads, too: its layer stays whole.
+WHOLE: dict[str, tuple[tuple[str, ...], Way]] = {
+    "half of its weight": (
+        ("plain",),
+        lambda own, x: own.plain(x)[:, :8].repeat(1, 2, 1, 1) + functional.conv2d(x, own.plain.weight * 0.5, padding=1),
+    ),
+    "backwards": (
+        ("plain",),
+        lambda own, x: functional.conv_transpose2d(functional.relu(own.plain(x)), own.plain.weight, padding=1),
+    ),
+    "along another axis": (
+        ("one", "norm"),
+        lambda own, x: own.norm(own.one(x)) + own.norm(x.permute(0, 2, 1, 3).repeat(1, 2, 1, 1)).mean((2, 3), True),
+    ),
+    "its own scale": (("plain", "norm"), lambda own, x: own.norm(own.plain(x)) * own.norm.weight.view(1, 16, 1, 1)),
+}
+
+
+def _padded(own: "Shared", x: Tensor) -> Tensor:
+    return own.plain(x) + functional.pad(x[:, :8], (0, 0, 0, 0, 4, 4))
+
+
 class Shared(nn.Module):
     """Between a convolution and a head; way: what is called twice."""
 
@@ -90,28 +156,28 @@ class Shared(nn.Module):
         super().__init__()
         self.way = way
         self.conv1, self.bn1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
-        for name in WAYS[way][0]:
+        for name in (WAYS | WHOLE)[way][0]:
             self.add_module(name, PARTS[name]())
         self.conv3, self.fc = nn.Conv2d(16, 16, 3, padding=1), nn.Linear(16, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, num_classes)."""
-        x = WAYS[self.way][1](self, functional.relu(self.bn1(self.conv1(images))))
+        x = (WAYS | WHOLE)[self.way][1](self, functional.relu(self.bn1(self.conv1(images))))
         logits: Tensor = self.fc(functional.relu(self.conv3(functional.relu(x))).mean((2, 3)))
         return logits
 
 
-class Apart(nn.Module):
-    """Calls a depthwise convolution for two values with channels of their own."""
+class OtherGroups(nn.Module):
+    """Calls one weight for twelve channels in three groups, and for four in one."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(3, 8, 3, padding=1)
-        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
-        self.fc = nn.Linear(16, 10)
+        self.conv1, self.conv2 = nn.Conv2d(3, 12, 3, padding=1), nn.Conv2d(12, 12, 3, padding=1, groups=3)
+        self.fc = nn.Linear(12, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, 10)."""
-        both = torch.cat([self.depthwise(self.conv1(images)), self.depthwise(self.conv2(images))], 1)
+        x = self.conv1(images)
+        both = self.conv2(x) + functional.conv2d(x[:, :4], self.conv2.weight, padding=1)
         logits: Tensor = self.fc(both.mean((2, 3)))
         return logits

@@ -458,6 +458,10 @@ class Shifted(nn.Module):
         self.alpha, self.gamma = nn.Parameter(torch.tensor(0.7)), nn.Parameter(torch.linspace(0.5, 1.5, 8).view(8, 1, 1))
         self.slopes, self.norm = nn.PReLU(8), nn.InstanceNorm2d(8, affine=True)
         nn.init.constant_(self.norm.bias, 0.3)
+        self.unseen, self.other = nn.BatchNorm2d(8, track_running_stats=False), nn.BatchNorm2d(8)
+        self.between = nn.Conv2d(8, 8, 1, bias=False)
+        self.mean: Tensor
+        self.register_buffer("mean", torch.full((8, 1, 1), 0.5))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, num_classes)."""
@@ -474,6 +478,11 @@ class Shifted(nn.Module):
             "less": lambda: y - 0.25 * x,
             "larger": lambda: torch.maximum(y, x),
             "total": lambda: y.sum((2, 3), keepdim=True) / 100,
+            "to its device": lambda: y.to(x.device) * torch.linspace(0.5, 1.5, 8).view(1, 8, 1, 1),
+            "no statistics": lambda: self.unseen(y.mean((2, 3), keepdim=True)),
+            "named like a method": lambda: y * x.mean(),
+            "without its bias": lambda: functional.conv2d(images, self.conv2.weight, padding=1) * (1 + 0 * y),
+            "a norm for both": lambda: self.other(self.between(y)) + self.other(x),
             "gated": lambda: y * torch.sigmoid(x),
             "computed factor": lambda: y * torch.sigmoid(self.alpha),
             "zeros around": lambda: functional.pad(y, [1, 1, 1, 1]),

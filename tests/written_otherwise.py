@@ -61,6 +61,7 @@ WAYS: dict[str, Way] = {
     "a gate of all channels": lambda _, x, y, __: (
         x + y * torch.sigmoid(y.mean(1, keepdim=True) + y.amax((1,), True) - y.max(1)[0].unsqueeze(1) * y.sum(1, True))
     ),
+    "the largest by name": lambda _, x, y, __: x + y * torch.sigmoid(y.max(1, keepdim=True).values),
     "a gate of everything": lambda _, x, y, __: x + y * torch.sigmoid(y.mean((1, 2, 3), keepdim=True)),
     "moved to its own device": lambda _, x, y, __: x.to(y.device) + y.to(dtype=x.dtype),
 }

@@ -24,21 +24,24 @@ class Cut:
     writes: Tensor
 
 
-def cut(module: nn.Module, step: Layer | Depthwise, calls: Sequence[Step], flow: Flow) -> Cut:
-    """The part of a convolution or linear layer that stays: what any of its calls needs, with what one call (step) reads."""
+def cut(module: nn.Module, step: Layer | Depthwise, calls: Sequence[Step], flow: Flow, *, whole: bool) -> Cut:
+    """The part of a convolution or linear layer that stays: what any of its calls needs, with what one call (step) reads.
+
+    whole: all of it, whatever of it is needed.
+    """
     assert isinstance(module, nn.Conv2d | nn.Linear)
-    kept = flow.stays(*(call.output for call in calls))
+    kept = torch.arange(step.output.width) if whole else flow.stays(*(call.output for call in calls))
     if isinstance(step, Depthwise):
         weight, groups, reads = _depthwise(module.weight, step, kept)
         writes = kept
     elif step.groups == 1:
         value = step.inputs[0]
-        inputs = flow.stays(*(call.inputs[0] for call in calls))
+        inputs = torch.arange(value.width) if whole else flow.stays(*(call.inputs[0] for call in calls))
         columns = inputs if len(inputs) else torch.zeros(1, dtype=torch.int64)  # a layer that reads nothing reads one zero
         reads = torch.where(flow.present[value][columns] > 0, columns, ABSENT)
         weight, groups, writes = rows(rows(module.weight, kept, 0), columns, 1), 1, kept
     else:
-        weight, groups, reads, writes = _grouped(module.weight, step, calls, flow)
+        weight, groups, reads, writes = _grouped(module.weight, step, calls, flow, whole=whole)
     tensors = {"weight": weight}
     if module.bias is not None:
         tensors["bias"] = rows(module.bias, writes, 0)
@@ -79,11 +82,14 @@ def _depthwise(weight: Tensor, step: Depthwise, kept: Tensor) -> tuple[Tensor, i
     return rows(weight, kept, 0), len(reads), reads
 
 
-def _grouped(weight: Tensor, step: Layer, calls: Sequence[Step], flow: Flow) -> tuple[Tensor, int, Tensor, Tensor]:
+def _grouped(
+    weight: Tensor, step: Layer, calls: Sequence[Step], flow: Flow, *, whole: bool
+) -> tuple[Tensor, int, Tensor, Tensor]:
     """Groups of one size: those that keep fewer channels are filled up, with filters nobody reads and with zeros."""
     value, groups = step.inputs[0], step.groups
     written = torch.stack([flow.kept(call.output) for call in calls]).amax(0).view(groups, -1) > 0
     there = torch.stack([flow.present[call.inputs[0]] for call in calls]).amax(0).view(groups, -1) > 0
+    written, there = written | whole, there | whole
     live = written.any(1).nonzero().flatten()
     outputs = _filled(written[live])
     inputs = _filled(there[live])

@@ -13,9 +13,9 @@ from torch import Tensor, fx, nn
 
 from lib.channels import layer_rules
 from lib.channels.channel_rules import RULES
-from lib.channels.parts import Part, batch_norms, parts, sole_readers
+from lib.channels.parts import Part, batch_norms, calls, parts, sole_readers, used_elsewhere
 from lib.channels.reading import Reader
-from lib.channels.steps import Depthwise, Layer, Scale, Step
+from lib.channels.steps import Layer, Step
 from lib.channels.tracing import trace
 
 ALL_RULES = (
@@ -55,7 +55,8 @@ class Description:
     graph, steps: of its pass, in order. known: the values, or the number, of each node. layers: that may lose filters, by
     name, in order. locked: the others, with the reason. carries: pairs of classes (2, n): where a shortcut carries the first,
     the second must stay if the first does. segments: by class, a number; equally many classes of each number must stay where
-    layers are grouped. classes: of every channel number of the steps.
+    layers are grouped. classes: of every channel number of the steps. whole: the layers and norms whose weights something else
+    reads too, so that they cannot be cut.
     """
 
     graph: fx.Graph
@@ -66,6 +67,7 @@ class Description:
     carries: Tensor
     segments: Tensor
     classes: Tensor
+    whole: frozenset[str]
 
     @cached_property
     def writers(self) -> Mapping[int, tuple[str, ...]]:
@@ -79,11 +81,7 @@ class Description:
     @cached_property
     def calls(self) -> Mapping[str, tuple[Step, ...]]:
         """The steps of each convolution, linear layer, norm and PReLU, by its name: one, or several that share its weights."""
-        found: dict[str, list[Step]] = {}
-        for step in self.steps:
-            if isinstance(step, Layer | Depthwise | Scale):
-                found.setdefault(step.module if isinstance(step, Scale) else step.name, []).append(step)
-        return {name: tuple(steps) for name, steps in found.items()}
+        return calls(self.steps)
 
     @property
     def prunable_share(self) -> float:
@@ -113,6 +111,11 @@ def describe(outline: nn.Module, shape: tuple[int, int, int]) -> Description:
     graph = trace(outline, shape)
     reader = Reader(outline, ALL_RULES)
     reader.read(graph)
+    known = calls(reader.steps)
+    whole = used_elsewhere(graph, known)
+    for name in whole & known.keys():
+        for call in known[name]:
+            reader.lock([*call.inputs, call.output], f"{name} is used in other ways, too")
     classes = _classes(reader)
     reasons = {number: reason for numbers, reason in reversed(reader.locked) for number in classes[numbers].tolist()}
     carries = [torch.stack([classes[one], classes[other]]) for one, other in reader.carried]
@@ -137,6 +140,7 @@ def describe(outline: nn.Module, shape: tuple[int, int, int]) -> Description:
         torch.cat(carries, 1) if carries else torch.empty((2, 0), dtype=torch.int64),
         _segments(reader, classes),
         classes,
+        whole,
     )
 
 

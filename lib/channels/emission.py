@@ -67,14 +67,17 @@ def _source(draft: Draft, step: Source) -> None:
         return
     path = str(step.node.target)
     kept = None if value.axis is None else draft.stays(value)
+    if path.rpartition(".")[0] in draft.description.whole and value.axis is not None:
+        kept = torch.arange(value.width)
     if kept is None or len(kept):
         whole = draft.tensors.setdefault(path, draft.of_its_kind(seen(step.node)))  # a constant of its forward
-        draft.note(value, draft.put(path, whole if kept is None else cutting.rows(whole, kept, value.axis or 0)))
+        draft.note(value, draft.put(path, whole if kept is None else cutting.rows(whole, kept, value.axis or 0)), kept)
 
 
 def _layer(draft: Draft, step: Layer | Depthwise) -> None:
     calls = draft.description.calls[step.name]
-    cut = cutting.cut(draft.module.get_submodule(step.name), step, calls, draft.flow)
+    whole = step.name in draft.description.whole
+    cut = cutting.cut(draft.module.get_submodule(step.name), step, calls, draft.flow, whole=whole)
     source = draft.align(step.inputs[0], cut.reads)
     if not step.functional:
         draft.parts[step.name] = cut.module
@@ -86,6 +89,7 @@ def _layer(draft: Draft, step: Layer | Depthwise) -> None:
 
 def _scale(draft: Draft, step: Scale) -> None:
     value, kept = step.inputs[0], draft.stays(*(call.output for call in draft.description.calls[step.module]))
+    kept = torch.arange(value.width) if step.module in draft.description.whole else kept
     source = draft.align(value, draft.there(value, kept))
     if not step.functional:
         draft.parts[step.module] = cutting.scale(draft.module.get_submodule(step.module), kept)

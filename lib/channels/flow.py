@@ -37,8 +37,32 @@ def presence(
     """What may be other than zero. masks: by layer, numbers in [0, 1] (C_out,); layers without one are whole.
 
     like: a tensor of the type and device wanted. whole_sums: residual streams count in full, as the sources have them.
-    Differentiable in the masks.
+    Differentiable in the masks. A norm or a depthwise convolution that is called several times has, in each call, what any of
+    them has: its weights are no zeros there, so it may make something of a zero.
     """
+    shared = _shared(steps)
+    raised: dict[Value, Tensor] = {}
+    while True:
+        present = _presence(steps, masks, like, raised, whole_sums=whole_sums)
+        most = {call.output: torch.stack([present[one.output] for one in calls]).amax(0) for calls in shared for call in calls}
+        if all(torch.equal(found, present[value]) for value, found in most.items()):
+            return present
+        raised = most
+
+
+def _shared(steps: Sequence[Step]) -> list[list[Step]]:
+    """The calls of each norm, PReLU and depthwise convolution that has several."""
+    calls: dict[str, list[Step]] = {}
+    for step in steps:
+        if isinstance(step, Scale | Depthwise):
+            calls.setdefault(step.module if isinstance(step, Scale) else step.name, []).append(step)
+    return [found for found in calls.values() if len(found) > 1]
+
+
+def _presence(
+    steps: Sequence[Step], masks: Mapping[str, Tensor], like: Tensor, raised: Mapping[Value, Tensor], *, whole_sums: bool
+) -> dict[Value, Tensor]:
+    """raised: what some values have at least."""
     present: dict[Value, Tensor] = {}
     for step in steps:
         if step.output.axis is not None and whole_sums and isinstance(step, Join) and not step.product:
@@ -46,17 +70,19 @@ def presence(
         elif step.output.axis is not None:
             mask = masks.get(step.name) if isinstance(step, Layer) else None
             found = like.new_ones(step.output.width) if isinstance(step, Layer) else step.present(present.__getitem__, like)
-            present[step.output] = found if mask is None else mask.to(like)
+            found = found if mask is None else mask.to(like)
+            present[step.output] = torch.maximum(found, raised[step.output]) if step.output in raised else found
     return present
 
 
 def direct(steps: Sequence[Step]) -> dict[Value, str]:
     """The values whose channels are there just where one layer's mask says, with that layer: no flow is needed for them."""
     found: dict[Value, str] = {}
+    several = {step for calls in _shared(steps) for step in calls}
     for step in steps:
         if isinstance(step, Layer):
             found[step.output] = step.name
-        elif step.inputs and step.inputs[0] in found and _passes(step):
+        elif step.inputs and step.inputs[0] in found and _passes(step) and step not in several:
             found[step.output] = found[step.inputs[0]]
     return found
 

@@ -1,7 +1,6 @@
 """What layers with parameters do to channels: convolutions, linear layers, batch and instance norms, PReLU.
 
-A layer may be called several times. Its calls write the same channels, and the channels that they read hang together. A norm
-that is called for values with channels of their own is not pruned with any of them.
+A layer may be called several times: the channels that its calls read hang together, and so do those that they write.
 """
 
 from typing import Any
@@ -27,12 +26,12 @@ def convolution(reader: Reader, call: Call) -> Any:
     groups, filters = x.width // weight.shape[1], len(weight)
     functional = call.module is None
     first = _first_call(reader, name)
+    if first is not None and (first.inputs[0].width != x.width or isinstance(first, Depthwise) != (groups == x.width > 1)):
+        widths = f"{first.inputs[0].width} and for {x.width}"
+        msg = f"{name} is called twice in one pass, for {widths} channels or in other groups, which is not supported"
+        raise ValueError(msg)
     if groups == x.width > 1:
-        if first is not None and not torch.equal(first.inputs[0].numbers, x.numbers):
-            msg = (
-                f"{name} is called for two values whose channels have nothing to do with each other, and a filter of it reads "
-            )
-            raise ValueError(msg + "one channel: it cannot go with both; give each a layer of its own")
+        _joined(reader, first, x)
         source = torch.arange(groups).repeat_interleave(filters // groups)
         out = Value(call.node, call.gave.shape, 1, x.numbers[source])
         return reader.add(Depthwise(call.node, (x,), out, name, source, functional))
@@ -126,19 +125,20 @@ def _first_call(reader: Reader, name: str) -> Step | None:
     return next((step for step in reader.steps if isinstance(step, Layer | Depthwise) and step.name == name), None)
 
 
+def _joined(reader: Reader, first: Step | None, x: Value) -> None:
+    """What a later call of a layer reads hangs together with what its first call reads."""
+    if first is not None:
+        reader.joined.append((first.inputs[0].numbers, x.numbers))
+
+
 def _written(reader: Reader, first: Step | None, x: Value, width: int) -> Tensor:
-    """The numbers of what a layer writes; what its later calls read hangs together with what its first call reads."""
-    if first is None:
-        return reader.fresh(width)
-    reader.joined.append((first.inputs[0].numbers, x.numbers))
-    return first.output.numbers
+    """The numbers of what a layer writes."""
+    _joined(reader, first, x)
+    return reader.fresh(width) if first is None else first.output.numbers
 
 
 def _scaled(reader: Reader, step: Scale) -> Value:
-    """Note a norm or PReLU. One for values with channels of their own keeps its numbers where one of them has no channel."""
-    calls = [one for one in reader.steps if isinstance(one, Scale) and one.module == step.module] + [step]
-    if any(not torch.equal(one.inputs[0].numbers, step.inputs[0].numbers) for one in calls):
-        for one in calls:
-            shifts = any(not name.endswith(".weight") for name in one.held)
-            one.keeps_zero, one.held = one.keeps_zero and not (one.is_batch_norm or shifts), ()
+    """Note a norm or PReLU."""
+    first = next((one for one in reader.steps if isinstance(one, Scale) and one.module == step.module), None)
+    _joined(reader, first, step.inputs[0])
     return reader.add(step)

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from torch import fx
+
 from lib.channels.steps import Barrier, Depthwise, Elementwise, Join, Layer, Move, Scale, Step, Value
 
 Part = Literal["stem", "inner", "last", "projection"]
@@ -32,15 +34,38 @@ def parts(steps: Sequence[Step]) -> Mapping[str, Part]:
 
 def batch_norms(steps: Sequence[Step]) -> Mapping[str, str]:
     """By layer, the batch norm that reads it, where nothing else does, and that reads nothing else."""
-    readers = _readers(steps)
-    found: dict[str, set[str | None]] = {}
+    readers, known = _readers(steps), calls(steps)
+    found: dict[str, str] = {}
+    for name, own in known.items():
+        behind = [readers.get(call.output, []) for call in own if isinstance(call, Layer | Depthwise)]
+        norms = {one[0].module for one in behind if len(one) == 1 and isinstance(one[0], Scale) and one[0].is_batch_norm}
+        norm = next(iter(norms)) if len(norms) == 1 and all(len(one) == 1 for one in behind) else None
+        if norm is not None and sum(isinstance(one[0], Scale) for one in behind) == len(own) == len(known[norm]):
+            found[name] = norm
+    return found
+
+
+def calls(steps: Sequence[Step]) -> Mapping[str, tuple[Step, ...]]:
+    """The steps of each convolution, linear layer, norm and PReLU, by its name: one, or several that share its weights."""
+    found: dict[str, list[Step]] = {}
     for step in steps:
-        if isinstance(step, Layer | Depthwise):
-            behind = readers.get(step.output, [])
-            norm = behind[0].module if len(behind) == 1 and isinstance(behind[0], Scale) and behind[0].is_batch_norm else None
-            found.setdefault(step.name, set()).add(norm)
-    read = Counter(norm for norms in found.values() for norm in norms)
-    return {name: norm for name, (norm, *others) in found.items() if norm is not None and not others and read[norm] == 1}
+        if isinstance(step, Layer | Depthwise | Scale):
+            found.setdefault(step.module if isinstance(step, Scale) else step.name, []).append(step)
+    return {name: tuple(own) for name, own in found.items()}
+
+
+def used_elsewhere(graph: fx.Graph, known: Mapping[str, Sequence[Step]]) -> frozenset[str]:
+    """The layers and norms that are called, or whose parameters are read, by anything but the known calls of them."""
+    own = {name: {call.node for call in steps} for name, steps in known.items()}
+    found: set[str] = set()
+    for node in graph.nodes:
+        if node.op == "call_module" and node not in own.get(str(node.target), {node}):
+            found.add(str(node.target))
+        elif node.op == "get_attr":
+            name = str(node.target).rpartition(".")[0]
+            if not set(node.users) <= own.get(name, set(node.users)):
+                found.add(name)
+    return frozenset(found)
 
 
 def sole_readers(steps: Sequence[Step], name: str) -> tuple[str, ...]:

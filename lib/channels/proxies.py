@@ -49,6 +49,9 @@ class _Proxy(fx.Proxy):
         if isinstance(value, Tensor) and name == "dtype":
             assert isinstance(self.tracer, _Tracer)
             self.tracer.asked = True
+        if isinstance(value, tuple):  # x.max(1).values
+            places = [place for place, item in enumerate(value) if item is getattr(value, name, None)]
+            return operator.getitem(self, places[0]) if places else super().__getattr__(name)
         if isinstance(value, Tensor) and name in ("dtype", "device", "is_cuda", "requires_grad", "layout"):
             return getattr(value, name)
         return super().__getattr__(name)

@@ -68,7 +68,8 @@ def chart(description: Description) -> Chart:
         found.spaces[numbers[writers]].channels += 1
     place = {channel: numbers[writers] for channel, writers in own.items()}
     kinds, norms = parts(description.steps), batch_norms(description.steps)
-    for step in description.steps:
+    later = {step for calls in description.calls.values() for step in calls[1:]}
+    for step in (step for step in description.steps if step not in later):
         if isinstance(step, Layer | Depthwise) or _mixes(step):
             reads, writes = (_spaces(values, description, place) for values in (step.inputs, _outputs(step)))
             for number in (*reads, *writes):

@@ -6,16 +6,17 @@ would compute something else without the channel, which is refused.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
 
 from lib.channels.flow import presence
 from lib.channels.proxies import seen
 from lib.channels.reading import arguments, run
-from lib.channels.steps import Concat, Depthwise, Elementwise, Join, Layer, Move, Scale, Source, Step, Value
+from lib.channels.steps import Concat, Depthwise, Elementwise, Join, Layer, Move, Scale, Step, Value
 from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network
 
@@ -62,8 +63,8 @@ def _constants(network: Network, steps: tuple[Step, ...], there: Mapping[Value, 
         out = step.output
         if out.axis is None:
             continue
-        if isinstance(step, Source) and str(step.node.target) in tensors:  # one of its own for each channel
-            found[out] = tensors[str(step.node.target)].double().cpu().flatten()
+        if step.node.op == "get_attr":  # one of its own for each channel
+            found[out] = _held(step.node, tensors).flatten()
         else:
             found[out] = _constant(network, step, found, tensors).masked_fill(there[out] > 0, torch.nan)
     return found
@@ -71,11 +72,9 @@ def _constants(network: Network, steps: tuple[Step, ...], there: Mapping[Value, 
 
 def _constant(network: Network, step: Step, found: Mapping[Value, Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
     nothing = torch.zeros(step.output.width, dtype=torch.float64)
-    if isinstance(
-        step, Layer | Depthwise
-    ):  # of a zero filter its bias is left; a depthwise one that sees constants is refused
-        bias = tensors.get(f"{step.name}.bias")
-        return nothing if bias is None else bias.double().cpu()
+    if isinstance(step, Layer | Depthwise):
+        # Of a zero filter its bias is left. A depthwise convolution that sees constants is refused.
+        return tensors[f"{step.name}.bias"].double().cpu() if _has_bias(step, tensors) else nothing
     if isinstance(step, Concat):
         return torch.cat([found[value] for value in step.inputs])
     if isinstance(step, Move):
@@ -99,19 +98,15 @@ def _computed(network: Network, step: Step, found: Mapping[Value, Tensor], tenso
         nonlocal unknown
         value = known[node]
         if isinstance(value, Value) and value in found and value in step.inputs:
-            assert value.axis is not None
-            return (
-                found[value]
-                .view([-1 if axis == value.axis else 1 for axis in range(len(value.shape))])
-                .expand(value.shape)
-                .clone()
-            )
-        if str(node.target) in tensors:
-            return tensors[str(node.target)].double().cpu()
+            row = [-1 if axis == value.axis else 1 for axis in range(len(value.shape))]
+            several = [2, *value.shape[1:]] if value.axis and value.shape[0] == 1 else value.shape  # as batch norms may need
+            return found[value].view(row).expand(several).clone()
+        if node.op == "get_attr":
+            return _held(node, tensors)
         unknown |= isinstance(value, Value)
         return seen(node)
 
-    args, kwargs = arguments(step.node, operand)
+    args, kwargs = pytree.tree_map(_in_double, arguments(step.node, operand))
     if unknown:
         return torch.full((out.width,), torch.nan, dtype=torch.float64)
     module = network.get_submodule(str(step.node.target)) if step.node.op == "call_module" else None
@@ -120,6 +115,25 @@ def _computed(network: Network, step: Step, found: Mapping[Value, Tensor], tenso
     rows = made.movedim(out.axis, 0).flatten(1)
     low, high = rows.amin(1), rows.amax(1)
     return high.masked_fill(high - low > SILENT * (1.0 + high.abs()), torch.nan)
+
+
+def _held(node: fx.Node, tensors: Mapping[str, Tensor]) -> Tensor:
+    """A parameter or buffer, or a constant of the forward pass."""
+    held: Tensor = tensors.get(str(node.target), seen(node))
+    return held.double().cpu()
+
+
+def _in_double(item: Any) -> Any:
+    """Devices and types of numbers are those of the pass that was traced."""
+    if isinstance(item, torch.device):
+        return torch.device("cpu")
+    return torch.float64 if item is torch.float32 else item
+
+
+def _has_bias(step: Layer | Depthwise, tensors: Collection[str]) -> bool:
+    """Whether a call adds its layer's bias; one as a function need not."""
+    path = f"{step.name}.bias"
+    return path in tensors and (not step.functional or any(str(node.target) == path for node in step.node.all_input_nodes))
 
 
 def _passes(step: Step) -> bool:
@@ -134,8 +148,9 @@ def _takes_constants(network: Network, step: Layer) -> bool:
     layer = network.description.layers.get(step.name)
     batch_norm = None if layer is None else network.batch_norm(layer)
     has_mean = batch_norm is not None and batch_norm.running_mean is not None
-    has_place = getattr(module, "bias", None) is not None or has_mean
-    alone = len(network.description.calls[step.name]) == 1  # else the others would get them too
+    has_place = _has_bias(step, dict(network.named_parameters())) or has_mean
+    # Else another call, or whatever reads the bias, would get them too.
+    alone = len(network.description.calls[step.name]) == 1 and step.name not in network.description.whole
     return step.groups == 1 and alone and has_place and (isinstance(module, nn.Linear) or one_pixel)
 
 
@@ -143,8 +158,9 @@ def _move_(network: Network, step: Layer, constants: Tensor) -> None:
     """Add what the constant channels contribute to what reads them: to its bias, or off the mean of its batch norm."""
     module = network.get_submodule(step.name)
     weight = network.weight(step.name).double().flatten(1)
-    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-        module.bias.add_((weight @ constants.to(weight)).to(module.bias))
+    if _has_bias(step, dict(network.named_parameters())):
+        bias = module.get_parameter("bias")
+        bias.add_((weight @ constants.to(weight)).to(bias))
         return
     batch_norm = network.batch_norm(network.description.layers[step.name])
     assert batch_norm is not None

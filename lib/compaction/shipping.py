@@ -130,7 +130,8 @@ def _fold_(small: fx.GraphModule, by_channel: Set[str]) -> None:
     for node in small.graph.nodes:
         if node.op == "call_module":
             calls[str(node.target)].append(node)
-    for name, nodes in calls.items():
+    functional = {str(node.target).rpartition(".")[0] for node in small.graph.nodes if node.op == "get_attr"}
+    for name, nodes in ((name, nodes) for name, nodes in calls.items() if name not in functional):
         layer, behind = modules[name], [list(node.users) for node in nodes]
         targets = {str(users[0].target) if len(users) == 1 and users[0].op == "call_module" else "" for users in behind}
         target = next(iter(targets)) if len(targets) == 1 else ""

@@ -105,7 +105,7 @@ def _concerned(network: Network, *, scale: bool) -> Iterator[tuple[str, str | No
         if isinstance(step, Layer | Depthwise):
             names, value = (f"{step.name}.weight", f"{step.name}.bias"), step.output
         elif isinstance(step, Scale) and step.keeps_zero:
-            names, value = step.held, step.inputs[0]
+            names, value = step.held, step.output
             if step.is_batch_norm and not scale:
                 names = tuple(name for name in names if not name.endswith(".weight"))
         else:

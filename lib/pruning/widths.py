@@ -40,7 +40,7 @@ def widths(network: Network, groups: Sequence[Group], into: Arrivals, *, coupled
     owned: dict[Value, list[Tensor]] = {value: [] for value in whole}
     for group in groups:
         # What a shortcut carries into a group is there while it is there where it starts: take it away first.
-        earlier = _before(group, into)
+        earlier = _before(group, into, {group})
         most, least = (
             presence(steps, _without(network, gone), torch.empty(0), whole_sums=not coupled)
             for gone in (earlier, [*earlier, group])
@@ -75,11 +75,13 @@ def _width(width: int, owned: Tensor | None, groups: Sequence[Group]) -> Width:
     return Width(width - sum(numbers), shares)
 
 
-def _before(group: Group, into: Arrivals) -> list[Group]:
-    """All groups from which shortcuts carry something into a group, however many lie between."""
+def _before(group: Group, into: Arrivals, known: set[Group]) -> list[Group]:
+    """All groups from which shortcuts carry something into a group, however many lie between; known: those met so far."""
     found: list[Group] = []
     for source, _, _ in into.get(group, ()):
-        found += [source, *_before(source, into)]
+        if source not in known:
+            known.add(source)
+            found += [source, *_before(source, into, known)]
     return found
 
 

@@ -5,6 +5,7 @@ missed without it. What no kept filter reads (columns over dropped channels) sta
 let it decay; nothing ever reads it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 
 from lib.channels.flow import Flow, flow
 from lib.channels.observing import points
-from lib.channels.steps import Step
+from lib.channels.steps import Scale, Step
 from lib.compaction.compact import compact
 from lib.masks.kept import Kept, apply_
 from lib.networks.network import Network, trains_otherwise
@@ -37,9 +38,10 @@ def remaining(network: Network, kept: Kept, objective: Objective) -> Remaining |
     """What remains of a network whose masks are settled; None where the network itself must be trained.
 
     That is where single weights are masked, nothing is dropped or the network is compact already; where a term of the
-    objective looks at what the compact network does not have; where dropout would draw other numbers, for fewer channels; and
-    where code of the network's own looks at the mode, as that of stochastic depth: the compact one has what it does in eval
-    mode alone.
+    objective looks at what the compact network does not have; where dropout would draw other numbers, for fewer channels;
+    where a batch norm has the statistics of several calls, some of which leave channels unread that others need; and where
+    code of the network's own looks at the mode, as that of stochastic depth: the compact one has what it does in eval mode
+    alone.
     """
     dropped = any(not bool(mask.all()) for mask in kept.filters.values())
     if kept.weights or not dropped or network.architecture.kept is not None or trains_otherwise(network.architecture):
@@ -47,6 +49,8 @@ def remaining(network: Network, kept: Kept, objective: Objective) -> Remaining |
     steps = network.description.steps
     there = flow(steps, {name: mask.cpu() for name, mask in kept.filters.items()})
     if not _seen(network, there, objective.student.taps) or any(_draws_less(network, there, step) for step in steps):
+        return None
+    if any(_sees_less(there, calls) for calls in network.description.calls.values()):
         return None
     apply_(network, kept)
     small = compact(network, kept, "coupled").train(network.training)
@@ -64,6 +68,12 @@ def _seen(network: Network, there: Flow, taps: tuple[str, ...]) -> bool:
         return False
     values = [known[tap][0] for tap in taps]
     return all(torch.equal(there.kept(value), there.present[value]) for value in values if value.axis is not None)
+
+
+def _sees_less(there: Flow, calls: Sequence[Step]) -> bool:
+    """Whether the calls of one batch norm keep different channels."""
+    kept = [there.kept(call.output) > 0 for call in calls if isinstance(call, Scale) and call.is_batch_norm]
+    return any(not torch.equal(one, kept[0]) for one in kept[1:])
 
 
 def _draws_less(network: Network, there: Flow, step: Step) -> bool:

@@ -22,7 +22,10 @@ from lib.networks.placing import masked
 from lib.pruning.costs import cost_of
 from lib.pruning.selection import Selection
 from lib.steps.probe import Wanted, examine
-from tests.called_twice import NAME, WAYS, Apart
+from lib.training.objective import Objective
+from lib.training.remaining import remaining
+from lib.training.taps import Tapped
+from tests.called_twice import NAME, WAYS, WHOLE, OtherGroups
 from tests.networks_for_tests import coupled_masks, images, random_masks
 from tests.odd_networks import network
 from tests.pruning.test_budgets import counts
@@ -106,12 +109,33 @@ def test_a_batch_norm_behind_every_call_is_folded_and_one_of_two_is_not() -> Non
     assert norms("with two batch norms") == 2  # the first one, behind conv1, is folded
 
 
-def test_depthwise_filters_for_two_values_are_refused() -> None:
+def test_one_weight_in_two_numbers_of_groups_is_refused() -> None:
     torch.manual_seed(0)
-    with pytest.raises(
-        ValueError, match=r"^depthwise is called for two values whose channels have nothing to do with each oth"
-    ):
-        describe(outlined(Apart()), SHAPE)
+    with pytest.raises(ValueError, match=r"^conv2 is called twice in one pass, for 12 and for 4 channels or in"):
+        describe(outlined(OtherGroups()), SHAPE)
+
+
+@pytest.mark.parametrize("way", WHOLE)
+def test_what_reads_a_weight_in_another_way_keeps_its_layer_whole(way: str) -> None:
+    record = examine(own(way).double(), Wanted(0.5, MODES))
+    assert (record.exact_coupled, record.exact_scatter) == (True, True), record.reason
+    assert WHOLE[way][0][0] in own(way).description.locked
+
+
+def test_a_shortcut_that_is_carried_into_itself_has_a_cost() -> None:
+    dense = own("a padded shortcut")
+    selection = Selection(dense, 0.5, coupled=True)
+    cost = cost_of(dense, selection.pruned, selection.arrivals, "macs", None, coupled=True)
+    assert round(cost([group.width for group in selection.pruned])) == count(dense, SHAPE).total_macs
+
+
+def test_what_remains_of_a_norm_with_statistics_of_several_calls_is_trained_masked() -> None:
+    """A call's unread channels went into statistics that another call needs."""
+    for way, left in (("a batch norm for two", True), ("with its batch norm", False)):
+        dense = own(way)
+        kept = Kept(coupled_masks(dense, 0.5))
+        found = remaining(dense, kept, Objective(Tapped(dense), 0.0))
+        assert (found is None) == left
 
 
 @pytest.mark.parametrize("name", ["ahsg_ht", "fpgm", "kdfs", "nggm", "sfp", "taylor", "merge"])

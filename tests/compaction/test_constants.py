@@ -155,13 +155,27 @@ def shifted(kind: str, *dropped: str) -> tuple[Network, Kept]:
     return network, Kept(masks)
 
 
-@pytest.mark.parametrize("kind", ["half", "learnt factor", "slopes", "instance norm", "average", "less", "larger", "total"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "half",
+        "learnt factor",
+        "slopes",
+        "instance norm",
+        "average",
+        "less",
+        "larger",
+        "total",
+        "to its device",
+        "no statistics",
+    ],
+)
 def test_a_constant_is_followed_through_what_is_computed_of_it(kind: str) -> None:
     """A factor, a difference or a sum over pixels was passed as if it changed nothing."""
     unchanged(*shifted(kind, "conv1", "conv2") if kind in ("less", "larger") else shifted(kind, "conv2"), moved=True)
 
 
-@pytest.mark.parametrize("kind", ["gated", "computed factor", "zeros around", "average with zeros"])
+@pytest.mark.parametrize("kind", ["gated", "computed factor", "zeros around", "average with zeros", "named like a method"])
 def test_what_is_no_constant_any_more_is_refused(kind: str) -> None:
     network, kept = shifted(kind, "conv2")
     with pytest.raises(ValueError, match=r"what follows cannot take in exactly: bn2 \(1\)"):
