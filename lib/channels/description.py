@@ -83,12 +83,18 @@ class Description:
         """The steps of each convolution, linear layer, norm and PReLU, by its name: one, or several that share its weights."""
         return calls(self.steps)
 
+    @cached_property
+    def once(self) -> tuple[Step, ...]:
+        """The steps without later calls of a layer, norm or PReLU."""
+        later = {step for own in self.calls.values() for step in own[1:]}
+        return tuple(step for step in self.steps if step not in later)
+
     @property
     def prunable_share(self) -> float:
         """Filters of prunable layers over all filters but those of the network's output."""
         free = sum(layer.width for layer in self.layers.values())
-        written = {step.name: step.output.width for step in self.steps if isinstance(step, Layer) and step.name != self.head}
-        return free / max(1, sum(written.values()))
+        written = [step for step in self.once if isinstance(step, Layer)]
+        return free / max(1, sum(step.output.width for step in written if step.name != self.head))
 
     def __deepcopy__(self, _: dict[int, Any]) -> "Description":
         """Shared by the copies of a network: nothing in it changes."""
@@ -113,7 +119,7 @@ def describe(outline: nn.Module, shape: tuple[int, int, int]) -> Description:
     reader.read(graph)
     known = calls(reader.steps)
     whole = used_elsewhere(graph, known)
-    for name in whole & known.keys():
+    for name in sorted(whole):  # in one order, as the first reason is told
         for call in known[name]:
             reader.lock([*call.inputs, call.output], f"{name} is used in other ways, too")
     classes = _classes(reader)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lib.channels.parts import calls
 from lib.channels.steps import Depthwise, Elementwise, Join, Layer, Move, Scale, Step, Value
 
 
@@ -44,19 +45,15 @@ def presence(
     raised: dict[Value, Tensor] = {}
     while True:
         present = _presence(steps, masks, like, raised, whole_sums=whole_sums)
-        most = {call.output: torch.stack([present[one.output] for one in calls]).amax(0) for calls in shared for call in calls}
+        most = {call.output: torch.stack([present[one.output] for one in own]).amax(0) for own in shared for call in own}
         if all(torch.equal(found, present[value]) for value, found in most.items()):
             return present
         raised = most
 
 
-def _shared(steps: Sequence[Step]) -> list[list[Step]]:
+def _shared(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
     """The calls of each norm, PReLU and depthwise convolution that has several."""
-    calls: dict[str, list[Step]] = {}
-    for step in steps:
-        if isinstance(step, Scale | Depthwise):
-            calls.setdefault(step.module if isinstance(step, Scale) else step.name, []).append(step)
-    return [found for found in calls.values() if len(found) > 1]
+    return [found for found in calls(steps).values() if len(found) > 1 and not isinstance(found[0], Layer)]
 
 
 def _presence(
@@ -78,7 +75,7 @@ def _presence(
 def direct(steps: Sequence[Step]) -> dict[Value, str]:
     """The values whose channels are there just where one layer's mask says, with that layer: no flow is needed for them."""
     found: dict[Value, str] = {}
-    several = {step for calls in _shared(steps) for step in calls}
+    several = {step for own in _shared(steps) for step in own}
     for step in steps:
         if isinstance(step, Layer):
             found[step.output] = step.name

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from lib.channels.parts import calls
 from lib.channels.reading import Call, Reader
 from lib.channels.steps import Depthwise, Layer, Scale, Step, Value
 
@@ -74,9 +75,9 @@ def batch_norm(reader: Reader, call: Call) -> Any:
     if x.axis != 1 or x.is_spread:  # the axis that it works along
         return None
     affine = "weight" in present and "bias" in present
+    out = Value(call.node, call.gave.shape, x.axis, x.numbers)
     tensors = tuple(f"{name}.{part}" for part in present)
     held = tuple(f"{name}.{part}" for part in ("weight", "bias") if part in present)
-    out = Value(call.node, call.gave.shape, x.axis, x.numbers)
     functional = call.module is None
     return _scaled(reader, Scale(call.node, (x,), out, name, functional, tensors, held, is_batch_norm=True, keeps_zero=affine))
 
@@ -121,8 +122,8 @@ def _layer(reader: Reader, call: Call, kind: type[nn.Module], function: str) -> 
 
 
 def _first_call(reader: Reader, name: str) -> Step | None:
-    """The step of the first call of a convolution or linear layer, None where it was not called yet."""
-    return next((step for step in reader.steps if isinstance(step, Layer | Depthwise) and step.name == name), None)
+    """The step of the first call of a layer, norm or PReLU; None where it was not called yet."""
+    return next(iter(calls(reader.steps).get(name, ())), None)
 
 
 def _joined(reader: Reader, first: Step | None, x: Value) -> None:
@@ -139,6 +140,5 @@ def _written(reader: Reader, first: Step | None, x: Value, width: int) -> Tensor
 
 def _scaled(reader: Reader, step: Scale) -> Value:
     """Note a norm or PReLU."""
-    first = next((one for one in reader.steps if isinstance(one, Scale) and one.module == step.module), None)
-    _joined(reader, first, step.inputs[0])
+    _joined(reader, _first_call(reader, step.module), step.inputs[0])
     return reader.add(step)

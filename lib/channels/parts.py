@@ -37,11 +37,13 @@ def batch_norms(steps: Sequence[Step]) -> Mapping[str, str]:
     readers, known = _readers(steps), calls(steps)
     found: dict[str, str] = {}
     for name, own in known.items():
-        behind = [readers.get(call.output, []) for call in own if isinstance(call, Layer | Depthwise)]
-        norms = {one[0].module for one in behind if len(one) == 1 and isinstance(one[0], Scale) and one[0].is_batch_norm}
-        norm = next(iter(norms)) if len(norms) == 1 and all(len(one) == 1 for one in behind) else None
-        if norm is not None and sum(isinstance(one[0], Scale) for one in behind) == len(own) == len(known[norm]):
-            found[name] = norm
+        behind = [readers.get(call.output, []) for call in own]
+        alone = [one[0] for one in behind if len(one) == 1]
+        norms = {one.module for one in alone if isinstance(one, Scale) and one.is_batch_norm}
+        if isinstance(own[0], Layer | Depthwise) and len(norms) == 1 and len(alone) == len(own):
+            (norm,) = norms
+            if set(alone) == set(known[norm]):
+                found[name] = norm
     return found
 
 

@@ -97,9 +97,8 @@ class Reader:
             return value
         assert value.origin is not None
         node, known = value.node, [self.known[one] for one in value.node.all_input_nodes]
-        before, *beside = (
-            self.whole(one) for one in known if isinstance(one, Value)
-        )  # what it views, and what tells the shape
+        # What it views, and what tells the shape.
+        before, *beside = (self.whole(one) for one in known if isinstance(one, Value))
         self.lock([before], f"{node} spreads channels over several axes")
         several = self.known[node]
         if isinstance(several, Value):

@@ -68,8 +68,7 @@ def chart(description: Description) -> Chart:
         found.spaces[numbers[writers]].channels += 1
     place = {channel: numbers[writers] for channel, writers in own.items()}
     kinds, norms = parts(description.steps), batch_norms(description.steps)
-    later = {step for calls in description.calls.values() for step in calls[1:]}
-    for step in (step for step in description.steps if step not in later):
+    for step in description.once:
         if isinstance(step, Layer | Depthwise) or _mixes(step):
             reads, writes = (_spaces(values, description, place) for values in (step.inputs, _outputs(step)))
             for number in (*reads, *writes):

@@ -6,7 +6,7 @@ would compute something else without the channel, which is refused.
 """
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -74,7 +74,7 @@ def _constant(network: Network, step: Step, found: Mapping[Value, Tensor], tenso
     nothing = torch.zeros(step.output.width, dtype=torch.float64)
     if isinstance(step, Layer | Depthwise):
         # Of a zero filter its bias is left. A depthwise convolution that sees constants is refused.
-        return tensors[f"{step.name}.bias"].double().cpu() if _has_bias(step, tensors) else nothing
+        return tensors[f"{step.name}.bias"].double().cpu() if _has_bias(network, step) else nothing
     if isinstance(step, Concat):
         return torch.cat([found[value] for value in step.inputs])
     if isinstance(step, Move):
@@ -124,16 +124,16 @@ def _held(node: fx.Node, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def _in_double(item: Any) -> Any:
-    """Devices and types of numbers are those of the pass that was traced."""
+    """An argument for a pass on the CPU in float64, where the one that was traced was on device meta in float32."""
     if isinstance(item, torch.device):
         return torch.device("cpu")
     return torch.float64 if item is torch.float32 else item
 
 
-def _has_bias(step: Layer | Depthwise, tensors: Collection[str]) -> bool:
+def _has_bias(network: Network, step: Layer | Depthwise) -> bool:
     """Whether a call adds its layer's bias; one as a function need not."""
-    path = f"{step.name}.bias"
-    return path in tensors and (not step.functional or any(str(node.target) == path for node in step.node.all_input_nodes))
+    given = any(str(node.target) == f"{step.name}.bias" for node in step.node.all_input_nodes)
+    return network.get_submodule(step.name).bias is not None and (given or not step.functional)
 
 
 def _passes(step: Step) -> bool:
@@ -148,7 +148,7 @@ def _takes_constants(network: Network, step: Layer) -> bool:
     layer = network.description.layers.get(step.name)
     batch_norm = None if layer is None else network.batch_norm(layer)
     has_mean = batch_norm is not None and batch_norm.running_mean is not None
-    has_place = _has_bias(step, dict(network.named_parameters())) or has_mean
+    has_place = _has_bias(network, step) or has_mean
     # Else another call, or whatever reads the bias, would get them too.
     alone = len(network.description.calls[step.name]) == 1 and step.name not in network.description.whole
     return step.groups == 1 and alone and has_place and (isinstance(module, nn.Linear) or one_pixel)
@@ -158,7 +158,7 @@ def _move_(network: Network, step: Layer, constants: Tensor) -> None:
     """Add what the constant channels contribute to what reads them: to its bias, or off the mean of its batch norm."""
     module = network.get_submodule(step.name)
     weight = network.weight(step.name).double().flatten(1)
-    if _has_bias(step, dict(network.named_parameters())):
+    if _has_bias(network, step):
         bias = module.get_parameter("bias")
         bias.add_((weight @ constants.to(weight)).to(bias))
         return

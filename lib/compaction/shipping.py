@@ -131,11 +131,11 @@ def _fold_(small: fx.GraphModule, by_channel: Set[str]) -> None:
         if node.op == "call_module":
             calls[str(node.target)].append(node)
     functional = {str(node.target).rpartition(".")[0] for node in small.graph.nodes if node.op == "get_attr"}
-    for name, nodes in ((name, nodes) for name, nodes in calls.items() if name not in functional):
+    for name, nodes in calls.items():
         layer, behind = modules[name], [list(node.users) for node in nodes]
         targets = {str(users[0].target) if len(users) == 1 and users[0].op == "call_module" else "" for users in behind}
         target = next(iter(targets)) if len(targets) == 1 else ""
-        norm = modules.get(target) if target in by_channel else None
+        norm = modules.get(target) if target in by_channel and name not in functional else None
         if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_mean is None:
             continue
         if isinstance(layer, nn.Conv2d):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lib.channels.flow import flow, presence
 from lib.channels.steps import Depthwise, Join, Layer, Move, Step, Value
-from lib.cost.macs import count, of_calls
+from lib.cost.macs import count, shares_of_calls
 from lib.networks.network import Network
 
 
@@ -23,7 +23,7 @@ class Macs:
         """shape: (C, H, W). coupled: streams lose channels too (`compaction.compact`). batch_norms: one more operation
         per output of a convolution, as KDFS counts. head: linear layers count too.
         """
-        macs, share = count(network, shape).macs, of_calls(network.description)
+        macs, share = count(network, shape).macs, shares_of_calls(network.description)
         self.steps, self.calls = network.description.steps, network.description.calls
         self.coupled, self.batch_norms = coupled, batch_norms
         shapes = {name: weight.shape for name, weight in network.named_parameters()}

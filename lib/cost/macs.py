@@ -80,7 +80,7 @@ class _Counter(TorchFunctionMode):
         self.macs[name] = self.macs.get(name, 0) + total
 
 
-def of_calls(description: Description) -> Mapping[Step, float]:
+def shares_of_calls(description: Description) -> Mapping[Step, float]:
     """What share of the MACs of its layer each call has: 1 where it is the only one, else as many as its pixels."""
     found: dict[Step, float] = {}
     for calls in description.calls.values():
@@ -101,7 +101,7 @@ def fractional_macs(
     macs = count(network, shape).macs
     layers = network.description.layers
     sources = written_by(network.description.steps)
-    share = of_calls(network.description)
+    share = shares_of_calls(network.description)
     total = 0.0
     for step in network.description.steps:
         if isinstance(step, Layer) and step.name in layers and layers[step.name].kind == "conv":

@@ -12,7 +12,7 @@ from functools import lru_cache
 from lib.channels.steps import Depthwise, Layer, Scale, Source, Value
 from lib.cost.latency_table import LatencyTable, Milliseconds
 from lib.cost.layer_shapes import layer_shapes
-from lib.cost.macs import count, of_calls
+from lib.cost.macs import count, shares_of_calls
 from lib.networks.network import Network
 from lib.pruning.carrying import Arrivals
 from lib.pruning.groups import Group
@@ -76,7 +76,7 @@ def cost_of(
 
 def _macs(network: Network, wide: Mapping[Value, Width], macs: Mapping[str, int]) -> Iterator[Term]:
     """Of convolutions and linear layers."""
-    share = of_calls(network.description)
+    share = shares_of_calls(network.description)
     for step in network.description.steps:
         if isinstance(step, Layer):
             dense = step.inputs[0].width * step.output.width
@@ -87,8 +87,7 @@ def _macs(network: Network, wide: Mapping[Value, Width], macs: Mapping[str, int]
 
 def _parameters(network: Network, wide: Mapping[Value, Width], sizes: Mapping[str, int]) -> Iterator[Term]:
     """Of layers, of batch norms and PReLUs, and of what has one value a channel; once, however often they are called."""
-    later = {step for calls in network.description.calls.values() for step in calls[1:]}
-    for step in (step for step in network.description.steps if step not in later):
+    for step in network.description.once:
         width = step.output.width
         if isinstance(step, Layer):
             dense = step.inputs[0].width * width

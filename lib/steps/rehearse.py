@@ -98,7 +98,7 @@ def rehearse(document: Document, sections: Mapping[str, Any], view: View) -> Non
         guide = Distiller(document.prune.methods[name].guide, share_classifier=False)
         jobs.append((f"prune.methods.{name}.guide", partial(pair, guide)))
     jobs.append((f"benchmark.network: {axes.network}", partial(_shrink, networks[axes.network], axes.compaction)))
-    if axes.network in document.networks:  # the project's own were tried
+    if axes.network in document.networks:  # tests run the networks of lib/networks in all of them
         run = partial(_run, networks[axes.network], axes.compaction)
         jobs += [(f"latency.runtimes: {runtime}", partial(run, runtime, view)) for runtime in document.latency.runtimes]
     jobs.append(("encode.bits", partial(bits_by_layer, networks[axes.network], document.encode.patterns)))

@@ -47,19 +47,15 @@ def shared(found: Found, kept: pd.DataFrame, suite: Suite) -> tuple[Found, dict[
     if suite.benchmark.compaction != "coupled":
         return found, {}
     sizes = {place: tuple(rows["kept"]) for place, rows in kept.groupby(NETWORK, sort=False)}
-    untimed = set(found.missing)
-    there = {(cell.keep_ratio, sizes.get(_place(cell))): cell for cell in suite.timed if cell.pruned_key not in untimed}
-    alike = {
-        cell: there[key]
-        for cell in suite.timed
-        if cell.pruned_key in untimed and (key := (cell.keep_ratio, sizes.get(_place(cell)))) in there and key[1] is not None
-    }
+    shapes = {cell: (cell.keep_ratio, sizes[_place(cell)]) for cell in suite.timed if _place(cell) in sizes}
+    timed = {shape: cell for cell, shape in shapes.items() if cell.pruned_key not in found.missing}
+    alike = {cell: timed[shape] for cell, shape in shapes.items() if cell.pruned_key in found.missing and shape in timed}
     parts = [found.rows]
     for cell, other in alike.items():
         same = (found.rows[NETWORK] == list(_place(other))).all(axis=1)
         parts.append(found.rows[same].assign(method=cell.method, keep_ratio=cell.keep_ratio, seed=cell.seed))
-    missing = tuple(cell.pruned_key for cell in suite.timed if cell.pruned_key in untimed and cell not in alike)
     names = {cell.pruned_key: other.pruned_key for cell, other in alike.items()}
+    missing = tuple(name for name in found.missing if name not in names)
     return Found(pd.concat(parts, ignore_index=True), missing), names
 
 

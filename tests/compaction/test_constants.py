@@ -182,6 +182,17 @@ def test_what_is_no_constant_any_more_is_refused(kind: str) -> None:
         silence_(network, kept)
 
 
+def test_a_bias_that_a_call_does_not_add_is_no_constant() -> None:
+    unchanged(*shifted("without its bias", "conv2"), moved=False)
+
+
+def test_a_mean_that_another_call_uses_takes_no_constant() -> None:
+    network, kept = shifted("a norm for both", "conv2")
+    assert network.batch_norm(network.description.layers["between"]) is None
+    with pytest.raises(ValueError, match=r"bn2 \(1\)"):
+        silence_(network, kept)
+
+
 @pytest.mark.parametrize("kind", ["from two", "learnt factors"])
 def test_where_something_is_made_of_zero_a_constant_is_refused_or_stays(kind: str) -> None:
     network, kept = shifted(kind, "conv2")
