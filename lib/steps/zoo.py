@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -81,14 +81,15 @@ def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Or
 
     models, cells: the folders of the suite's networks and of its cells' numbers. timings: by method and keep ratio.
     A row has the best of the seeds that have a cell; one without any is left out. A network that another machine made, which
-    is in `out` already and not in `models`, stays with its card. Networks that are not the best of their row any more are
-    removed. Raises ValueError where no row has a cell, and for a network that is nowhere or not that of its cell.
+    is in `out` already and not in `models`, stays with its card, which takes the time that the table now has. Networks that
+    are not the best of their row any more are removed. Raises ValueError where no row has a cell, and for a network that is
+    nowhere or not that of its cell.
     """
     cards = {}
     for best, numbers in _best(suite, cells):
         line = _latency(timings.get((best.method, best.keep_ratio)), best, numbers)
         described = partial(_card, suite, best, numbers, line, origin)
-        cards[best.key] = _kept(models / "encoded", out, best.key, numbers, described)
+        cards[best.key] = _kept(models / "encoded", out, best.key, numbers, line, described)
     for path in (*out.glob(f"*{SUFFIX}"), *out.glob("*.json")):
         if path.stem not in cards:
             path.unlink()
@@ -113,7 +114,9 @@ def keep_dense(suite: Suite, models: Path, out: Path) -> list[Path]:
     return [out / name for name in there]
 
 
-def _kept(packed: Path, out: Path, key: str, numbers: Mapping[str, Any], described: Callable[[bytes], Card]) -> Card:
+def _kept(
+    packed: Path, out: Path, key: str, numbers: Mapping[str, Any], latency: str, described: Callable[[bytes], Card]
+) -> Card:
     """One network with its card, from where it was made or as it is kept already."""
     source, kept, beside = packed / f"{key}{SUFFIX}", out / f"{key}{SUFFIX}", out / f"{key}.json"
     if source.is_file():
@@ -123,7 +126,7 @@ def _kept(packed: Path, out: Path, key: str, numbers: Mapping[str, Any], describ
             raise ValueError(msg)
         card = described(content)
         write_bytes(kept, content)
-        write_text(beside, json.dumps(asdict(card), indent=2, sort_keys=True) + "\n")
+        _write(card, beside)
         return card
     if not kept.is_file() or not beside.is_file():
         msg = f"{source} is missing; make it with: dvc repro"
@@ -132,7 +135,14 @@ def _kept(packed: Path, out: Path, key: str, numbers: Mapping[str, Any], describ
     if problem := _differs(card, numbers) or _altered(card, kept):
         msg = f"{source} is missing, and {kept} is another network: {problem}; make it with: dvc repro"
         raise ValueError(msg)
+    if latency and latency != card.latency:  # it was timed since, or one of its size was
+        card = replace(card, latency=latency)
+        _write(card, beside)
     return card
+
+
+def _write(card: Card, path: Path) -> None:
+    write_text(path, json.dumps(asdict(card), indent=2, sort_keys=True) + "\n")
 
 
 def _newer(packed: Mapping[str, Any], size: int, numbers: Mapping[str, Any]) -> str:

@@ -107,6 +107,19 @@ def test_a_card_has_the_time_of_a_network_of_its_size_alone(folder: Path, timed:
     assert zoo.cards(folder / "zoo")["l1-0.5-none-0"].latency == said
 
 
+@pytest.mark.parametrize(("timings", "said"), [(TIMINGS, TIMINGS["l1", 0.5].text), ({}, "0.3 ms, of then")])
+def test_the_card_of_a_network_of_another_machine_takes_the_time_of_the_table(
+    folder: Path, timings: zoo.Timings, said: str
+) -> None:
+    (folder / "encoded/l1-0.5-none-0.bin").unlink()
+    path = folder / "zoo/l1-0.5-none-0.json"
+    before = json.loads(path.read_text()) | {"latency": "0.3 ms, of then"}
+    path.write_text(json.dumps(before))
+    zoo.gather(SUITE, folder, folder / "cells", timings, ORIGIN, folder / "zoo")
+    assert json.loads(path.read_text()) == before | {"latency": said}
+    assert said in (folder / "zoo/README.md").read_text()
+
+
 def test_a_suite_that_is_partly_run_has_the_best_of_what_is_there(folder: Path) -> None:
     (folder / "cells/l1-0.5-none-0.json").unlink()
     assert _gather(folder) == {
