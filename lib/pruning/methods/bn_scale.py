@@ -2,7 +2,7 @@
 
 Liu, Li, Shen, Huang, Yan, Zhang, "Learning Efficient Convolutional Networks through Network Slimming", ICCV 2017,
 https://arxiv.org/abs/1708.06519
-Reference: none of the five; a well-known yardstick.
+Reference: none; a well-known yardstick.
 Departs: the network was not trained with an L1 penalty on the scales, and the ranking is by layer; `prune.layers.allocation:
 global` is the paper's.
 """
