@@ -31,7 +31,7 @@ def _cells(suite: Suite) -> pd.DataFrame:
 
 
 def _standing(cells: pd.DataFrame) -> pd.DataFrame:
-    return summaries.with_standing(summaries.summarise(cells), {}, summaries.comparable(cells))
+    return summaries.with_standing(summaries.summarise(cells), {}, {}, summaries.comparable(cells))
 
 
 def _published(method: str, macs_ratio: float) -> pd.DataFrame:

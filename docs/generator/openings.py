@@ -99,8 +99,8 @@ RECIPE_TRAINED = """\
 
 {epochs} epochs each, mini-batches of 128, bfloat16. Each part alone is added to the plain recipe; Δ is the mean over
 seeds of differences paired by seed, with its 95 % interval by Student's t. p is McNemar's exact test on the {images}
-validation images, seeds pooled, corrected by Holm for the rows of this table; below {level} a part did something to
-these networks."""
+validation images, the seeds pooled image by image, corrected by Holm for the rows of this table; below {level} a part
+did something to these networks."""
 RECIPE_PRUNED = """\
 ## After pruning
 
@@ -115,7 +115,8 @@ The method's name promises acceleration: a heavy ball on iterates that are thres
 code never applies it ([methods.md](methods.md#ahsg_ht)). Here it acts.
 `python -m bench.parts ahsg --data data/cifar10 --dense FILE` prunes one trained ResNet-20 to half of its filters
 (CIFAR-10, coupled) under every setting of the others, with what else
-[suites/cifar10-resnet20.yaml](../suites/cifar10-resnet20.yaml) says, but for the precision. Epochs of thresholding:
+[suites/cifar10-resnet20.yaml](../suites/cifar10-resnet20.yaml) says, but for the precision. Make that suite active and set
+`compute.precision: {precisions}` in `params.yaml` first; trainings of another precision are refused. Epochs of thresholding:
 {thresholding}; with the masks held: {held}. Measured in {precisions} on: {machines}.{lacking}
 
 Each row below asks what one choice changes, everything else and the seed being equal; Δ is the mean of such pairs in

@@ -110,7 +110,7 @@ def verdict(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part]) -> str:
     there, corrected = _compared(rows, parts)
     if not there:
         return ""
-    columns = pd.DataFrame([{"better": made.better, "worse": made.worse, "images": made.images} for made in there.values()])
+    columns = pd.DataFrame([{"spread": made.spread, "images": made.images} for made in there.values()])
     different = [f"{name} ({np.mean(there[name].differences):+.2f})" for name in there if corrected[name] < LEVEL]
     told = f"Different from plain: {', '.join(different)}." if different else "No part can be told apart from plain."
     return f"{told} A difference below about {smallest(columns, len(there)):.1f} points is too small for this table to tell."

@@ -11,7 +11,8 @@ from lib.params.suite import DENSE, Suite
 from lib.report.charts import charts
 from lib.report.page import Table, page
 from lib.tables import comparisons, kept_filters, logs, reading, timings
-from lib.tables.comparisons import LEVEL, least, readable, resolution, tests
+from lib.tables.comparisons import LEVEL, least, readable, resolutions, tests
+from lib.tables.differences import POOLED
 from lib.tables.latencies import fastest_times
 from lib.tables.writing import counted
 
@@ -25,6 +26,7 @@ MAIN = {
     "top1_high": "to",
     "n": "Seeds",
     "rank": "Rank",
+    "distiller_rank": "Rank of distiller",
     "best_for": "Best for",
     "delta_to_dense": "Δ dense",
     "delta_n": "over seeds",
@@ -67,7 +69,9 @@ THEIRS = {
 FORMATS = {  # of figures; a table sorts by their values all the same
     **dict.fromkeys(("top1_mean", "top1_std", "top1_low", "top1_high", "encoded_top1", "pruned_top1"), ".2f"),
     **dict.fromkeys(("delta_to_dense", "difference", "low", "high", "top1", "std", "baseline_top1"), ".2f"),
-    **dict.fromkeys(("n", "delta_n", "rank", "params", "macs", "encoded_bytes", "epochs", "better", "worse"), ".0f"),
+    **dict.fromkeys(
+        ("n", "delta_n", "rank", "distiller_rank", "params", "macs", "encoded_bytes", "epochs", "better", "worse"), ".0f"
+    ),
     "macs_ratio": ".3f",
     "median_ms": ".3g",
     "flops_reduction_percent": ".1f",
@@ -142,11 +146,14 @@ def _tables(timed: pd.DataFrame, compared: pd.DataFrame, published: pd.DataFrame
     words = "Click a head to sort, type to filter. Top-1 is that of the test split, the mean over seeds"
     words += ", with its 95 % interval by Student's t. " if timed["top1_low"].notna().any() else ". "
     words += "Rank is 1 + the number of rows of the same keep ratio and distiller that are significantly better, on the same "
-    words += "seeds."
+    words += "seeds"
+    ranked = timed["distiller_rank"].notna().any()
+    words += "; rank of distiller likewise among rows of the same method and keep ratio." if ranked else "."
     found = [Table("main", "Table", words, _shown(timed, MAIN))]
     if len(compared):
-        count, shown = counted(tests(compared), "comparison"), least(resolution(compared))
-        words = f"McNemar's exact test on the same test images, seeds pooled, corrected by Holm for {count}. Below {LEVEL} a "
+        count, shown = counted(tests(compared), "comparison"), least(resolutions(compared).values())
+        words = f"McNemar's exact test on the same test images{POOLED if compared['n'].max() > 1 else ''}, corrected by Holm "
+        words += f"for {count}. Below {LEVEL} a "
         words += f"pair differs. {shown[0].upper()}{shown[1:]} that shows"
         words += f" over {counted(int(compared['n'].max()), 'seed')}. The test is about these networks; "
         told = compared["low"].notna().any()

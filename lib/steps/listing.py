@@ -11,7 +11,7 @@ from lib.params.suite import DENSE
 from lib.report import contents
 from lib.report.index import Line
 from lib.tables import predictions, published
-from lib.tables.comparisons import least, resolution, tests
+from lib.tables.comparisons import least, resolutions, tests
 from lib.tables.writing import counted
 
 
@@ -55,4 +55,4 @@ def _verdict(compared: pd.DataFrame, *, kept: bool) -> str:
         why = "no row has the row that it is compared with yet" if kept else "it was run before predictions were kept"
         return f"No paired tests: {why}."
     count, differ = counted(tests(compared), "comparison"), tests(compared[compared["differs"]])
-    return f"Of {count}, {differ} told apart; {least(resolution(compared))} that shows."
+    return f"Of {count}, {differ} told apart; {least(resolutions(compared).values())} that shows."

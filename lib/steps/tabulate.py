@@ -54,9 +54,9 @@ class Gathered:
     @property
     def summary(self) -> pd.DataFrame:
         """A row a group of cells that differ in the seed only."""
-        return summaries.with_standing(
-            summaries.summarise(self.cells), comparisons.ranks(self.suite, self.judged.right), self.comparable
-        )
+        right = self.judged.right
+        ranks, distillers = comparisons.ranks(self.suite, right), comparisons.distiller_ranks(self.suite, right)
+        return summaries.with_standing(summaries.summarise(self.cells), ranks, distillers, self.comparable)
 
     @property
     def comparable(self) -> pd.DataFrame:

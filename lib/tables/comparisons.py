@@ -2,7 +2,11 @@
 
 McNemar, "Note on the sampling error of the difference between correlated proportions or percentages", Psychometrika 12, 1947:
 of the images that one network of a pair tells right and the other wrong, half should fall on either side. Here the exact
-(binomial) form, two-sided, over the images of all seeds that both rows have, each seed's networks being one pair.
+form, two-sided. Over several seeds, each seed's networks being one pair, the unit is still the image: its balance is the
+number of seeds for which the first row alone tells it right less those for which the second does, and may have had either sign
+by chance. Of one seed that is McNemar's binomial test. To pool all seeds' images as if they were independent would call chance
+significant, as what one network finds hard the next one does too (Durkalski, Palesch, Lipsitz and Rust, "Analysis of clustered
+matched-pair data", Statistics in Medicine 22, 2003, where the variance is estimated; here all signs are tried).
 Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979: corrects for the
 number of tests.
 
@@ -12,13 +16,12 @@ interval over seeds, which is wide for few of them.
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from lib.params.suite import DENSE, DENSE_KEEP_RATIO, Cell, Suite
@@ -32,7 +35,7 @@ METHODS, DISTILLERS = ("l1", "random", DENSE), ("none", "kd")  # what rows are c
 ROW = ["method", "keep_ratio", "distiller"]
 COLUMNS = (
     *ROW,
-    *("reference", "difference", "low", "high", "n", "images", "better", "worse", "p", "p_holm", "differs"),
+    *("reference", "difference", "low", "high", "n", "images", "better", "worse", "spread", "p", "p_holm", "differs"),
 )
 
 
@@ -46,25 +49,39 @@ class Row(NamedTuple):
 
 class Tally(NamedTuple):
     """Over the seeds that both of two rows have. images: pairs of judgements. better, worse: images of all seeds that the
-    first row alone, or the second alone, tells right. differences: of top-1 by seed, in percent points.
+    first row alone, or the second alone, tells right. balances: how many images have a balance over the seeds of 1, 2, …, of
+    either sign. differences: of top-1 by seed, in percent points.
     """
 
     images: int
     better: int
     worse: int
+    balances: tuple[int, ...]
     differences: tuple[float, ...]
 
     @property
+    def spread(self) -> int:
+        """The variance of better - worse where the sign of each image's balance is chance; of one seed better + worse."""
+        return sum(size**2 * count for size, count in enumerate(self.balances, 1))
+
+    @property
     def p(self) -> float:
-        """Two-sided p of McNemar's exact test; 1 where the networks never disagree."""
-        return float(mcnemar([[0, self.better], [self.worse, 0]], exact=True).pvalue) if self.better + self.worse else 1.0
+        """Two-sided p of the exact test; 1 where the networks never disagree."""
+        odds = np.ones(1)  # of the sum of the balances that fall to the first row: 0, 1, 2, …
+        for size, count in enumerate(self.balances, 1):
+            own = np.zeros(size * count + 1)
+            own[::size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
+            odds = np.convolve(odds, own)
+        sums = np.abs(2 * np.arange(len(odds)) - (len(odds) - 1))
+        return min(1.0, float(odds[sums >= abs(self.better - self.worse)].sum()))
 
 
 def compare(suite: Suite, right: Mapping[Cell, Right]) -> pd.DataFrame:
     """A row a comparison: each method with l1, random and dense, each distiller with none and kd.
 
     difference: top-1 of the row less that of the reference, in percent points, the mean over seeds; low, high: its 95 %
-    interval over seeds, blank for one; all to TOLD decimals, as `summaries.summarise` has them. better, worse: see `Tally`.
+    interval over seeds, blank for one; all to TOLD decimals, as `summaries.summarise` has them. better, worse, spread: see
+    `Tally`.
     p_holm: corrected for all comparisons of the table. differs: whether that is below LEVEL.
     """
     pairs = [(row, name, frozenset((row, other)), tally(row, other, right)) for row, name, other in _pairs(suite)]
@@ -88,10 +105,19 @@ def ranks(suite: Suite, right: Mapping[Cell, Right]) -> dict[Row, int]:
     most networks can be compared (`seeds.shared`). A row that lacks one of these has no rank, nor has a row alone. Corrected
     for all pairs of rows that have one.
     """
-    groups: dict[tuple[float, str], dict[Row, list[int]]] = {}
+    pruned = {cell: judged for cell, judged in right.items() if cell.method != DENSE}
+    return _ranks(suite, pruned, lambda cell: (cell.keep_ratio, cell.distiller))
+
+
+def distiller_ranks(suite: Suite, right: Mapping[Cell, Right]) -> dict[Row, int]:
+    """The same among the rows of one method and keep ratio, which differ in the distiller."""
+    return _ranks(suite, right, lambda cell: (cell.method, cell.keep_ratio))
+
+
+def _ranks(suite: Suite, right: Mapping[Cell, Right], among: Callable[[Cell], Hashable]) -> dict[Row, int]:
+    groups: dict[Hashable, dict[Row, list[int]]] = {}
     for cell in right:
-        if cell.method != DENSE:
-            groups.setdefault((cell.keep_ratio, cell.distiller), {}).setdefault(_row(cell), []).append(cell.seed)
+        groups.setdefault(among(cell), {}).setdefault(_row(cell), []).append(cell.seed)
     found = []
     for group in groups.values():
         on, able = seeds.shared(group)
@@ -110,17 +136,19 @@ def ranks(suite: Suite, right: Mapping[Cell, Right]) -> dict[Row, int]:
     return {row: 1 + count for row, count in beaten.items()}
 
 
-def resolution(compared: pd.DataFrame) -> float:
-    """What `smallest` says of the comparisons over most seeds; NaN of none."""
+def resolutions(compared: pd.DataFrame) -> dict[str, float]:
+    """What `smallest` says of the comparisons over most seeds, by their reference: rows that are one network trained on in
+    different ways disagree on fewer images than others, so smaller differences show.
+    """
     most = compared[compared["n"] == compared["n"].max()]
-    return smallest(most, tests(compared))
+    return {name: smallest(own, tests(compared)) for name, own in most.groupby("reference", sort=False)}
 
 
 def smallest(compared: pd.DataFrame, count: int) -> float:
     """The smallest difference in percent points that a table of so many tests can tell, about: one that half of all tables
-    like it would find, at the level that Holm asks of the first test, and with as many disagreements as these comparisons
-    have at the median, or as few as the exact test needs; infinite where there are not so many images. compared: has the
-    columns better, worse and images.
+    like it would find, at the level that Holm asks of the first test, and with the spread (`Tally`) that these comparisons
+    have at the median, or as little as the exact test needs; infinite where there are not so many images. compared: has the
+    columns spread and images.
     """
     if compared.empty:
         return math.nan
@@ -128,16 +156,19 @@ def smallest(compared: pd.DataFrame, count: int) -> float:
     fewest = math.floor(1 - math.log2(level)) + 1  # images, all of them one row's, that it takes to be below the level
     if fewest > compared["images"].median():
         return math.inf
-    disagreements = max(round((compared["better"] + compared["worse"]).median()), fewest)
-    side = int(stats.binom.isf(level / 2, disagreements, 0.5)) + 1
-    return float(100 * (2 * side - disagreements) / compared["images"].median())
+    spread = max(round(compared["spread"].median()), fewest)
+    side = int(stats.binom.isf(level / 2, spread, 0.5)) + 1
+    return float(100 * (2 * side - spread) / compared["images"].median())
 
 
-def least(resolution: float) -> str:
-    """What `smallest` gives, in words that are followed by: that shows."""
-    if math.isinf(resolution):
+def least(found: Collection[float]) -> str:
+    """What `smallest` gives of one or several references, in words that are followed by: that shows."""
+    told = sorted(f"{points:.2f}" for points in found if not math.isinf(points))
+    if not told:
         return "with so few images there is no difference"
-    return f"about {resolution:.2f} points is the smallest difference"
+    if told[0] == told[-1]:
+        return f"about {told[0]} points is the smallest difference"
+    return f"about {told[0]} to {told[-1]} points, depending on the reference, is the smallest difference"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -171,10 +202,12 @@ def tally(one: Row, two: Row, right: Mapping[Cell, Right]) -> Tally | None:
 
 def tallied(pairs: Sequence[tuple[Right, Right]]) -> Tally:
     """Of two networks' judgements for each seed."""
+    balance = np.abs(sum(mine.astype(int) - theirs for mine, theirs in pairs))
     return Tally(
         images=sum(len(mine) for mine, _ in pairs),
         better=sum(int((mine & ~theirs).sum()) for mine, theirs in pairs),
         worse=sum(int((theirs & ~mine).sum()) for mine, theirs in pairs),
+        balances=tuple(int(count) for count in np.bincount(balance)[1:]),
         differences=tuple(100.0 * (float(mine.mean()) - float(theirs.mean())) for mine, theirs in pairs),
     )
 
@@ -214,4 +247,4 @@ def _numbers(made: Tally) -> dict[str, Any]:
     mean = float(np.mean(made.differences))
     points = {name: round(value, TOLD) for name, value in (("difference", mean), ("low", low), ("high", high))}
     counts = {"n": len(made.differences), "images": made.images, "better": made.better, "worse": made.worse}
-    return {**points, **counts, "p": made.p}
+    return {**points, **counts, "spread": made.spread, "p": made.p}

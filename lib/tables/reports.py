@@ -19,10 +19,11 @@ NOTES = (
     "Pruned is the top-1 on the validation split when pruning leaves nothing more to choose: before any training where masks "
     "are chosen at once, else at the end of the pruning.",
     "Rank is among the rows of one keep ratio and distiller: 1 + the number of those that are significantly better, corrected "
-    "by Holm for all pairs of ranked rows. All rows than which none is significantly better have rank 1.",
+    "by Holm for all pairs of ranked rows. All rows than which none is significantly better have rank 1. Rank of distiller is "
+    "the same among the rows of one method and keep ratio.",
     "Best for names the costs for which no row is cheaper and as accurate, or as cheap and more accurate (Pareto front): "
-    "macs; bytes, those of the encoded file with its accuracy.",
-    "Rank and Best for compare rows on the same seeds, those on which most networks can be compared: Rank among its rows, "
+    "macs; bytes, those of the encoded file with its accuracy. The accuracies are means, compared without a test.",
+    "Ranks and Best for compare rows on the same seeds, those on which most networks can be compared: a rank among its rows, "
     "Best for in the whole table. A row that lacks one of these seeds is left out.",
     "FLOPs (MACs) are multiply-accumulates of the convolutions and linear layers of the compact network, counted from "
     "its real integer shapes. In brackets: how many times fewer than the dense network has.",
@@ -32,13 +33,13 @@ NOTES = (
     "dense, scratch (the small shape of uniform pruning, trained from its initialisation) and random (random filters) are "
     "controls.",
     "File is the compact network's in float32, as it can be taken away (k, M: powers of 1000).",
-    "Encoded is its file with shared weights, fine-tuned (`encode` in the parameters), coded without loss; in brackets how "
-    "many times smaller than all numbers of the dense network in float32. Its top-1 is that of the network read back from the "
-    "file, in brackets the change.",
+    "Encoded is its file with shared weights, fine-tuned where the parameters say so (`encode.training`), coded without loss; "
+    "in brackets how many times smaller than all numbers of the dense network in float32. Its top-1 is that of the network "
+    "read back from the file, in brackets the change.",
     "Zeros are the share of zeros among the weights of the compact network. Its dense kernels multiply them like any other "
     "number, so they save neither time nor MACs.",
-    "Epochs are all that a row's network has behind it, those of the dense network included; tuning the encoded one comes on "
-    "top.",
+    "Epochs are all that a row's network has behind it, those of the dense network included. Fine-tuning the encoded one, "
+    "where that is done, comes on top.",
 )
 PUBLISHED_NOTES = (
     "Copied from the sources, not run by us: other splits, teachers and budgets, often selected on the test set.",
@@ -113,6 +114,7 @@ def _columns() -> list[Column]:
         ("Top-1 %", lambda row: _spread(row["top1_mean"], row["top1_std"], row["n"])),
         ("95 %", lambda row: _between(row["top1_low"], row["top1_high"])),
         ("Rank", lambda row: _number(row["rank"], ".0f")),
+        ("Rank of distiller", lambda row: _number(row["distiller_rank"], ".0f")),
         ("Best for", lambda row: row["best_for"]),
         ("Pruned %", lambda row: _number(row["pruned_top1"], ".2f")),
         ("Top-5 %", lambda row: _number(row["top5"], ".2f")),

@@ -125,16 +125,22 @@ def comparable(cells: pd.DataFrame) -> pd.DataFrame:
     return summarise(cells[cells["seed"].isin(on) & pd.Series([row in able for row in _rows(cells)], index=cells.index)])
 
 
-def with_standing(summary: pd.DataFrame, ranks: Mapping[Row, int], among: pd.DataFrame) -> pd.DataFrame:
-    """The summary with where its rows stand: rank among those of one keep ratio and distiller, and `best_for`, the costs for
-    which no row is better and as good otherwise: macs, bytes (as encoded where that was done, with that accuracy).
+def with_standing(
+    summary: pd.DataFrame, ranks: Mapping[Row, int], distillers: Mapping[Row, int], among: pd.DataFrame
+) -> pd.DataFrame:
+    """The summary with where its rows stand: rank among those of one keep ratio and distiller, distiller_rank among those of
+    one method and keep ratio, and `best_for`, the costs for which no row is better and as good otherwise: macs, bytes (as
+    encoded where that was done, with that accuracy; else params, as two files of one network differ in what they say of it).
 
     among: the rows that are compared for that, as `comparable` gives them.
     """
-    size = ("encoded_bytes", "encoded_top1") if among["encoded_bytes"].notna().any() else ("bytes", "top1_mean")
+    size = ("encoded_bytes", "encoded_top1") if among["encoded_bytes"].notna().any() else ("params", "top1_mean")
     fronts = {"macs": set(_rows(pareto(among))), "bytes": set(_rows(pareto(among, *size)))}
     best = [", ".join(name for name, front in fronts.items() if row in front) for row in _rows(summary)]
-    return summary.assign(rank=[ranks.get(row) for row in _rows(summary)], best_for=best)
+    rows = _rows(summary)
+    return summary.assign(
+        rank=[ranks.get(row) for row in rows], distiller_rank=[distillers.get(row) for row in rows], best_for=best
+    )
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:

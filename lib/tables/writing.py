@@ -20,7 +20,8 @@ TEXT_COLUMNS = 3
 
 _COUNTS = (
     *("seed", "epochs", "params", "macs", "bytes", "encoded_bytes", "classes", "n", "delta_n", "none_n", "kd_n"),
-    *("threads", "batch", "file_bytes", "rank", "images", "better", "worse", "filters", "kept"),
+    *("threads", "batch", "file_bytes", "rank", "distiller_rank", "images", "better", "worse", "spread"),
+    *("filters", "kept"),
 )
 _PERCENTS = (
     *("top1", "top5", "masked_top1", "validation_top1", "pruned_top1", "baseline_top1", "encoded_top1"),

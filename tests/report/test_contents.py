@@ -45,9 +45,13 @@ def test_an_accuracy_on_validation_says_so_in_its_head() -> None:
 
 def test_what_the_tests_are_about_is_told_beside_them() -> None:
     pair = {"method": "fpgm", "keep_ratio": 0.5, "distiller": "none", "reference": "l1", "difference": -1.0, "n": 2}
-    compared = pd.DataFrame([pair | {"images": 100, "better": 3, "worse": 9, "p": 0.0499, "p_holm": 0.0499, "differs": True}])
+    compared = pd.DataFrame(
+        [pair | {"images": 100, "better": 3, "worse": 9, "spread": 12, "p": 0.0499, "p_holm": 0.0499, "differs": True}]
+    )
     for low, said in ((-3.0, "the 95 % interval over seeds says."), (float("nan"), "other seeds may differ.")):
-        tables = contents._tables(ROWS.assign(rank=1), compared.assign(low=low, high=1.0), pd.DataFrame())
+        tables = contents._tables(
+            ROWS.assign(rank=1, distiller_rank=float("nan")), compared.assign(low=low, high=1.0), pd.DataFrame()
+        )
         (table,) = [table for table in tables if table.name == "differences"]
         assert "The test is about these networks; " in table.words
         assert table.words.endswith(said)

@@ -175,7 +175,7 @@ def test_a_page_names_nothing_outside(folder: Path) -> None:
 def test_a_committed_suite_is_listed_with_its_verdict(folder: Path) -> None:
     found = listed(DOCUMENT, folder, PUBLISHED)
     assert found.line.best.startswith("scratch 0.5 kd, 72.75 % at 0.50 of the MACs")
-    assert re.match(r"Of \d+ comparisons, \d+ told apart; about \d+\.\d\d points is", found.line.verdict)
+    assert re.match(r"Of \d+ comparisons, \d+ told apart; about \d+\.\d\d to \d+\.\d\d points, dep", found.line.verdict)
     assert "report" not in found.line.name
 
 

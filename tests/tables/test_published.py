@@ -85,7 +85,7 @@ def test_published_stand_apart_from_ours_with_their_source() -> None:
     theirs = published.rows(_document(), "cifar10", {"resnet20"})
     text = reports.table(
         suite,
-        summaries.with_standing(summaries.summarise(cells), {}, summaries.comparable(cells)),
+        summaries.with_standing(summaries.summarise(cells), {}, {}, summaries.comparable(cells)),
         comparisons.compare(suite, {}),
         theirs,
         {},

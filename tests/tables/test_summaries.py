@@ -63,8 +63,15 @@ def test_standing_is_decided_on_equal_seeds() -> None:
     )
     among = summaries.comparable(cells)
     assert among["method"].tolist() == ["l1", "sfp"]
-    summary = summaries.with_standing(summaries.summarise(cells), {}, among).set_index("method")
-    assert summary["best_for"].to_dict() == {"fpgm": "", "l1": "macs", "sfp": ""}
+    summary = summaries.with_standing(summaries.summarise(cells), {}, {}, among).set_index("method")
+    assert summary["best_for"].to_dict() == {"fpgm": "", "l1": "macs, bytes", "sfp": ""}
+
+
+def test_two_files_of_one_network_cost_the_same() -> None:
+    """What a file says of its network is some bytes longer or shorter."""
+    cells = _cells(("l1", 0.7, "none", 0, 90.0), ("sfp", 0.7, "none", 0, 89.0)).assign(params=7, bytes=[1008, 1000])
+    summary = summaries.with_standing(summaries.summarise(cells), {}, {}, summaries.comparable(cells))
+    assert summary.set_index("method")["best_for"].to_dict() == {"l1": "macs, bytes", "sfp": ""}
 
 
 def test_means_are_compared_on_the_shared_seeds_alone() -> None:
@@ -72,8 +79,8 @@ def test_means_are_compared_on_the_shared_seeds_alone() -> None:
     cells = _cells(("l1", 0.7, "none", 0, 90.0), ("l1", 0.7, "none", 1, 99.0), ("sfp", 0.7, "none", 0, 91.0))
     fpgm = _cells(("fpgm", 0.7, "none", 0, 89.0))
     both = pd.concat([cells, fpgm], ignore_index=True)
-    summary = summaries.with_standing(summaries.summarise(both), {}, summaries.comparable(both)).set_index("method")
-    assert summary["best_for"].to_dict() == {"fpgm": "", "l1": "", "sfp": "macs"}
+    summary = summaries.with_standing(summaries.summarise(both), {}, {}, summaries.comparable(both)).set_index("method")
+    assert summary["best_for"].to_dict() == {"fpgm": "", "l1": "", "sfp": "macs, bytes"}
 
 
 def test_controls_and_reference_distillers_come_first() -> None:
