@@ -27,7 +27,7 @@ from lib.atomic import write_bytes
 from lib.training.processes import of_first, share
 
 LIBRARY = Path(__file__).parents[1]
-AFTER = ("graph", "plots", "runtimes", "tables")  # rooms that no training uses
+AFTER = ("graph", "plots", "report", "runtimes", "tables")  # rooms that no training uses
 OUTDATED_DAYS = 30
 KEY = re.compile("[0-9a-f]{24}")
 DIGEST_BYTES = 32
