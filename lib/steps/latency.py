@@ -39,7 +39,8 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
     compact: the folder of checkpoints <cell key>.safetensors. Every network is proved equal, as it ships, to the compact one
     on the whole test split. Those whose layers have the same shapes share a timing: which filters were kept makes no
     difference to the clock. Where not all networks are here, nothing is timed, and timings of before stay, as those of two
-    machines do not belong together. Raises ValueError where a network is not equal, and where nothing is here at all.
+    machines do not belong together; so nothing is written either before all are timed. Raises ValueError where a network is
+    not equal, and where nothing is here at all.
     """
     suite, settings = read_suite(document), read(document, "latency", LatencySettings)
     absent = [cell.key for cell in suite.timed if not (compact / f"{cell.key}.safetensors").is_file()]
@@ -47,12 +48,12 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
     if absent and (kept or any((compact / f"{cell.key}.safetensors").is_file() for cell in suite.cells)):
         _keep(out, suite.timed, absent)
         return
-    _clear(out, suite.timed)
     wanted = asked_in(document)
     device = prepare(read(document, "compute", Compute))
     timed: dict[Shapes, dict[Setting, Timing]] = {}
     forms: dict[Shapes, tuple[int, ...]] = {}  # in multiples of what the channels were timed
     cells = {cell.pruned_key: cell for cell in suite.timed}
+    texts = dict[str, str]()
     dense, _ = _shipped(compact / f"{suite.timed[0].key}.safetensors", dataset, device)
     for key in networks(cells, "timing"):
         small, test = _shipped(compact / f"{cells[key].key}.safetensors", dataset, device)
@@ -65,8 +66,14 @@ def clock(document: Mapping[str, Any], compact: Path, dataset: Dataset, out: Pat
             form = small.form(multiple)
             batches = (images for images, _ in test.plain(test.at_once(BATCH)))
             verify(small.network, form, batches, exact=small.exactly(multiple), differs=DIFFERS)
-        _write(out / f"{key}.json", timed[shapes], asked(document, cells[key]))
-    write_text(out / "machine.json", json.dumps(machine(device, settings), indent=2, sort_keys=True) + "\n")
+        rows = [{**setting._asdict(), **asdict(timing)} for setting, timing in timed[shapes].items()]
+        texts[f"{key}.json"] = _text({"timings": rows, **asked(document, cells[key])})
+    texts["machine.json"] = _text(machine(device, settings))
+    for path in out.glob("*.json"):
+        if path.name not in texts:  # of what the suite no longer has
+            path.unlink()
+    for name, text in texts.items():
+        write_text(out / name, text)
 
 
 def _keep(out: Path, timed: Sequence[Cell], absent: Sequence[str]) -> None:
@@ -75,14 +82,6 @@ def _keep(out: Path, timed: Sequence[Cell], absent: Sequence[str]) -> None:
     untimed = [cell.pruned_key for cell in timed if not (out / f"{cell.pruned_key}.json").is_file()]
     told = f"; not timed yet: {', '.join(untimed)}" if untimed else ""
     logging.warning("nothing is timed, because not all networks are here (%s)%s", ", ".join(absent), told)
-
-
-def _clear(out: Path, timed: Sequence[Cell]) -> None:
-    """Remove timings of what the suite no longer has."""
-    wanted = {f"{cell.pruned_key}.json" for cell in timed}
-    for path in out.glob("*.json"):
-        if path.name not in wanted:
-            path.unlink()
 
 
 def _shipped(source: Path, dataset: Dataset, device: torch.device) -> tuple[Shipped, Batches]:
@@ -110,6 +109,5 @@ def asked_in(document: Mapping[str, Any]) -> Setting | None:
     return Setting("onnxruntime", table.threads, table.batch)
 
 
-def _write(path: Path, timings: Mapping[Setting, Timing], asked: Mapping[str, Any]) -> None:
-    rows = [{**setting._asdict(), **asdict(timing)} for setting, timing in timings.items()]
-    write_text(path, json.dumps({"timings": rows, **asked}, indent=2, sort_keys=True) + "\n")
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"

@@ -102,6 +102,18 @@ def test_a_network_that_ships_otherwise_than_it_computes_is_refused(tmp_path: Pa
     latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == TIMED
     assert made.count(8) == 5  # the dense one to time against, and both networks and exactly so, though they share a timing
+    before = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    proofs = iter([None, KeyboardInterrupt()])
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        if stop := next(proofs):
+            raise stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(latency, "verify", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == before  # not one network of each time
     monkeypatch.setattr(engine, "ship", wrong)
     with pytest.raises(ValueError, match="the network as it ships is not equal to the compact one: max-abs logit difference"):
         latency.clock(document, tmp_path / "compact", data, tmp_path / "out")
