@@ -36,7 +36,8 @@ Timings = Mapping[tuple[str, float], Line]
 class Card:
     """What a packed network is.
 
-    top1, validation_top1 in percent; top1 is that of the packed network on the test split. macs_ratio: of the dense network's.
+    epochs: without the fine-tuning of the packed form. top1, validation_top1 in percent; top1 is that of the packed network on
+    the test split. macs_ratio: of the dense network's.
     latency: one line, with the machine. commit, command: of this repository, which made it.
     """
 
@@ -87,7 +88,7 @@ def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Or
     """
     cards = {}
     for best, numbers in _best(suite, cells):
-        line = _latency(timings.get((best.method, best.keep_ratio)), best, numbers)
+        line = _latency(timings.get((best.method, best.keep_ratio)), best, numbers, suite.benchmark.compaction)
         described = partial(_card, suite, best, numbers, line, origin)
         cards[best.key] = _kept(models / "encoded", out, best.key, numbers, line, described)
     for path in (*out.glob(f"*{SUFFIX}"), *out.glob("*.json")):
@@ -97,9 +98,11 @@ def gather(suite: Suite, models: Path, cells: Path, timings: Timings, origin: Or
     return list(cards.values())
 
 
-def _latency(line: Line | None, best: Cell, numbers: Mapping[str, Any]) -> str:
-    """The time of a network, where it or one of the same size was timed: other seeds of some methods have other widths."""
-    if line is None or line.macs != numbers["macs"]:
+def _latency(line: Line | None, best: Cell, numbers: Mapping[str, Any], compaction: str) -> str:
+    """The time of a network, where it or one of the same size was timed: other seeds of some methods have other widths. What a
+    scatter network ships depends on which filters were kept, so that each is timed for itself.
+    """
+    if line is None or line.macs != numbers["macs"] or (compaction == "scatter" and line.seed != best.seed):
         return ""
     return line.text if line.seed == best.seed else f"{line.text}; of seed {line.seed}"
 
@@ -119,7 +122,7 @@ def _kept(
 ) -> Card:
     """One network with its card, from where it was made or as it is kept already."""
     source, kept, beside = packed / f"{key}{SUFFIX}", out / f"{key}{SUFFIX}", out / f"{key}.json"
-    if source.is_file():
+    if source.is_file() and source.with_suffix(".json").is_file():
         content = source.read_bytes()
         if made := _newer(json_file.load(source.with_suffix(".json")), len(content), numbers):
             msg = f"{source} is not the network of the table: {made}; bring the table up to date with: dvc repro"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,22 @@ def test_a_card_has_the_time_of_a_network_of_its_size_alone(folder: Path, timed:
     timings = {("l1", 0.5): Line("0.1 ms", timed, macs)}
     zoo.gather(SUITE, folder, folder / "cells", timings, ORIGIN, folder / "zoo")
     assert zoo.cards(folder / "zoo")["l1-0.5-none-0"].latency == said
+
+
+def test_a_card_of_a_scatter_suite_has_the_time_of_its_own_seed_alone(folder: Path) -> None:
+    """Its shapes as it ships depend on which filters were kept."""
+    suite = replace(SUITE, benchmark=replace(AXES, compaction="scatter"))
+    for seed, said in ((0, "0.1 ms"), (1, "")):
+        zoo.gather(suite, folder, folder / "cells", {("l1", 0.5): Line("0.1 ms", seed, 5)}, ORIGIN, folder / "zoo")
+        card = json.loads((folder / "zoo/l1-0.5-none-0.json").read_text())
+        assert card["latency"] == said
+
+
+def test_a_packed_network_without_what_is_beside_it_is_made_again(folder: Path) -> None:
+    (folder / "encoded/l1-0.5-none-0.json").unlink()
+    (folder / "zoo/l1-0.5-none-0.json").unlink()
+    with pytest.raises(ValueError, match=r"l1-0\.5-none-0\.bin is missing; make it with: dvc repro"):
+        _gather(folder)
 
 
 @pytest.mark.parametrize(("timings", "said"), [(TIMINGS, TIMINGS["l1", 0.5].text), ({}, "0.3 ms, of then")])
