@@ -33,8 +33,8 @@ LINKS = {"table.md": "as text", "latency.md": "latency"}
 
 @dataclass(frozen=True)
 class Gathered:
-    """All that is there of one suite. marks: of the cells' files. timings: beside the MACs of their networks. timed_as: names
-    of networks that share the timing of another one.
+    """All that is there of one suite. marks: of the cells' files. kept: filters, None where they are not wanted. timings:
+    beside the MACs of their networks. timed_as: names of networks that share the timing of another one.
 
     missing: kind of file -> names of those wanted and not there; of a cell that is not there, the cell alone.
     """
@@ -43,7 +43,7 @@ class Gathered:
     cells: pd.DataFrame
     marks: Mapping[Cell, str]
     judged: predictions.Judged
-    kept: pd.DataFrame
+    kept: pd.DataFrame | None
     timings: pd.DataFrame
     timed_as: Mapping[str, str]
     machine: Mapping[str, str]
@@ -98,7 +98,7 @@ def gather(
         cells=found.rows,
         marks=marks,
         judged=classes,
-        kept=kept.rows,
+        kept=None if compact is None else kept.rows,
         timings=timings.beside_macs(timed.rows, found.rows),
         timed_as=alike,
         machine=timings.read_machine(latencies / "machine.json"),
@@ -124,7 +124,7 @@ def texts(gathered: Gathered) -> dict[str, str]:
         "table.csv": writing.csv(writing.long_form(gathered.cells, gathered.published)),
         "summary.csv": writing.csv(summary),
         "comparisons.csv": writing.csv(compared.assign(differs=compared["differs"].map({True: "yes", False: "no"}))),
-        kept_filters.FILE: writing.csv(gathered.kept),
+        **({} if gathered.kept is None else {kept_filters.FILE: writing.csv(gathered.kept)}),
         "summary.json": json.dumps(headline, indent=2, sort_keys=True) + "\n",
         "table.md": reports.table(wanted, summary, compared, gathered.published, reproducible),
         "training.csv": writing.csv(gathered.logs),

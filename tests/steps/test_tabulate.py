@@ -210,6 +210,17 @@ def test_kept_filters_are_listed_once_for_all_distillers(folder: Path) -> None:
     assert len(lines) == 1 + 10
 
 
+def test_a_table_made_without_networks_leaves_the_kept_filters_as_they_are(folder: Path) -> None:
+    """It is all that is known of networks of another machine."""
+    out = folder / "out"
+    tabulate.write(_gather(folder), out, {})
+    kept = (out / "kept.csv").read_bytes()
+    rest = [folder / name for name in ("latency", "logs")]
+    gathered = tabulate.gather(DOCUMENT, folder / "cells", folder / "predictions", None, *rest, PUBLISHED, out)
+    tabulate.write(gathered, out, {})
+    assert (out / "kept.csv").read_bytes() == kept
+
+
 def test_what_differs_stands_under_the_table(folder: Path) -> None:
     text = _texts(folder)["table.md"]
     worse = r"^- Against dense \(from about [\d.]+ points\): worse: scratch 0\.7 none, scratch 0\.7 kd, scratch 0\.5 none, "
