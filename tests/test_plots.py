@@ -1,6 +1,7 @@
 """The pictures: they show something, in the same bytes each time, whatever is missing."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
+from scipy.spatial.distance import pdist
 
 from lib.params.suite import Benchmark, Suite
 from lib.plots import accuracy, drawing, latency, losses, ranking, sizes, training
@@ -20,6 +23,20 @@ SUITE = Suite(
     teacher="resnet20",
     benchmark=Benchmark("resnet20", ("resnet20",), ("scratch", "fpgm"), (0.7, 0.5), ("none", "kd"), (0, 1), "coupled"),
 )
+
+DISTILLERS = ("none", "kd", "kd_at", "kd_sp", "kd_afd", "kd_hap", "lskd")
+WIDE = replace(  # 3 methods x 7 distillers x 3 seeds, and dense: all marks of one keep ratio at one spot
+    SUITE,
+    benchmark=replace(
+        SUITE.benchmark, methods=("nggm", "random", "scratch"), keep_ratios=(0.6,), distillers=DISTILLERS, seeds=(0, 1, 2)
+    ),
+)
+NOTHING = pd.DataFrame({"method": [], "macs_ratio": [], "top1": [], "std": []})
+OF_MARKS: dict[str, Callable[[Suite, pd.DataFrame], bytes]] = {
+    "accuracy": lambda suite, summary: accuracy.picture(suite, summary, NOTHING),
+    "sizes": sizes.picture,
+    "ranking": ranking.picture,
+}
 
 
 def _cells(suite: Suite) -> pd.DataFrame:
@@ -71,6 +88,30 @@ def _logs(*stages: str) -> pd.DataFrame:
 
 def _pixels(picture: bytes) -> np.ndarray:
     return image.imread(io.BytesIO(picture), format="png")[..., :3]
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Those that are drawn from now on."""
+    png, kept = drawing.png, []
+
+    def keep(figure: Figure) -> bytes:
+        kept.append(figure)
+        return png(figure)
+
+    monkeypatch.setattr(drawing, "png", keep)
+    return kept
+
+
+def _marks(figure: Figure) -> np.ndarray:
+    """Where the marks are, in points."""
+    axes = figure.axes[0]
+    lines = [line.get_xydata() for line in axes.lines if line.get_marker() in drawing.MARKERS]
+    return axes.transData.transform(np.concatenate(lines)) * 72 / figure.dpi
+
+
+def _named(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def _draw_all(published: pd.DataFrame) -> list[bytes]:
@@ -180,9 +221,41 @@ def test_a_method_keeps_its_colour_whichever_others_are_there() -> None:
     assert drawing.of_suite(many, ["l1"])["l1"] == drawing.of_suite(many, ["asfp", "fpgm", "l1"])["l1"]
 
 
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+@pytest.mark.parametrize("name", OF_MARKS)
+def test_marks_of_many_distillers_do_not_cover_one_another(name: str, seeds: tuple[int, ...], figures: list[Figure]) -> None:
+    suite = replace(WIDE, benchmark=replace(WIDE.benchmark, seeds=seeds))
+    OF_MARKS[name](suite, _standing(_cells(suite)))
+    marks = _marks(figures[0])
+    assert len(marks) == {"accuracy": 28, "sizes": 56, "ranking": 21}[name]
+    assert pdist(marks).min() > 0.9 * drawing.LOOK["lines.markersize"]
+
+
+@pytest.mark.parametrize("name", OF_MARKS)
+def test_a_distiller_keeps_its_marker_whichever_others_are_there(name: str) -> None:
+    one = replace(SUITE, benchmark=replace(SUITE.benchmark, distillers=("kd",)))
+    cells = _cells(one)
+    assert OF_MARKS[name](SUITE, _standing(cells)) != OF_MARKS[name](one, _standing(cells))
+    everything = drawing.markers_of_suite(WIDE, sorted(DISTILLERS))
+    assert drawing.markers_of_suite(WIDE, ["lskd"]) == {"lskd": everything["lskd"]}
+    assert len(set(everything.values())) == len(DISTILLERS)
+
+
+def test_a_keep_ratio_keeps_its_colour_whichever_others_are_there() -> None:
+    assert ranking._colours(SUITE, [0.5])[0.5] == ranking._colours(SUITE, [0.7, 0.5])[0.5]
+
+
+def test_what_ships_in_float32_is_hollow_and_hides_nothing(figures: list[Figure]) -> None:
+    sizes.picture(WIDE, _standing(_cells(WIDE)))
+    faces = [line.get_markerfacecolor() for line in figures[0].axes[0].lines if line.get_marker() in drawing.MARKERS]
+    assert faces.count("none") == len(faces) / 2
+    assert "white" not in faces
+
+
 def test_series_at_one_place_stand_side_by_side_where_there_is_no_other() -> None:
-    aside = drawing.offsets(["a", "b"], pd.Series([40.0, 40.0]))
-    assert aside["a"] < 0 < aside["b"]
+    first, second = drawing.side_by_side(pd.Series([40.0, 40.0]))
+    assert first < 40 < second
+    assert first + second == pytest.approx(80)
 
 
 def test_a_method_that_lacks_seeds_says_how_many_it_has() -> None:
@@ -201,6 +274,32 @@ def test_many_published_methods_have_a_look_each() -> None:
 def test_a_legend_has_no_head_without_entries() -> None:
     assert drawing.headed("Reference", []) == []
     assert [one.get_label() for one in drawing.headed("Reference", [drawing.entry("dense")])] == ["Reference", "dense"]
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (1,)])
+def test_the_front_goes_through_marks_and_says_when_it_is_of_shared_seeds(
+    seeds: tuple[int, ...], figures: list[Figure]
+) -> None:
+    cells = _cells(SUITE)
+    summary = _standing(cells[cells["seed"].isin(seeds) | (cells["method"] == "dense")])
+    accuracy.picture(SUITE, summary, NOTHING)
+    (front,) = [line for line in figures[0].axes[0].lines if line.get_color() == accuracy.FRONT]
+    points = figures[0].axes[0].transData.transform(front.get_xydata()) * 72 / figures[0].dpi
+    assert len(points) > 1
+    assert all(np.abs(_marks(figures[0]) - point).max(axis=1).min() < 1e-6 for point in points)
+    says = "Pareto front" if seeds == (0, 1) else "Pareto front,\nshared seeds"
+    assert says in _named(figures[0])
+
+
+def test_marks_of_equal_macs_stand_on_a_band(figures: list[Figure]) -> None:
+    accuracy.picture(SUITE, _standing(_cells(SUITE)), NOTHING)
+    accuracy.picture(SUITE, _standing(_cells(SUITE)).drop_duplicates("macs"), NOTHING)
+    accuracy.picture(SUITE, _standing(_cells(SUITE).query("seed == 0")), NOTHING)
+    assert ["equal MACs" in _named(figure) for figure in figures] == [True, False, False]
+    bands = [band.get_window_extent() for band in figures[0].axes[0].patches]
+    marks = _marks(figures[0]) * figures[0].dpi / 72
+    assert len(bands) == len((0.7, 0.5, "dense"))
+    assert all(sum(band.x0 < x < band.x1 for band in bands) == 1 for x, _ in marks)
 
 
 def test_a_front_of_one_row_is_no_line() -> None:
@@ -226,7 +325,21 @@ def test_every_method_has_a_colour_of_its_own(count: int) -> None:
 
 
 def test_series_at_equal_x_are_set_apart_around_it_and_away_from_their_neighbours() -> None:
-    aside = drawing.offsets(["a", "b", "c"], pd.Series([1.0, 1.0, 1.3, 9.0]))
-    assert sum(aside.values()) == pytest.approx(0)
-    assert aside["a"] < aside["b"] < aside["c"]
-    assert aside["c"] - aside["a"] < 0.8
+    xs = pd.Series([9.0, 1.0, 1.0, 1.0, 1.3, 5.0])
+    places = drawing.side_by_side(xs)
+    step = drawing.STEP * 8
+    assert places[[0, 5]].tolist() == pytest.approx([9, 5])  # they are alone
+    assert places[[1, 2, 3, 4]].diff()[1:].tolist() == pytest.approx([step, step, drawing.BETWEEN * step])
+    assert places.sum() == pytest.approx(xs.sum())
+
+
+def test_any_number_of_marks_side_by_side_takes_up_the_axis_at_most_once_more() -> None:
+    places = drawing.side_by_side(pd.Series([0.0, *[1.0] * 500]))
+    assert places.max() - places.min() < 1 + drawing.MOST
+    assert places.diff()[2:].min() > 0
+
+
+def test_marks_without_bars_move_only_from_marks_at_the_same_spot() -> None:
+    xs, ys = pd.Series([1.0, 1.0, 1.0, 1.0, 5.0]), pd.Series([50.0, 60.0, 60.0, 60.0, 60.0])
+    step = drawing.STEP * 4
+    assert drawing.swarm(xs, ys).tolist() == pytest.approx([1, 1, 1 + step, 1 - step, 5])

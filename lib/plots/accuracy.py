@@ -15,36 +15,38 @@ from lib.plots import drawing
 from lib.plots.drawing import MACS_LABEL, MILLION
 from lib.tables import summaries
 
-FRONT = "#f0d9a8"
+FRONT, EQUAL = "#f0d9a8", "#f2f2f2"
 
 
 def picture(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame) -> bytes:
     """Mean top-1 in percent against MACs in millions: a series a method and distiller, ± sample standard deviation.
 
+    The Pareto front is chosen on the seeds that rows share, and drawn through their marks, which are means over all seeds.
     Published rows are placed at their own claimed share of the dense network's MACs.
     """
     full = summaries.dense_macs(summary) / MILLION
-    colours, shapes = drawing.of_suite(suite, summary["method"]), drawing.markers(summary["distiller"])
+    macs, has_bars = summary["macs"] / MILLION, bool(summary["top1_std"].notna().any())
+    placed = summary.assign(x=drawing.side_by_side(macs) if has_bars else drawing.swarm(macs, summary["top1_mean"]))
+    colours, shapes = drawing.of_suite(suite, summary["method"]), drawing.markers_of_suite(suite, summary["distiller"])
     with drawing.look():
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
-        lines = [*_draw_front(axes, summary), *_draw_dense(axes, summary)]
-        _draw_ours(axes, summary, colours, shapes)
+        bands = _draw_bands(axes, placed) if has_bars else []
+        lines = [*bands, *_draw_front(axes, placed, suite), *_draw_dense(axes, summary)]
+        _draw_ours(axes, placed, colours, shapes)
         theirs = _draw_published(axes, published, full)
         _share_axis(axes, full)
-        axes.set(xlabel=f"{MACS_LABEL}; series at equal MACs stand side by side", ylabel="Top-1 on the test split (%)")
+        axes.set(xlabel=f"{MACS_LABEL}; marks of equal MACs may stand side by side", ylabel="Top-1 on the test split (%)")
         figure.suptitle(_title(suite, summary), x=0.02, ha="left", fontsize=11)
         ours = [*drawing.colour_entries("Method", colours), *drawing.shape_entries("Distiller", shapes)]
         drawing.legend(figure, [*ours, *drawing.headed("Reference", lines), *theirs])
         return drawing.png(figure)
 
 
-def _draw_ours(axes: Axes, summary: pd.DataFrame, colours: Mapping[str, str], shapes: Mapping[str, str]) -> None:
-    series = {key: rows.sort_values("macs") for key, rows in summary.groupby(["method", "distiller"], sort=False)}
-    aside = drawing.offsets([key for key in series if key[0] != DENSE], summary["macs"] / MILLION)
-    for (method, distiller), rows in series.items():
+def _draw_ours(axes: Axes, placed: pd.DataFrame, colours: Mapping[str, str], shapes: Mapping[str, str]) -> None:
+    for (method, distiller), rows in placed.sort_values("x").groupby(["method", "distiller"], sort=False):
         axes.errorbar(
-            rows["macs"] / MILLION + aside.get((method, distiller), 0),
+            rows["x"],
             rows["top1_mean"],
             yerr=rows["top1_std"] if rows["top1_std"].notna().any() else None,
             color=colours[method],
@@ -57,12 +59,22 @@ def _draw_ours(axes: Axes, summary: pd.DataFrame, colours: Mapping[str, str], sh
         )
 
 
-def _draw_front(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:
-    """Through the rows that are best for MACs; a single one is no line."""
-    front = summary[summary["best_for"].str.contains("macs")].sort_values("macs")
+def _draw_bands(axes: Axes, placed: pd.DataFrame) -> Sequence[Artist]:
+    """A band behind the marks of equal MACs, where there are several: they stand side by side."""
+    groups = [rows["x"] for _, rows in placed.groupby("macs") if len(rows) > 1]
+    for xs in groups:
+        margin = xs.diff().median() / 2
+        axes.axvspan(xs.min() - margin, xs.max() + margin, color=EQUAL, zorder=0)
+    return [drawing.entry("equal MACs", color=EQUAL, linewidth=9)] if groups else []
+
+
+def _draw_front(axes: Axes, placed: pd.DataFrame, suite: Suite) -> Sequence[Artist]:
+    """Through the rows that are best for MACs; a single one is no line. Where rows lack seeds, it is of those they share."""
+    front = placed[placed["best_for"].str.contains("macs")].sort_values("x")
     if len(front) <= 1:
         return []
-    return axes.plot(front["macs"] / MILLION, front["top1_mean"], color=FRONT, linewidth=7, zorder=1, label="Pareto front")
+    label = "Pareto front" if (placed["n"] == len(suite.benchmark.seeds)).all() else "Pareto front,\nshared seeds"
+    return axes.plot(front["x"], front["top1_mean"], color=FRONT, linewidth=7, zorder=1, label=label)
 
 
 def _draw_dense(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:

@@ -1,16 +1,19 @@
 """How every picture looks: colours, markers, dashes, legend; and a figure as PNG bytes that depend on the data only."""
 
 import io
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy.optimize import isotonic_regression
 
 from lib.params.suite import DENSE, Suite
 from lib.tables.summaries import CONTROLS
@@ -25,7 +28,9 @@ HALVES = ("none", "bottom", "left", "top", "right")  # that are full
 REFERENCE = "#555555"
 MACS_LABEL = "FLOPs (MACs), millions"
 MILLION = 1e6
-ASIDE, GAP = 0.09, 0.4  # of the range, and of the smallest gap: what series at equal x are spread over
+STEP, HIGH = 0.022, 0.03  # of the range in x, in y: marks that far apart do not touch
+MOST = 1.0  # of the range: what all marks side by side take up at most, in smaller steps
+BETWEEN = 2  # steps between two groups of marks side by side
 ENTRY_HEIGHT = 0.19  # inches a legend entry
 Dashes = tuple[float, tuple[float, ...] | None]
 DPI = 150
@@ -84,6 +89,13 @@ def markers(names: Iterable[str]) -> dict[str, str]:
     return {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(dict.fromkeys(names))}
 
 
+def markers_of_suite(suite: Suite, distillers: Iterable[str]) -> dict[str, str]:
+    """A marker for each of these distillers, the same whichever of the suite's distillers are there so far."""
+    names = list(dict.fromkeys(distillers))
+    chosen = markers([*suite.benchmark.distillers, *names])
+    return {name: chosen[name] for name in names}
+
+
 def hollow(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Markers for published points: hollow ones; past eleven names half full ones."""
     given = enumerate(dict.fromkeys(names))
@@ -100,16 +112,33 @@ def dashes(keep_ratios: Iterable[float]) -> dict[float, Dashes]:
     return {value: (0, (7 / index, 1.4)) if index else (0, None) for index, value in enumerate(listed)}
 
 
-def offsets(series: Sequence[Hashable], xs: pd.Series) -> dict[Hashable, float]:
-    """How far aside to draw each series, so that those at equal x can be told apart, centred on 0.
+def side_by_side(xs: pd.Series) -> pd.Series:
+    """The x at which to draw marks, so that none covers another: their own, or as little aside as it takes.
 
-    xs: all x drawn. The series spread over a part of the range, and of the smallest clear gap between x's.
+    Marks at about one x stand side by side around it, in the order of their x, then in their own. Such groups are farther
+    apart than marks within one.
     """
-    extent = float(xs.max() - xs.min()) or abs(float(xs.max())) or 1.0
-    gaps = xs.sort_values().diff()
-    span = min([ASIDE * extent, *(GAP * gaps[gaps > ASIDE * extent / 2])])
-    middle = (len(series) - 1) / 2
-    return {name: (index - middle) * span / len(series) for index, name in enumerate(series)}
+    rising = xs.sort_values(kind="stable")
+    step = _extent(xs) * min(STEP, MOST / len(xs))
+    room = np.cumsum(np.where(rising.diff() >= step, BETWEEN, 1.0)) * step
+    return pd.Series(isotonic_regression(rising - room).x + room, rising.index)[xs.index]
+
+
+def swarm(xs: pd.Series, ys: pd.Series) -> pd.Series:
+    """The same for marks without bars: their own x, unless another mark is at about the same x and y; then a few steps right
+    or left of it.
+    """
+    step, high = STEP * _extent(xs), HIGH * _extent(ys)
+    found: list[tuple[float, float]] = []
+    for x, y in zip(xs, ys, strict=True):
+        level = [taken for taken, height in found if abs(y - height) < high]
+        places = (x + sign * steps * step for steps in itertools.count() for sign in (1, -1))
+        found.append((next(place for place in places if all(abs(place - taken) >= 0.99 * step for taken in level)), y))
+    return pd.Series([x for x, _ in found], xs.index)
+
+
+def _extent(values: pd.Series) -> float:
+    return float(values.max() - values.min()) or abs(float(values.max())) or 1.0
 
 
 def heading(text: str) -> Line2D:

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter
 
-from lib.params.suite import DENSE, Suite
+from lib.params.suite import Suite
 from lib.plots import drawing
 from lib.tables.latencies import fewest_threads, in_threads
 
 PANEL = 3.4  # inches, the height of one
-WIDER = 1.6  # than other pictures set series at equal x apart: here each has a marker a runtime
+NETWORK = ["method", "keep_ratio"]
 IN_STEP: dict[str, Any] = {"color": drawing.REFERENCE, "linestyle": "--", "linewidth": 1}
 AS_DENSE: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.2}
 NARROW, WIDE = 3, 30  # how many times the low end of an axis its high end is
@@ -29,13 +29,13 @@ def picture(suite: Suite, timed: pd.DataFrame) -> bytes:
     if rows.empty:
         return drawing.message("No latency of a network with a measured cell is there yet: run dvc repro")
     colours, shapes = drawing.of_suite(suite, rows["method"]), drawing.markers(rows["runtime"])
-    panels = dict(iter(rows.groupby("batch")))
+    panels = dict(iter(rows.merge(_places(rows), on=NETWORK).groupby("batch")))
     with drawing.look():
         figure = Figure(figsize=(8, 0.6 + PANEL * len(panels)), layout="constrained")
         for axes, (batch, drawn) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True):
             _draw(axes, drawn, colours, shapes)
             axes.set(title=f"batch {batch}", ylabel="measured speed-up")
-        figure.axes[-1].set_xlabel("speed-up in step with MACs (dense over own); equal ones stand side by side")
+        figure.axes[-1].set_xlabel("speed-up in step with MACs (dense over own); about equal ones stand side by side")
         title = f"{suite.name}: speed of {suite.benchmark.network}, {in_threads(rows['threads'].iloc[0])}"
         figure.suptitle(title, x=0.02, ha="left", fontsize=11)
         lines = [drawing.entry("in step with MACs", **IN_STEP), drawing.entry("as fast as dense", **AS_DENSE)]
@@ -44,13 +44,16 @@ def picture(suite: Suite, timed: pd.DataFrame) -> bytes:
         return drawing.png(figure)
 
 
+def _places(rows: pd.DataFrame) -> pd.DataFrame:
+    """The x of each network, its promised speed-up; those of about equal MACs stand side by side, in the legend's order."""
+    networks = rows.drop_duplicates(NETWORK)
+    return networks[NETWORK].assign(x=np.exp(drawing.side_by_side(-np.log(networks["macs_ratio"]))))
+
+
 def _draw(axes: Axes, rows: pd.DataFrame, colours: Mapping[str, str], shapes: Mapping[str, str]) -> None:
-    """Networks of equal MACs stand side by side, in the order of the legend."""
-    promised = 1 / rows["macs_ratio"]
-    aside = drawing.offsets([method for method in colours if method != DENSE], np.log(promised))
     for (method, runtime), drawn in rows.groupby(["method", "runtime"], sort=False):
         axes.errorbar(
-            promised[drawn.index] * np.exp(WIDER * aside.get(method, 0)),
+            drawn["x"],
             drawn["speedup"],
             yerr=[(drawn["speedup"] - drawn["speedup_low"]).clip(0), (drawn["speedup_high"] - drawn["speedup"]).clip(0)],
             color=colours[method],

@@ -1,7 +1,8 @@
 """Methods side by side: a row a method, best first, so that many can be read off at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib import colormaps, colors
 from matplotlib.axes import Axes
@@ -11,7 +12,8 @@ from lib.params.suite import DENSE, Suite
 from lib.plots import drawing
 from lib.tables.writing import counted
 
-ROW_HEIGHT = 0.32  # inches
+ROW_HEIGHT = 0.32  # inches, at least
+MARK_HEIGHT = 0.08  # inches from a mark of one method to the next
 APART = 0.6  # of a row, that the marks of one method are spread over
 CONTROLS = {"random": (":", "random filters"), "scratch": ("-.", "from scratch")}
 
@@ -25,12 +27,10 @@ def picture(suite: Suite, summary: pd.DataFrame) -> bytes:
     if pruned.empty:
         return drawing.message("No pruned network is measured yet: run dvc repro")
     order = list(pruned.groupby("method")["top1_mean"].max().sort_values().index)
-    ratios = sorted(pruned["keep_ratio"].unique(), reverse=True)
-    ramp = colormaps["viridis"]
-    colours = {ratio: colors.to_hex(ramp(0.15 + 0.7 * index / max(1, len(ratios) - 1))) for index, ratio in enumerate(ratios)}
-    shapes = drawing.markers(pruned["distiller"])
+    colours, shapes = _colours(suite, pruned["keep_ratio"]), drawing.markers_of_suite(suite, pruned["distiller"])
+    row_height = max(ROW_HEIGHT, MARK_HEIGHT * len(colours) * len(shapes) / APART)
     with drawing.look():
-        figure = Figure(figsize=(8, 1.4 + ROW_HEIGHT * len(order)), layout="constrained")
+        figure = Figure(figsize=(8, 1.4 + row_height * len(order)), layout="constrained")
         axes = figure.subplots()
         _draw(axes, pruned, order, colours, shapes)
         lines = _references(axes, summary, colours)
@@ -47,6 +47,14 @@ def picture(suite: Suite, summary: pd.DataFrame) -> bytes:
         handles = [drawing.heading("Keep ratio"), *ratio_entries, *drawing.shape_entries("Distiller", shapes)]
         drawing.legend(figure, [*handles, *drawing.headed("Reference", lines)])
         return drawing.png(figure)
+
+
+def _colours(suite: Suite, keep_ratios: Iterable[float]) -> dict[float, str]:
+    """A colour for each of these keep ratios, the same whichever of the suite's are there so far."""
+    there, ramp = set(keep_ratios), colormaps["viridis"]
+    ratios = sorted({*suite.benchmark.keep_ratios, *there}, reverse=True)
+    places = np.linspace(0.15, 0.85, len(ratios))
+    return {ratio: colors.to_hex(ramp(place)) for ratio, place in zip(ratios, places, strict=True) if ratio in there}
 
 
 def _names(pruned: pd.DataFrame, order: list[str]) -> list[str]:

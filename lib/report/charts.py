@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from lib.params.suite import Suite
-from lib.plots.drawing import of_suite
+from lib.plots.drawing import of_suite, side_by_side, swarm
 from lib.tables import kept_filters
 
 HEIGHT, ROW = 320, 18  # pixels of a chart, of a line of one
@@ -26,9 +26,7 @@ class Chart(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What accuracy is set against: a column of the summary, its words on the axis and in a title, and the accuracy that
-    belongs to it.
-    """
+    """A column of the summary, its words on the axis and in a title, and the column of the accuracy that it is set against."""
 
     column: str
     axis: str
@@ -46,8 +44,9 @@ def charts(suite: Suite, timed: pd.DataFrame, compared: pd.DataFrame, logs: pd.D
     found = [_accuracy(suite, timed, cost) for cost in (MACS, TIME, BYTES) if timed[cost.column].notna().any()]
     found += [_differences(rows, name) for name, rows in compared.groupby("reference", sort=False)]
     for stage, title in TITLES.items():
-        if len(rows := logs[logs["stage"] == stage]):
-            found.append(_curves(suite, rows, stage, title))
+        rows = logs[(logs["stage"] == stage) & logs["validation_top1"].notna()].fillna({"distiller": ""})
+        there = [name for name in ("", *suite.benchmark.distillers) if (rows["distiller"] == name).any()]
+        found += [_curves(suite, rows, stage, title, name) for name in there]
     if len(kept):
         found += [_shares(kept), _filters(kept, int(kept["seed"].iloc[0]))]
     return found
@@ -55,25 +54,24 @@ def charts(suite: Suite, timed: pd.DataFrame, compared: pd.DataFrame, logs: pd.D
 
 def _accuracy(suite: Suite, summary: pd.DataFrame, cost: Cost) -> Chart:
     rows = summary.dropna(subset=[cost.column, cost.top1]).assign(top1=lambda frame: frame[cost.top1])
-    shown = rows[["method", "keep_ratio", "distiller", "top1", "top1_low", "top1_high", "n", cost.column]]
-    pick = alt.selection_point(fields=["method"], bind="legend")
-    base = alt.Chart(_known(shown)).encode(
-        x=alt.X(f"{cost.column}:Q", title=cost.axis, scale=alt.Scale(zero=False)),
+    ends = _ends(rows) if cost.top1 == "top1_mean" else ()
+    place = side_by_side(rows[cost.column]) if ends else swarm(rows[cost.column], rows["top1"])
+    columns = ["method", "keep_ratio", "distiller", "top1", "top1_low", "top1_high", "n", cost.column, "place"]
+    picks = [alt.selection_point(name, fields=[name], bind="legend") for name in ("method", "distiller")]
+    base = alt.Chart(_known(rows.assign(place=place)[columns])).encode(
+        x=alt.X("place:Q", title=cost.axis, scale=alt.Scale(zero=False)),
         color=_colour(suite, summary["method"]),
-        opacity=alt.condition(pick, alt.value(1.0), alt.value(0.12)),
+        opacity=alt.condition(picks[0] & picks[1], alt.value(1.0), alt.value(0.12)),
     )
     axis = alt.Y("top1:Q", title="Top-1 on the test split (%)", scale=alt.Scale(zero=False))
-    ends = _ends(shown) if cost.top1 == "top1_mean" else ()
-    names, figures = ("method:N", "keep_ratio:N", "distiller:N"), (f"{cost.column}:Q", "n:Q")
-    tips = [*names, alt.Tooltip("top1:Q", format=".2f"), *ends, *figures]
-    points = base.mark_point(filled=True, size=90).encode(y=axis, shape="distiller:N", tooltip=tips)
-    layers = [points]
-    if ends:
-        layers.insert(0, base.mark_rule().encode(y=alt.Y("top1_low:Q", title=""), y2="top1_high:Q"))
-    made = alt.layer(*layers).add_params(pick).properties(width="container", height=HEIGHT)
-    words = "Point at a mark for its figures; choose a method in the legend."
-    if len(layers) > 1:
-        words += " Lines are 95 % intervals over seeds."
+    shape = alt.Shape("distiller:N", scale=alt.Scale(domain=list(suite.benchmark.distillers)))
+    names = ("method:N", "keep_ratio:N", "distiller:N")
+    tips = [*names, alt.Tooltip("top1:Q", format=".2f"), *ends, f"{cost.column}:Q", "n:Q"]
+    points = base.mark_point(filled=True, size=60).encode(y=axis, shape=shape, tooltip=tips).add_params(*picks)
+    rules = [base.mark_rule().encode(y=alt.Y("top1_low:Q", title=""), y2="top1_high:Q")] if ends else []
+    made = alt.layer(*rules, points).properties(width="container", height=HEIGHT)
+    words = "Some marks stand beside their true place, so that none hides another: point at one for its figures. "
+    words += "Choose a method or a distiller in the legend." + (" Lines are 95 % intervals over seeds." if ends else "")
     return Chart(f"accuracy-{cost.column}", cost.title, words, made.to_dict())
 
 
@@ -99,16 +97,18 @@ def _differences(compared: pd.DataFrame, reference: str) -> Chart:
     return Chart(f"differences-{reference}", f"Against {reference}", words, made.to_dict())
 
 
-def _curves(suite: Suite, logs: pd.DataFrame, stage: str, title: str) -> Chart:
+def _curves(suite: Suite, logs: pd.DataFrame, stage: str, title: str, distiller: str) -> Chart:
+    """The runs of a stage, and of one distiller where it has any; on one range of accuracies for all charts of the stage."""
     numbers = logs.assign(**{name: pd.to_numeric(logs[name]) for name in ("epoch", "loss", "train_top1", "validation_top1")})
     shown = numbers[["run", "method", "keep_ratio", "distiller", "seed", "epoch", "loss", "train_top1", "validation_top1"]]
+    span = [shown["validation_top1"].min(), shown["validation_top1"].max()]
     pick = alt.selection_point(fields=["method"], bind="legend")
     made = (
-        alt.Chart(_known(shown.dropna(subset=["validation_top1"])))
+        alt.Chart(_known(shown[shown["distiller"] == distiller]))
         .mark_line(point=alt.OverlayMarkDef(size=18))
         .encode(
             x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d")),
-            y=alt.Y("validation_top1:Q", title="Validation top-1 (%)", scale=alt.Scale(zero=False)),
+            y=alt.Y("validation_top1:Q", title="Validation top-1 (%)", scale=alt.Scale(domain=span, nice=True)),
             color=_colour(suite, shown["method"]),
             detail="run:N",
             opacity=alt.condition(pick, alt.value(0.9), alt.value(0.08)),
@@ -117,7 +117,8 @@ def _curves(suite: Suite, logs: pd.DataFrame, stage: str, title: str) -> Chart:
         .add_params(pick)
         .properties(width="container", height=HEIGHT)
     )
-    return Chart(f"curves-{stage}", title, "A line a run; choose a method in the legend.", made.to_dict())
+    name, head = "-".join(filter(None, ("curves", stage, distiller))), ": ".join(filter(None, (title, distiller)))
+    return Chart(name, head, "A line a run; choose a method in the legend.", made.to_dict())
 
 
 def _shares(kept: pd.DataFrame) -> Chart:

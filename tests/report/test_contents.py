@@ -1,17 +1,21 @@
 """What a report says, without a browser: no figure under the words of another, and a broken file by its name."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from lib.params.suite import read
 from lib.report import contents
-from lib.report.charts import BYTES, MACS, _accuracy
+from lib.report.charts import BYTES, MACS, TIME, Cost, _accuracy, charts
 from lib.steps import listing
 from tests.report.test_pages import DOCUMENT, PUBLISHED
 
 SUITE = read(DOCUMENT)
+DISTILLERS = ("none", "kd", "kd_at", "kd_sp", "kd_afd", "kd_hap", "lskd")
+MANY = replace(SUITE, benchmark=replace(SUITE.benchmark, distillers=DISTILLERS))
 ROWS = pd.DataFrame(
     {
         "method": ["dense", "l1", "fpgm"],
@@ -35,6 +39,49 @@ def test_the_interval_of_another_accuracy_is_not_told_of_the_packed_file() -> No
     assert "top1_low" in whole
     assert "top1_low" not in packed
     assert "encoded_bytes" in packed
+
+
+def _many() -> pd.DataFrame:
+    """What a suite of seven distillers has at one spot."""
+    rows = [ROWS.assign(distiller=name) for name in MANY.benchmark.distillers]
+    return pd.concat(rows, ignore_index=True).assign(median_ms=1.5, top1_mean=90.0, encoded_top1=89.0)
+
+
+def _shown(spec: Any) -> pd.DataFrame:
+    return pd.DataFrame(spec["data"]["values"])
+
+
+@pytest.mark.parametrize("cost", [MACS, TIME, BYTES])
+def test_no_mark_covers_another_and_its_figures_are_the_true_ones(cost: Cost) -> None:
+    chart = _accuracy(MANY, _many(), cost)
+    shown, points = _shown(chart.spec), chart.spec["layer"][-1]
+    places = shown["place"].sort_values()
+    assert points["encoding"]["x"]["field"] == "place"
+    assert places.diff().min() > 0.01 * (places.max() - places.min())
+    assert shown[cost.column].tolist() == _many()[cost.column].tolist()
+    assert cost.column in [tip["field"] for tip in points["encoding"]["tooltip"]]
+    assert "beside their true place" in chart.words
+
+
+def test_a_distiller_keeps_its_shape_in_a_chart_whichever_others_are_there() -> None:
+    domains = [
+        _accuracy(MANY, rows, MACS).spec["layer"][-1]["encoding"]["shape"]["scale"]["domain"] for rows in (_many(), ROWS)
+    ]
+    assert domains == [list(MANY.benchmark.distillers)] * 2
+
+
+def test_the_curves_of_every_distiller_have_a_chart_of_their_own_on_one_range() -> None:
+    names = MANY.benchmark.distillers
+    runs = [{"run": name, "stage": "distilled", "distiller": name, "validation_top1": 50.0 + len(name)} for name in names]
+    runs += [{"run": "l1", "stage": "pruned", "distiller": None, "validation_top1": 40.0}]
+    runs += [{"run": "resnet8", "stage": "trained", "distiller": None, "validation_top1": None}]
+    logs = pd.DataFrame(runs).assign(method="l1", keep_ratio=0.5, seed=0, epoch=1, loss=1.0, train_top1=50.0)
+    found = charts(MANY, ROWS.assign(median_ms=float("nan")), pd.DataFrame({"reference": []}), logs, pd.DataFrame())
+    curves = {chart.title: chart.spec for chart in found if chart.name.startswith("curves")}
+    assert list(curves) == ["Pruning", *(f"Distillation: {name}" for name in names)]
+    assert [_shown(spec)["run"].tolist() for spec in curves.values()] == [["l1"], *([name] for name in names)]
+    domains = [spec["encoding"]["y"]["scale"]["domain"] for spec in curves.values()]
+    assert domains == [[40.0, 40.0], *[[52.0, 56.0]] * len(names)]
 
 
 def test_an_accuracy_on_validation_says_so_in_its_head() -> None:

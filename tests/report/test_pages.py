@@ -127,7 +127,7 @@ def test_a_report_opens_quickly_without_errors_and_fits(folder: Path, browser: A
     assert _opened(browser, folder / "report.html", width) < SECONDS
     assert browser.get_log("browser") == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".chart")) == 11
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".chart")) == 12
 
 
 @browser_only
@@ -158,6 +158,22 @@ def test_a_chart_tells_figures_where_it_is_pointed_at(folder: Path, browser: Any
     told = browser.find_element(By.ID, "vg-tooltip-element").text
     assert "method" in told
     assert "top1" in told
+
+
+@browser_only
+def test_a_distiller_is_chosen_in_the_legend(folder: Path, browser: Any) -> None:
+    _opened(browser, folder / "report.html", 1280)
+    chart = browser.find_element(By.ID, "chart-accuracy-macs")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+
+    def bright(kind: str) -> int:
+        marks = chart.find_elements(By.CSS_SELECTOR, f"g.{kind}.role-mark path, g.{kind}.role-mark line")
+        return sum(float(mark.get_attribute("opacity") or 1) > 0.5 for mark in marks)
+
+    assert (bright("mark-symbol"), bright("mark-rule")) == (8, 8)
+    (name,) = [text for text in chart.find_elements(By.CSS_SELECTOR, "g.role-legend-label text") if text.text == "kd"]
+    ActionChains(browser).move_to_element(name).click().perform()
+    _until(browser, lambda: (bright("mark-symbol"), bright("mark-rule")) == (4, 4))
 
 
 @browser_only
