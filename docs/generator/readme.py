@@ -10,7 +10,7 @@ COLUMNS = ("Method", "Top-1 %", "95 %", "Rank", "Δ dense", "Params", "FLOPs (MA
 FACTS = (
     "- Teacher: ",
     "- Against ",
-    "- About ",
+    "- In brackets behind ",
 )  # how the lines below the tables begin that say how it was run and what came out
 
 

@@ -13,7 +13,7 @@ HEADS = {"l1": "Δ l1", "random": "Δ random", "dense": "Δ dense", "none": "Δ 
 NOTES = (
     "Each Δ is in points of top-1, over {seeds}{but}, with its p in brackets: McNemar's exact test on the same test images"
     "{pooled}, corrected by Holm for {tests}. Bold: below {level}.",
-    "Behind each reference stands from which difference on this table can tell rows from it{over}.",
+    "In brackets behind each reference below: about the smallest difference to it that this table can tell{over}.",
 )
 POOLED = ", the seeds pooled image by image"
 MANY = "The test is about these networks. How far other seeds may lie is said by the 95 % intervals in `comparisons.csv`."
@@ -71,7 +71,7 @@ def _verdict(found: pd.DataFrame, reference: str, points: float | None) -> str:
 def _shows(points: float | None) -> str:
     if points is None:
         return ""
-    return " (too few images)" if math.isinf(points) else f" (from about {points:.2f} points)"
+    return " (too few images)" if math.isinf(points) else f" ({points:.2f} points)"
 
 
 def _name(row: Mapping[str, Any], found: pd.DataFrame) -> str:
