@@ -1,5 +1,6 @@
 """The only training loop."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +33,10 @@ from lib.training.stepping import Now, losses
 from lib.training.tally import LogRow, Tally
 
 LARGEST = float(torch.finfo(torch.float32).max)  # what weights and learning rates can be
+FALL = 25.0  # percent points of accuracy that a training may lose in its first epoch without a word
 CHECK_EVERY = 20  # steps between looks at the loss, so that a GPU is not waited for at every step
+
+log = logging.getLogger(__name__)
 
 
 @section
@@ -196,7 +200,24 @@ def _epoch(task: Fit, now: Now, todo: Epoch, bar: Bar, save: Callable[[Part], No
         if saves:
             save(snapshot.part(index + 1, tally, task.train.device))
         bar.update(1)
+    if epoch == 0:
+        _tell_of_a_fall(task, tally)
     return {"epoch": float(epoch + 1), "steps": float(len(sizes)), "lr": rate, **tally.row()}
+
+
+def _tell_of_a_fall(task: Fit, tally: Tally) -> None:
+    """Warn where the first steps undid what the network knew."""
+    found = tally.accuracies()
+    if found is None or found[0] - found[1] <= FALL or share().process != 0:
+        return
+    log.warning(
+        "the training accuracy fell from %.1f %% in the first mini-batch to %.1f %% over the first epoch: the learning rate "
+        "begins too large; let it rise first (%s.schedule, such as one_cycle with peak: 0.05 and start_factor: 0.1) or lower "
+        "%s.lr",
+        *found,
+        task.section,
+        task.section,
+    )
 
 
 def _images(task: Fit, epoch: int, sizes: list[int], first: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

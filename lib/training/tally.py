@@ -16,16 +16,19 @@ class Tally:
         self.losses: list[Tensor] = []
         self.sums = dict(sums or {})
         self.samples = samples
+        self.begun: Tensor | None = None  # the share that is right of the first mini-batch, before its step
 
     @torch.no_grad()
     def add(self, total: Tensor, parts: Mapping[str, Tensor], logits: Tensor, labels: Tensor) -> None:
         """Note one step."""
         self.losses.append(total.detach())
-        self.samples += len(labels)
         values = {"loss": total, **{f"loss_{name}": value for name, value in parts.items()}}
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value.detach() * len(labels)
         right = (logits.argmax(1) == labels).sum()
+        if self.samples == 0:
+            self.begun = right / len(labels)
+        self.samples += len(labels)
         self.sums["right"] = self.sums.get("right", torch.zeros_like(right)) + right
 
     def check(self, step: int, rate: float) -> None:
@@ -41,6 +44,10 @@ class Tally:
             )
             raise ValueError(msg)
         self.losses.clear()
+
+    def accuracies(self) -> tuple[float, float] | None:
+        """Of the first mini-batch and of the epoch, in percent; None of an epoch that was gone on with."""
+        return None if self.begun is None else (100.0 * float(self.begun), self.row()["train_top1"])
 
     def row(self) -> LogRow:
         """Means over the samples of the epoch; accuracy in percent."""

@@ -219,10 +219,15 @@ def test_the_readme_shows_each_network_with_its_speed(tmp_path: Path) -> None:
 def test_the_readme_says_what_differs_below_its_table(tmp_path: Path) -> None:
     folder = suite(tmp_path).rename(tmp_path / "metrics" / readme.SUITE)
     text = TABLE.replace(
-        "Seeds: 0.\n", "Seeds: 0.\n- Rank is\n\n## What differs\n\n- In brackets behind each\n- Against l1 (1 point): worse: l2.\n"
+        "Seeds: 0.\n",
+        "Seeds: 0.\n- Rank is\n\n## What differs\n\n- In brackets behind each\n- Against l1 (1 point): worse: l2.\n",
     )
     (folder / "table.md").write_text(text)
-    below = ["- Teacher: resnet20. Compaction: scatter. Seeds: 0.", "- In brackets behind each", "- Against l1 (1 point): worse: l2."]
+    below = [
+        "- Teacher: resnet20. Compaction: scatter. Seeds: 0.",
+        "- In brackets behind each",
+        "- Against l1 (1 point): worse: l2.",
+    ]
     assert readme.main(tmp_path).endswith("\n\n" + "\n".join(below))
 
 

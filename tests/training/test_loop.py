@@ -1,6 +1,7 @@
 """The training loop: reproducible, its hooks called as documented, its errors with a cure, its scores right."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,23 @@ def test_bfloat16_trains_float32_weights(folder: Path) -> None:
     assert {value.dtype for value in half.values()} == {torch.float32, torch.int64}
     assert all(value.isfinite().all() for value in half.values())
     assert any(not torch.equal(value, whole[name]) for name, value in half.items())
+
+
+def test_a_training_whose_first_steps_undo_what_the_network_knew_says_so(
+    here: Setting, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = _task(here, 200, _plain, epochs=6)
+    (*_, row) = _fit(task, tmp_path / "learnt")
+    assert row["train_top1"] > 80
+    gentle = replace(task, settings=replace(task.settings, lr=0.001), epochs=1)
+    _fit(gentle, tmp_path / "gentle")
+    assert caplog.messages == []
+    _fit(replace(gentle, settings=replace(task.settings, lr=3.0), section="distill.training"), tmp_path / "wild")
+    (told,) = caplog.messages
+    assert re.match(
+        r"the training accuracy fell from \d+\.\d % in the first mini-batch to \d\d\.\d % over the first epoch", told
+    )
+    assert "(distill.training.schedule, such as one_cycle with peak: 0.05" in told
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_rate_and_advice(here: Setting, tmp_path: Path) -> None:
