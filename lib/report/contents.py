@@ -97,6 +97,9 @@ def read(folder: Path) -> Files:
         msg = f"{folder} holds no summary.csv; make it with: dvc repro"
         raise ValueError(msg)
     compared = _csv(folder / "comparisons.csv", comparisons.COLUMNS)
+    if compared["spread"].isna().any():
+        msg = f"{folder / 'comparisons.csv'} is of an earlier version and has no column spread; make it again with: dvc repro"
+        raise ValueError(msg)
     timed = _csv(folder / "latency.csv", ("method", "keep_ratio", *timings.SETTING, "median_ms", "speedup"))
     return Files(
         summary=_csv(folder / "summary.csv", (*MAIN, "top1_low", "top1_high")),

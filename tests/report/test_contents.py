@@ -110,6 +110,15 @@ def test_the_best_row_is_of_the_pruned_rows_with_most_seeds(tmp_path: Path) -> N
     assert listing.listed(DOCUMENT, tmp_path, PUBLISHED).line.best == "l1 0.5 none, 92.00 % at 0.50 of the MACs"
 
 
+def test_comparisons_of_an_earlier_version_are_named_with_their_cure(tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "summary.csv", index=False)
+    pd.DataFrame({"method": ["l1"], "reference": ["random"], "differs": ["no"]}).to_csv(
+        tmp_path / "comparisons.csv", index=False
+    )
+    with pytest.raises(ValueError, match=r"comparisons\.csv is of an earlier version .*; make it again with: dvc repro"):
+        contents.read(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["summary.csv", "training.csv", "kept.csv"])
 def test_a_broken_table_is_named_with_its_cure(tmp_path: Path, name: str) -> None:
     ROWS.to_csv(tmp_path / "summary.csv", index=False)
