@@ -37,8 +37,8 @@ class Card:
     """What a packed network is.
 
     epochs: without the fine-tuning of the packed form. top1, validation_top1 in percent; top1 is that of the packed network on
-    the test split. macs_ratio: of the dense network's.
-    latency: one line, with the machine. commit, command: of this repository, which made it.
+    the test split. macs_ratio: of the dense network's. latency: one line, with the machine. commit, command: of this
+    repository, which made it.
     """
 
     suite: Text

@@ -81,8 +81,7 @@ def compare(suite: Suite, right: Mapping[Cell, Right]) -> pd.DataFrame:
 
     difference: top-1 of the row less that of the reference, in percent points, the mean over seeds; low, high: its 95 %
     interval over seeds, blank for one; all to TOLD decimals, as `summaries.summarise` has them. better, worse, spread: see
-    `Tally`.
-    p_holm: corrected for all comparisons of the table. differs: whether that is below LEVEL.
+    `Tally`. p_holm: corrected for all comparisons of the table. differs: whether that is below LEVEL.
     """
     pairs = [(row, name, frozenset((row, other)), tally(row, other, right)) for row, name, other in _pairs(suite)]
     found = [(row, name, pair, made) for row, name, pair, made in pairs if made is not None]
