@@ -1,6 +1,5 @@
 """Which chain runs when: every one once, after what it needs, and a failure harms only what needs it."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from graphlib import TopologicalSorter
 from typing import NamedTuple, Protocol
@@ -39,14 +38,18 @@ class Executor(Protocol):
 class Schedule:
     """Chains that run once what they need is done.
 
+    What a finished chain has made ready comes before what was ready earlier: when a long run is ended, as many cells as can
+    be are whole, instead of each being begun. Chains that became ready together run in the order of todo.
+
     todo: the chains, each with those that it needs first. What needs a failed chain stays in `waiting`; all others run.
     `failed` names the node at which each failed chain ended.
     """
 
     def __init__(self, todo: Mapping[Chain, frozenset[Chain]]) -> None:
+        self._position = {chain: index for index, chain in enumerate(todo)}
         self._sorter = TopologicalSorter(todo)
         self._sorter.prepare()
-        self._ready = deque(self._sorter.get_ready())
+        self._ready = self._now_ready()  # the last one is next
         self.waiting = list(todo)
         self.running: list[Chain] = []
         self.done: list[Chain] = []
@@ -72,10 +75,13 @@ class Schedule:
                 heard(sent)
 
     def _start(self, executor: Executor) -> None:
-        chain = self._ready.popleft()
+        chain = self._ready.pop()
         executor.start(chain)
         self.running.append(chain)
         self.waiting.remove(chain)
+
+    def _now_ready(self) -> list[Chain]:
+        return sorted(self._sorter.get_ready(), key=self._position.__getitem__, reverse=True)
 
     def _take(self, ended: Ended) -> None:
         chain, good, sent = ended
@@ -83,6 +89,6 @@ class Schedule:
         if good:
             self.done.append(chain)
             self._sorter.done(chain)
-            self._ready += self._sorter.get_ready()
+            self._ready += self._now_ready()
         else:
             self.failed[chain] = chain[min(len(sent), len(chain) - 1)]

@@ -79,6 +79,28 @@ def test_every_chain_runs_once_after_its_needs_and_a_failure_harms_only_what_nee
     assert len(heard) == len(executor.started)
 
 
+def test_what_was_begun_is_finished_before_more_is_begun() -> None:
+    todo: Todo = {(f"train@{seed}",): frozenset() for seed in (0, 1)}
+    todo |= {(f"prune@{method}-{seed}",): frozenset({(f"train@{seed}",)}) for method in ("b", "a") for seed in (0, 1)}
+    todo |= {(f"distill@{name}",): frozenset({(f"prune@{name}",)}) for name in ("b-0", "b-1", "a-0", "a-1")}
+    order: list[str] = []
+
+    class OneByOne(Pretending):
+        def start(self, chain: Chain) -> None:
+            order.append(chain[0])
+            super().start(chain)
+
+        def wait(self) -> Iterator[Ended]:
+            self.ended += self.running
+            yield Ended(self.ended[-1], good=True, sent=[])
+
+    executor = OneByOne(1, set(), None)  # type: ignore[arg-type]
+    executor.needs = todo
+    Schedule(todo).carry_out(executor, lambda _: None, lambda: None)
+    of_a_seed = ["train@{}", "prune@b-{}", "distill@b-{}", "prune@a-{}", "distill@a-{}"]
+    assert order == [name.format(seed) for seed in (0, 1) for name in of_a_seed]
+
+
 def test_an_interrupt_stops_all_and_what_they_had_sent_is_heard() -> None:
     class Waiting(Pretending):
         def wait(self) -> Iterator[Ended]:
