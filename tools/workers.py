@@ -3,6 +3,8 @@
 A worker takes a chain of stages whose inputs are ready and runs them as `dvc repro` would. A cell that fails leaves the others
 running. Logs are in .scratch/workers. Ctrl-C ends the running trainings; the next run continues from their last epoch.
 
+Named stages run with what they need, and no others: `python -m tools.workers --jobs 2 'measure@l1-*'`.
+
 With --allow-missing a table that is in git goes on here without the networks behind it. Only cells that are new or whose
 inputs changed run, and what they need before them. All others stay as the table has them.
 """
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from stages.command import run
+from stages.command.kinds import BARE
 
 if TYPE_CHECKING:
     from lib.graph.schedule import Sent
@@ -23,9 +26,10 @@ LOGS, HOURS = Path(".scratch/workers"), Path(".scratch/hours.json")
 
 def main(
     jobs: Annotated[int, "how many at once"],
+    stages: Annotated[tuple[str, ...], "e.g. distill or 'measure@l1-*'; all, and the table, if left out", BARE] = (),
     allow_missing: Annotated[bool, "leave out what is not on this machine and unchanged"] = False,
 ) -> None:
-    """All stages that are not up to date."""
+    """All stages that are not up to date, or those that are named."""
     if jobs < 1:
         msg = f"--jobs must be at least 1, got {jobs}"
         raise ValueError(msg)
@@ -42,10 +46,11 @@ def main(
             sys.exit(status)
     with locked(Path()) as repo:
         pipeline = Pipeline(repo, Path("dvc.lock"), allow_missing=allow_missing)
-        if not pipeline.stale:
+        chains = pipeline.todo(later=ALONE, only=stages)
+        if not pipeline.stale or (stages and not chains):
             sys.stderr.write("everything is up to date\n")
             return
-        todo = Running(pipeline.todo(later=ALONE), pipeline.reproduce, LOGS)
+        todo = Running(chains, pipeline.reproduce, LOGS)
 
         def heard(sent: list["Sent"]) -> None:
             pipeline.merge(sent)
@@ -57,7 +62,8 @@ def main(
             folder.mkdir(parents=True, exist_ok=True)
     if todo.failed:
         raise ValueError(report.failures(todo, LOGS))
-    finishing.repro(*lax)
+    if not stages:
+        finishing.repro(*lax)
 
 
 if __name__ == "__main__":

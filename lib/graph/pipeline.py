@@ -5,6 +5,7 @@ every stage. Here all is read once; a worker, forked from here, runs its stages 
 """
 
 import fcntl
+import fnmatch
 import functools
 import logging
 import sys
@@ -49,11 +50,25 @@ class Pipeline:
         self._repo.state.close()  # its connection is not for forked processes
         return found
 
-    def todo(self, later: Set[str]) -> dict[Chain, frozenset[Chain]]:
-        """The chains of stages to run, each with those it needs first: all that is stale or needs it, but for `later`."""
+    def todo(self, later: Set[str], only: Iterable[str] = ()) -> dict[Chain, frozenset[Chain]]:
+        """The chains of stages to run, each with those it needs first: all that is stale or needs it, but for `later`.
+
+        only: patterns of names, such as `measure@l1-*`, or the name of a whole matrix. Then no more runs than the stages that
+        match one, and what they need.
+        Raises ValueError for a pattern that no stage matches.
+        """
         wanted = affected(self._graph, self.stale) - later
+        if only:
+            named = set[str]().union(*map(self._matching, only))
+            wanted &= named.union(*(nx.ancestors(self._graph, name) for name in named))
         self._lacking = self._missing(wanted) if self._allow_missing else frozenset()
         return chains(self._graph, wanted | self._lacking)
+
+    def _matching(self, pattern: str) -> list[str]:
+        if found := [name for name in self._stages if fnmatch.fnmatch(name, pattern) or name.partition("@")[0] == pattern]:
+            return found
+        msg = f"no stage is named {pattern!r}; `dvc stage list --name-only` lists them"
+        raise ValueError(msg)
 
     def single(self, without: Set[str]) -> list[str]:
         """The stages that are no matrix, in order: those that all cells share."""

@@ -160,6 +160,25 @@ def test_a_table_goes_on_where_its_networks_are_not(ran: Path, tmp_path: Path) -
     assert len(lock) == len(kept) + len(STAGES)
 
 
+def test_named_stages_run_with_what_they_need_and_no_others(tmp_path: Path) -> None:
+    project(tmp_path, 2)
+    graph = yaml.safe_load((tmp_path / "dvc.yaml").read_text())
+    graph["stages"]["tabulate"] = {"cmd": "ls models > table.txt", "deps": ["models"], "outs": ["table.txt"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(graph))
+    words = [sys.executable, "-m", "tools.workers", "--jobs", "2"]
+    assert "no stage is named 'encode@l2-*'; `dvc stage list" in run(tmp_path, *words, "encode@l2-*").stdout
+    for names, made in (
+        (["encode@l1-1", "prune@*-1"], ["encode-l1-1", "distill-l1-1", "prune-l1-1", "compact-l1-1"]),
+        (["prune"], ["prune-l1-0"]),
+    ):
+        before = set(results(tmp_path)) if (tmp_path / "models").exists() else set()
+        done = run(tmp_path, *words, *names)
+        assert done.returncode == 0, done.stdout
+        assert set(results(tmp_path)) - before == {f"{name}.txt" for name in made}
+        assert run(tmp_path, *words, *names).stdout == "everything is up to date\n"
+    assert not (tmp_path / "table.txt").exists()
+
+
 def test_a_folder_of_networks_none_of_which_is_here_is_there_and_empty_for_the_last_stages(tmp_path: Path) -> None:
     project(tmp_path, 1)
     graph = yaml.safe_load((tmp_path / "dvc.yaml").read_text())
