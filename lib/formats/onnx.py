@@ -111,8 +111,10 @@ def agreement(network: Network, session: Session, batches: Iterable[Tensor]) -> 
 
 
 def verify(found: Agreement) -> None:
-    """Raise ValueError unless two networks agree as a compact one and its masked one must."""
-    if not (found.relative < FLOAT32_LIMIT and found.changed == 0):
+    """Raise ValueError unless two networks agree as a compact one and its masked one must in float32. A predicted class may
+    then change only where two logits are as close as that.
+    """
+    if not found.relative < FLOAT32_LIMIT:
         msg = f"the ONNX file is not equal to the network: {found}"
         raise ValueError(msg)
 
