@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from graphlib import TopologicalSorter
 from typing import NamedTuple, Protocol
 
+import networkx as nx
+
 from lib.graph.chains import Chain
 
 Sent = tuple[str, str]  # a node that is finished, and what there is to tell of it
@@ -38,18 +40,21 @@ class Executor(Protocol):
 class Schedule:
     """Chains that run once what they need is done.
 
-    What a finished chain has made ready comes before what was ready earlier: when a long run is ended, as many cells as can
-    be are whole, instead of each being begun. Chains that became ready together run in the order of todo.
+    Of the chains that are ready the one that fewest others need comes first, which is the one nearest to the end of a cell:
+    when a long run is ended, as many cells as can be are whole, instead of each being begun. Equal ones run in the order of
+    todo.
 
     todo: the chains, each with those that it needs first. What needs a failed chain stays in `waiting`; all others run.
     `failed` names the node at which each failed chain ended.
     """
 
     def __init__(self, todo: Mapping[Chain, frozenset[Chain]]) -> None:
-        self._position = {chain: index for index, chain in enumerate(todo)}
+        graph = nx.DiGraph([(need, chain) for chain, needs in todo.items() for need in needs])
+        graph.add_nodes_from(todo)
+        self._rank = {chain: (len(nx.descendants(graph, chain)), index) for index, chain in enumerate(todo)}
         self._sorter = TopologicalSorter(todo)
         self._sorter.prepare()
-        self._ready = self._now_ready()  # the last one is next
+        self._ready = list(self._sorter.get_ready())
         self.waiting = list(todo)
         self.running: list[Chain] = []
         self.done: list[Chain] = []
@@ -75,13 +80,11 @@ class Schedule:
                 heard(sent)
 
     def _start(self, executor: Executor) -> None:
-        chain = self._ready.pop()
+        chain = min(self._ready, key=self._rank.__getitem__)
+        self._ready.remove(chain)
         executor.start(chain)
         self.running.append(chain)
         self.waiting.remove(chain)
-
-    def _now_ready(self) -> list[Chain]:
-        return sorted(self._sorter.get_ready(), key=self._position.__getitem__, reverse=True)
 
     def _take(self, ended: Ended) -> None:
         chain, good, sent = ended
@@ -89,6 +92,6 @@ class Schedule:
         if good:
             self.done.append(chain)
             self._sorter.done(chain)
-            self._ready += self._now_ready()
+            self._ready += self._sorter.get_ready()
         else:
             self.failed[chain] = chain[min(len(sent), len(chain) - 1)]
