@@ -117,4 +117,5 @@ def _changed_in_double(one: nn.Module, other: nn.Module, images: Tensor) -> int:
 
 @torch.no_grad()
 def _in_double(network: nn.Module, images: Tensor) -> Tensor:
-    return copy.deepcopy(network).double().eval()(images.double())
+    logits: Tensor = copy.deepcopy(network).double().eval()(images.double())
+    return logits
