@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy.spatial.distance import pdist
 
 from lib.params.suite import Benchmark, Suite
-from lib.plots import accuracy, drawing, latency, losses, ranking, sizes, training
+from lib.plots import accuracy, distillers, drawing, latency, losses, places, ranking, sizes, training
 from lib.tables import summaries
 
 SUITE = Suite(
@@ -41,7 +41,11 @@ OF_MARKS: dict[str, Callable[[Suite, pd.DataFrame], bytes]] = {
 
 def _cells(suite: Suite) -> pd.DataFrame:
     names = {"dataset": suite.dataset, "network": "resnet20", "teacher": suite.teacher, "compaction": "coupled"}
-    rows = [cell._asdict() | {"top1": 90 * cell.keep_ratio + cell.seed, "macs": 1e6 * cell.keep_ratio} for cell in suite.cells]
+    better = {method: 2.0 * place for place, method in enumerate((*suite.benchmark.methods, "dense"))}
+    top1 = [90 * cell.keep_ratio + cell.seed + better[cell.method] for cell in suite.cells]
+    rows = [
+        cell._asdict() | {"macs": 1e6 * cell.keep_ratio, "top1": value} for cell, value in zip(suite.cells, top1, strict=True)
+    ]
     shares = {"macs_ratio": lambda cells: cells["keep_ratio"], "bytes": lambda cells: 1e5 * cells["keep_ratio"]}
     packed = {"encoded_bytes": lambda cells: 2e4 * cells["keep_ratio"], "encoded_top1": lambda cells: cells["top1"] - 0.1}
     return pd.DataFrame(rows).assign(**names, params=1e3, encoded_ratio=20.0, **shares, **packed)
@@ -252,10 +256,78 @@ def test_what_ships_in_float32_is_hollow_and_hides_nothing(figures: list[Figure]
     assert "white" not in faces
 
 
-def test_series_at_one_place_stand_side_by_side_where_there_is_no_other() -> None:
-    first, second = drawing.side_by_side(pd.Series([40.0, 40.0]))
+def test_series_at_one_place_stand_side_by_side_around_it() -> None:
+    first, second = places.side_by_side(pd.Series([40.0, 40.0]), (0.0, 50.0))
     assert first < 40 < second
     assert first + second == pytest.approx(80)
+
+
+@pytest.mark.parametrize("suite", [SUITE, WIDE])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("has_dense", [True, False])
+def test_no_mark_stands_farther_from_its_macs_than_a_twenty_fifth_of_the_axis(
+    suite: Suite, count: int, has_dense: bool, figures: list[Figure]
+) -> None:
+    cells = _cells(suite)
+    summary = _standing(cells[(cells["seed"] < count) & (has_dense | (cells["method"] != "dense"))])
+    accuracy.picture(suite, summary, NOTHING)
+    (axes,) = figures[0].axes
+    low, high = axes.get_xlim()
+    drawn = np.concatenate([line.get_xdata() for line in axes.lines if line.get_marker() in drawing.MARKERS])
+    true = np.unique(summary["macs"]) / drawing.MILLION
+    assert low < 1 < high  # the dense network's
+    assert np.abs(drawn[:, None] - true).min(axis=1).max() <= 0.0401 * (high - low)
+
+
+def test_a_distiller_stands_at_one_distance_whatever_the_method() -> None:
+    names = pd.Series(["kd", "none", "kd", "none", "kd_at"])
+    xs = pd.Series([19.0, 19.0, 19.1, 19.1, 40.0])
+    aside = places.beside(WIDE, names, xs, (10.0, 50.0), None) - xs
+    assert aside[0] == pytest.approx(aside[2])
+    assert aside[1] == pytest.approx(aside[3])
+    assert aside[1] < 0 < aside[0]
+    assert aside[4] == 0
+
+
+def test_an_axis_of_one_cost_does_not_make_much_of_small_differences() -> None:
+    low, high = places.limits([19.0, 18.9, float("nan")], 10.0)
+    assert high - low > 10.0
+    assert places.limits([19.0, 40.0], 1.0)[1] - 40.0 == pytest.approx(19.0 - places.limits([19.0, 40.0], 1.0)[0])
+
+
+def test_a_legend_is_in_the_order_of_the_suite() -> None:
+    summary = _standing(_cells(WIDE))  # in another order
+    assert list(drawing.of_suite(WIDE, summary["method"])) == ["dense", *WIDE.benchmark.methods]
+    assert list(drawing.of_suite(WIDE, ["scratch", "nggm"])) == ["nggm", "scratch"]
+    assert list(drawing.markers_of_suite(WIDE, summary["distiller"])) == list(DISTILLERS)
+    assert list(drawing.markers_of_suite(WIDE, ["lskd", "kd_at"])) == ["kd_at", "lskd"]
+    assert list(drawing.of_distillers(WIDE, ["lskd", "none"])) == ["none", "lskd"]
+
+
+def test_a_reference_is_of_the_first_distiller_that_it_has_and_says_so(figures: list[Figure]) -> None:
+    cells = _cells(WIDE)
+    is_late = (cells["method"] == "random") & cells["distiller"].isin(["none", "kd"])
+    ranking.picture(WIDE, _standing(cells[~is_late].iloc[::-1]))
+    accuracy.picture(WIDE, _standing(cells[~is_late | (cells["method"] == "dense")]), NOTHING)
+    assert _named(figures[0])[-3:] == ["dense, none", "random filters, kd_at", "from scratch, none"]
+    assert "dense, none" in _named(figures[1])
+
+
+def test_a_reference_of_a_suite_with_one_distiller_names_none(figures: list[Figure]) -> None:
+    one = replace(SUITE, benchmark=replace(SUITE.benchmark, distillers=("kd",)))
+    accuracy.picture(one, _standing(_cells(one)), NOTHING)
+    assert _named(figures[0])[-1] == "dense"
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest"), [(90.0, 110.0), (110.0, 190.0), (210.0, 800.0), (40.0, 1100.0), (9.0, 9000.0)]
+)
+def test_an_axis_of_bytes_has_ticks(smallest: float, largest: float, figures: list[Figure]) -> None:
+    summary = _standing(_cells(SUITE)).assign(encoded_bytes=smallest, bytes=largest)
+    sizes.picture(SUITE, summary)
+    axes = figures[0].axes[0]
+    low, high = axes.get_xlim()
+    assert 2 <= sum(low <= tick <= high for tick in axes.get_xticks()) <= 16
 
 
 def test_a_method_that_lacks_seeds_says_how_many_it_has() -> None:
@@ -263,6 +335,8 @@ def test_a_method_that_lacks_seeds_says_how_many_it_has() -> None:
     fewer = cells[(cells["method"] != "fpgm") | (cells["seed"] == 0)]
     assert ranking._names(_standing(cells), ["fpgm", "scratch"]) == ["fpgm", "scratch"]
     assert ranking._names(_standing(fewer), ["fpgm", "scratch"]) == ["fpgm (1 seed)", "scratch"]
+    some = cells[(cells["method"] != "fpgm") | (cells["seed"] == 0) | (cells["distiller"] == "none")]
+    assert ranking._names(_standing(some), ["fpgm", "scratch"]) == ["fpgm (1-2 seeds)", "scratch"]
 
 
 def test_many_published_methods_have_a_look_each() -> None:
@@ -277,16 +351,14 @@ def test_a_legend_has_no_head_without_entries() -> None:
 
 
 @pytest.mark.parametrize("seeds", [(0, 1), (1,)])
-def test_the_front_goes_through_marks_and_says_when_it_is_of_shared_seeds(
-    seeds: tuple[int, ...], figures: list[Figure]
-) -> None:
+def test_the_front_is_at_true_macs_and_says_when_it_is_of_shared_seeds(seeds: tuple[int, ...], figures: list[Figure]) -> None:
     cells = _cells(SUITE)
     summary = _standing(cells[cells["seed"].isin(seeds) | (cells["method"] == "dense")])
     accuracy.picture(SUITE, summary, NOTHING)
     (front,) = [line for line in figures[0].axes[0].lines if line.get_color() == accuracy.FRONT]
-    points = figures[0].axes[0].transData.transform(front.get_xydata()) * 72 / figures[0].dpi
-    assert len(points) > 1
-    assert all(np.abs(_marks(figures[0]) - point).max(axis=1).min() < 1e-6 for point in points)
+    true = set(zip(summary["macs"] / drawing.MILLION, summary["top1_mean"], strict=True))
+    assert len(front.get_xydata()) > 1
+    assert {(x, y) for x, y in front.get_xydata()} <= true
     says = "Pareto front" if seeds == (0, 1) else "Pareto front,\nshared seeds"
     assert says in _named(figures[0])
 
@@ -294,7 +366,7 @@ def test_the_front_goes_through_marks_and_says_when_it_is_of_shared_seeds(
 def test_marks_of_equal_macs_stand_on_a_band(figures: list[Figure]) -> None:
     accuracy.picture(SUITE, _standing(_cells(SUITE)), NOTHING)
     accuracy.picture(SUITE, _standing(_cells(SUITE)).drop_duplicates("macs"), NOTHING)
-    accuracy.picture(SUITE, _standing(_cells(SUITE).query("seed == 0")), NOTHING)
+    accuracy.picture(SUITE, _standing(_cells(SUITE).query("seed == 0 and distiller == 'kd'")), NOTHING)
     assert ["equal MACs" in _named(figure) for figure in figures] == [True, False, False]
     bands = [band.get_window_extent() for band in figures[0].axes[0].patches]
     marks = _marks(figures[0]) * figures[0].dpi / 72
@@ -324,22 +396,117 @@ def test_every_method_has_a_colour_of_its_own(count: int) -> None:
     assert len(set(drawing.colours(methods).values())) == len(methods)
 
 
-def test_series_at_equal_x_are_set_apart_around_it_and_away_from_their_neighbours() -> None:
-    xs = pd.Series([9.0, 1.0, 1.0, 1.0, 1.3, 5.0])
-    places = drawing.side_by_side(xs)
-    step = drawing.STEP * 8
-    assert places[[0, 5]].tolist() == pytest.approx([9, 5])  # they are alone
-    assert places[[1, 2, 3, 4]].diff()[1:].tolist() == pytest.approx([step, step, drawing.BETWEEN * step])
-    assert places.sum() == pytest.approx(xs.sum())
+def test_series_at_equal_x_are_set_apart_around_it_in_order() -> None:
+    xs = pd.Series([9.0, 1.0, 1.0, 1.0, 1.1, 5.0])
+    placed = places.side_by_side(xs, (0.0, 10.0))
+    step = places.STEP * 10
+    assert placed[[0, 5]].tolist() == [9, 5]  # they are alone
+    assert placed[[1, 2, 3]].diff()[1:].tolist() == pytest.approx([step, step])
+    assert placed[4] > placed[3] + step
+    assert (placed - xs).sum() == pytest.approx(0)
 
 
-def test_any_number_of_marks_side_by_side_takes_up_the_axis_at_most_once_more() -> None:
-    places = drawing.side_by_side(pd.Series([0.0, *[1.0] * 500]))
-    assert places.max() - places.min() < 1 + drawing.MOST
-    assert places.diff()[2:].min() > 0
+def test_any_number_of_marks_side_by_side_stays_near_their_place() -> None:
+    placed = places.side_by_side(pd.Series([0.0, *[1.0] * 500]), (0.0, 2.0))
+    assert (placed[1:] - 1).abs().max() <= 2 * places.REACH + 1e-9
+    assert placed.diff()[2:].min() > 0
 
 
 def test_marks_without_bars_move_only_from_marks_at_the_same_spot() -> None:
     xs, ys = pd.Series([1.0, 1.0, 1.0, 1.0, 5.0]), pd.Series([50.0, 60.0, 60.0, 60.0, 60.0])
-    step = drawing.STEP * 4
-    assert drawing.swarm(xs, ys).tolist() == pytest.approx([1, 1, 1 + step, 1 - step, 5])
+    step = places.STEP * 6
+    assert places.swarm(xs, ys, (0.0, 6.0)).tolist() == pytest.approx([1, 1, 1 + step, 1 - step, 5])
+
+
+def test_more_marks_at_one_spot_than_there_is_room_for_stay_near_it() -> None:
+    placed = places.swarm(pd.Series([1.0] * 9), pd.Series([60.0] * 9), (0.0, 1.0))
+    assert (placed - 1).abs().max() <= places.REACH + 1e-9
+    assert placed.sort_values().diff().min() == pytest.approx(places.STEP / 2)
+
+
+def _distilled(*runs: tuple[str, str, int]) -> pd.DataFrame:
+    """Logs of distillation of (distiller, method, seed); the accuracy, and the term, is the seed's number."""
+    rows = [
+        {"stage": "distilled", "distiller": distiller, "method": method, "seed": str(seed), "epoch": str(epoch)}
+        | {"keep_ratio": "1.0" if method == "dense" else "0.6", "validation_top1": str(float(seed)), "loss": "1.0"}
+        | {"loss_kd": str(float(seed))}
+        for distiller, method, seed in runs
+        for epoch in (1, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _titles(figure: Figure) -> list[str]:
+    return [axes.get_title(loc="left") for axes in figure.axes]
+
+
+def test_more_distillers_than_methods_are_compared_in_a_panel_a_method(figures: list[Figure]) -> None:
+    runs = [(name, method, seed) for name in ("lskd", "none", "kd") for method in ("nggm", "dense") for seed in (0, 1)]
+    training.picture(WIDE, _distilled(*runs))
+    assert _titles(figures[0]) == ["Distillation: dense", "Distillation: nggm"]
+    chosen = drawing.of_distillers(WIDE, DISTILLERS)
+    assert [{line.get_color() for line in axes.lines} for axes in figures[0].axes] == [
+        {chosen[name] for name in ("none", "kd", "lskd")}
+    ] * 2
+    assert _named(figures[0])[:4] == ["Distillation panels", "none", "kd", "lskd"]
+    training.picture(SUITE, _logs("distilled"))
+    assert _titles(figures[1]) == ["Distillation: kd"]
+    assert _named(figures[1])[:2] == ["Method", "fpgm"]
+
+
+def test_curves_say_over_how_many_seeds_they_are(figures: list[Figure]) -> None:
+    full = [("none", "nggm", 0), ("none", "nggm", 1), ("kd", "nggm", 0)]
+    for runs in (full, full[:2], full[:1]):
+        training.picture(WIDE, _distilled(*runs))
+    told = [figure.get_suptitle().rpartition("training, ")[2] for figure in figures]
+    assert told == ["mean over 1-2 seeds", "mean over 2 seeds", "1 seed"]
+
+
+def test_terms_are_of_the_networks_that_all_drawn_distillers_have(figures: list[Figure]) -> None:
+    both = [("none", "nggm", 1), ("kd", "nggm", 1), ("none", "random", 1), ("kd", "random", 1)]
+    more = [("kd", "nggm", 9), ("kd", "dense", 1), ("none", "dense", 1), ("lskd", "dense", 1)]
+    losses.picture(WIDE, _distilled(*both, *more))
+    (axes,) = figures[0].axes
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[1.0, 1.0]] * 2
+    assert _named(figures[0]) == ["Distiller", "none", "kd"]
+    assert "of 2 networks" in figures[0].get_suptitle()
+    losses.picture(WIDE, _distilled(*more[1:]))
+    assert _named(figures[1]) == ["Distiller", "none", "kd", "lskd"]
+
+
+def _compared(count: int, **differs: bool) -> pd.DataFrame:
+    """Differences of distillers to none, over so many seeds."""
+    rows = [
+        {"method": method, "keep_ratio": keep, "distiller": name, "reference": reference}
+        | {"difference": 1.0, "low": 0.5, "high": 1.5, "n": count, "differs": told}
+        for method, keep in (("random", 0.6), ("nggm", 0.6), ("dense", 1.0))
+        for name, told in differs.items()
+        for reference in ("none", "kd", "random")
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(("count", "intervals"), [(1, 0), (2, 0), (3, 6)])
+def test_what_distillers_add_has_a_row_a_network_and_a_mark_a_distiller(
+    count: int, intervals: int, figures: list[Figure]
+) -> None:
+    distillers.picture(WIDE, _compared(count, lskd=True, kd=False))
+    (axes,) = figures[0].axes
+    marks = [line for line in axes.lines if line.get_marker() in drawing.MARKERS]
+    chosen = drawing.of_distillers(WIDE, DISTILLERS)
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["dense 1.0", "nggm 0.6", "random 0.6"]
+    assert sum(list(line.get_xdata()) == [0.5, 1.5] for line in axes.lines) == intervals
+    assert len(marks) == 3 * 2
+    assert {line.get_color() for line in marks if line.get_markerfacecolor() == "white"} == {chosen["kd"]}
+    assert {line.get_color() for line in marks if line.get_markerfacecolor() != "white"} == {chosen["lskd"]}
+    assert _named(figures[0])[:3] == ["Distiller", "kd", "lskd"]
+    assert axes.get_xlabel() == "Points of top-1 more than without distillation"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [(("kd", "lskd"), "trains no network both"), (("none",), "trains no network both"), (DISTILLERS, "yet")]
+)
+def test_why_nothing_is_known_of_distillers_is_said(names: tuple[str, ...], said: str, figures: list[Figure]) -> None:
+    suite = replace(WIDE, benchmark=replace(WIDE.benchmark, distillers=names))
+    distillers.picture(suite, _compared(1, kd=True).query("reference == 'kd'"))
+    assert said in figures[0].texts[0].get_text()

@@ -11,32 +11,36 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.params.suite import DENSE, Suite
-from lib.plots import drawing
+from lib.plots import drawing, places
 from lib.plots.drawing import MACS_LABEL, MILLION
 from lib.tables import summaries
 
-FRONT, EQUAL = "#f0d9a8", "#f2f2f2"
+FRONT, EQUAL, TRUE = "#f0d9a8", "#f2f2f2", "#cccccc"
 
 
 def picture(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame) -> bytes:
     """Mean top-1 in percent against MACs in millions: a series a method and distiller, ± sample standard deviation.
 
-    The Pareto front is chosen on the seeds that rows share, and drawn through their marks, which are means over all seeds.
+    Marks of equal MACs stand beside one another on a band, with a line at these MACs. The Pareto front is chosen on the seeds
+    that rows share, and drawn through their means over all seeds, at their true MACs.
     Published rows are placed at their own claimed share of the dense network's MACs.
     """
     full = summaries.dense_macs(summary) / MILLION
-    macs, has_bars = summary["macs"] / MILLION, bool(summary["top1_std"].notna().any())
-    placed = summary.assign(x=drawing.side_by_side(macs) if has_bars else drawing.swarm(macs, summary["top1_mean"]))
+    macs = summary["macs"] / MILLION
+    ends = places.limits([full, *macs, *full * published["macs_ratio"]], places.LEAST * full)
+    ys = None if summary["top1_std"].notna().any() else summary["top1_mean"]
+    placed = summary.assign(true=macs, x=places.beside(suite, summary["distiller"], macs, ends, ys))
     colours, shapes = drawing.of_suite(suite, summary["method"]), drawing.markers_of_suite(suite, summary["distiller"])
     with drawing.look():
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
-        bands = _draw_bands(axes, placed) if has_bars else []
-        lines = [*bands, *_draw_front(axes, placed, suite), *_draw_dense(axes, summary)]
+        bands = _draw_bands(axes, placed)
+        lines = [*bands, *_draw_front(axes, placed, suite), *_draw_dense(axes, suite, summary)]
         _draw_ours(axes, placed, colours, shapes)
         theirs = _draw_published(axes, published, full)
         _share_axis(axes, full)
-        axes.set(xlabel=f"{MACS_LABEL}; marks of equal MACs may stand side by side", ylabel="Top-1 on the test split (%)")
+        where = "; marks on a band have the MACs of its line" if bands else ""
+        axes.set(xlim=ends, xlabel=f"{MACS_LABEL}{where}", ylabel="Top-1 on the test split (%)")
         figure.suptitle(_title(suite, summary), x=0.02, ha="left", fontsize=11)
         ours = [*drawing.colour_entries("Method", colours), *drawing.shape_entries("Distiller", shapes)]
         drawing.legend(figure, [*ours, *drawing.headed("Reference", lines), *theirs])
@@ -60,27 +64,29 @@ def _draw_ours(axes: Axes, placed: pd.DataFrame, colours: Mapping[str, str], sha
 
 
 def _draw_bands(axes: Axes, placed: pd.DataFrame) -> Sequence[Artist]:
-    """A band behind the marks of equal MACs, where there are several: they stand side by side."""
-    groups = [rows["x"] for _, rows in placed.groupby("macs") if len(rows) > 1]
-    for xs in groups:
-        margin = xs.diff().median() / 2
+    """A band behind marks of equal MACs that stand side by side, and a line at these MACs."""
+    groups = {macs: rows["x"] for macs, rows in placed.groupby("true") if rows["x"].nunique() > 1}
+    for macs, xs in groups.items():
+        margin = np.diff(np.unique(xs)).min() / 2
         axes.axvspan(xs.min() - margin, xs.max() + margin, color=EQUAL, zorder=0)
+        axes.axvline(macs, color=TRUE, linewidth=1, zorder=0.5)
     return [drawing.entry("equal MACs", color=EQUAL, linewidth=9)] if groups else []
 
 
 def _draw_front(axes: Axes, placed: pd.DataFrame, suite: Suite) -> Sequence[Artist]:
     """Through the rows that are best for MACs; a single one is no line. Where rows lack seeds, it is of those they share."""
-    front = placed[placed["best_for"].str.contains("macs")].sort_values("x")
+    front = placed[placed["best_for"].str.contains("macs")].sort_values(["true", "top1_mean"])
     if len(front) <= 1:
         return []
     label = "Pareto front" if (placed["n"] == len(suite.benchmark.seeds)).all() else "Pareto front,\nshared seeds"
-    return axes.plot(front["x"], front["top1_mean"], color=FRONT, linewidth=7, zorder=1, label=label)
+    return axes.plot(front["true"], front["top1_mean"], color=FRONT, linewidth=7, zorder=1, label=label)
 
 
-def _draw_dense(axes: Axes, summary: pd.DataFrame) -> Sequence[Artist]:
-    """A line at the accuracy of the undistilled (else first) dense network; none when no dense cell is there."""
-    level = summary.loc[summary["method"] == DENSE, "top1_mean"].head(1)
-    return [axes.axhline(y, color="black", linestyle=":", linewidth=1.2, label="dense, ours", zorder=2) for y in level]
+def _draw_dense(axes: Axes, suite: Suite, summary: pd.DataFrame) -> Sequence[Artist]:
+    """A line at the accuracy of the dense network; none when no dense cell is there."""
+    label, rows = drawing.reference(suite, summary, DENSE, "dense")
+    levels = rows["top1_mean"]
+    return [axes.axhline(y, color="black", linestyle=":", linewidth=1.2, label=label, zorder=2) for y in levels]
 
 
 def _draw_published(axes: Axes, published: pd.DataFrame, full: float) -> list[Any]:
@@ -111,7 +117,6 @@ def _share_axis(axes: Axes, full: float) -> None:
 
 
 def _title(suite: Suite, summary: pd.DataFrame) -> str:
-    seeds = sorted(set(summary["n"]))
-    count = "-".join(str(number) for number in dict.fromkeys((seeds[0], seeds[-1])))
-    spread = "one seed" if seeds[-1] == 1 else f"mean ± sample standard deviation, {count} seeds"
+    one = summary["n"].max() == 1
+    spread = "one seed" if one else f"mean ± sample standard deviation, {drawing.seeds_told(summary['n'])}"
     return f"{suite.name}: {suite.benchmark.network} on {suite.dataset}, {spread}"

@@ -1,22 +1,20 @@
 """How every picture looks: colours, markers, dashes, legend; and a figure as PNG bytes that depend on the data only."""
 
 import io
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.optimize import isotonic_regression
 
 from lib.params.suite import DENSE, Suite
 from lib.tables.summaries import CONTROLS
+from lib.tables.writing import counted
 
 GREYS = ("#000000", "#6b6b6b", "#a8a8a8")  # for CONTROLS, in that order
 # after Paul Tol's "muted" scheme, told apart with any kind of colour vision; pale ones darkened for lines on white
@@ -28,9 +26,6 @@ HALVES = ("none", "bottom", "left", "top", "right")  # that are full
 REFERENCE = "#555555"
 MACS_LABEL = "FLOPs (MACs), millions"
 MILLION = 1e6
-STEP, HIGH = 0.022, 0.03  # of the range in x, in y: marks that far apart do not touch
-MOST = 1.0  # of the range: what all marks side by side take up at most, in smaller steps
-BETWEEN = 2  # steps between two groups of marks side by side
 ENTRY_HEIGHT = 0.19  # inches a legend entry
 Dashes = tuple[float, tuple[float, ...] | None]
 DPI = 150
@@ -78,10 +73,17 @@ def colours(methods: Iterable[str]) -> dict[str, str]:
 
 
 def of_suite(suite: Suite, methods: Iterable[str]) -> dict[str, str]:
-    """A colour for each of these methods, the same whichever of the suite's methods are there so far."""
-    names = list(dict.fromkeys(methods))
-    chosen = colours([DENSE, *suite.benchmark.methods, *names])
-    return {name: chosen[name] for name in names}
+    """A colour for each of these methods in the suite's order, the same whichever of the suite's are there so far."""
+    names = set(methods)
+    chosen = colours([DENSE, *suite.benchmark.methods, *sorted(names)])
+    return {name: colour for name, colour in chosen.items() if name in names}
+
+
+def of_distillers(suite: Suite, distillers: Iterable[str]) -> dict[str, str]:
+    """The same for distillers."""
+    names = set(distillers)
+    chosen = colours([*suite.benchmark.distillers, *sorted(names)])
+    return {name: colour for name, colour in chosen.items() if name in names}
 
 
 def markers(names: Iterable[str]) -> dict[str, str]:
@@ -90,10 +92,10 @@ def markers(names: Iterable[str]) -> dict[str, str]:
 
 
 def markers_of_suite(suite: Suite, distillers: Iterable[str]) -> dict[str, str]:
-    """A marker for each of these distillers, the same whichever of the suite's distillers are there so far."""
-    names = list(dict.fromkeys(distillers))
-    chosen = markers([*suite.benchmark.distillers, *names])
-    return {name: chosen[name] for name in names}
+    """A marker for each of these distillers in the suite's order, the same whichever of the suite's are there so far."""
+    names = set(distillers)
+    chosen = markers([*suite.benchmark.distillers, *sorted(names)])
+    return {name: marker for name, marker in chosen.items() if name in names}
 
 
 def hollow(names: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -112,33 +114,28 @@ def dashes(keep_ratios: Iterable[float]) -> dict[float, Dashes]:
     return {value: (0, (7 / index, 1.4)) if index else (0, None) for index, value in enumerate(listed)}
 
 
-def side_by_side(xs: pd.Series) -> pd.Series:
-    """The x at which to draw marks, so that none covers another: their own, or as little aside as it takes.
-
-    Marks at about one x stand side by side around it, in the order of their x, then in their own. Such groups are farther
-    apart than marks within one.
+def panel_and_line(suite: Suite) -> tuple[str, str]:
+    """The columns of distilled networks that have a panel and a line for each name: what there is more of is compared in one
+    panel.
     """
-    rising = xs.sort_values(kind="stable")
-    step = _extent(xs) * min(STEP, MOST / len(xs))
-    room = np.cumsum(np.where(rising.diff() >= step, BETWEEN, 1.0)) * step
-    return pd.Series(isotonic_regression(rising - room).x + room, rising.index)[xs.index]
+    several = len(suite.benchmark.distillers) > len(suite.benchmark.methods)
+    return ("method", "distiller") if several else ("distiller", "method")
 
 
-def swarm(xs: pd.Series, ys: pd.Series) -> pd.Series:
-    """The same for marks without bars: their own x, unless another mark is at about the same x and y; then a few steps right
-    or left of it.
+def reference(suite: Suite, summary: pd.DataFrame, method: str, label: str) -> tuple[str, pd.DataFrame]:
+    """The rows of a method that others are read against, of the first of the suite's distillers that it has, which its label
+    names where the suite has several.
     """
-    step, high = STEP * _extent(xs), HIGH * _extent(ys)
-    found: list[tuple[float, float]] = []
-    for x, y in zip(xs, ys, strict=True):
-        level = [taken for taken, height in found if abs(y - height) < high]
-        places = (x + sign * steps * step for steps in itertools.count() for sign in (1, -1))
-        found.append((next(place for place in places if all(abs(place - taken) >= 0.99 * step for taken in level)), y))
-    return pd.Series([x for x, _ in found], xs.index)
+    rows = summary[summary["method"] == method]
+    first = next((name for name in suite.benchmark.distillers if name in set(rows["distiller"])), "")
+    several = first and len(suite.benchmark.distillers) > 1
+    return f"{label}, {first}" if several else label, rows[rows["distiller"] == first]
 
 
-def _extent(values: pd.Series) -> float:
-    return float(values.max() - values.min()) or abs(float(values.max())) or 1.0
+def seeds_told(counts: Iterable[int]) -> str:
+    """How many seeds: 3 seeds; 1-2 seeds where not all are of as many."""
+    low, *_, high = sorted([*counts] * 2)
+    return counted(high, "seed") if low == high else f"{low}-{high} seeds"
 
 
 def heading(text: str) -> Line2D:

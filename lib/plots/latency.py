@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lib.params.suite import Suite
-from lib.plots import drawing
+from lib.plots import drawing, places
 from lib.tables.latencies import fewest_threads, in_threads
 
 PANEL = 3.4  # inches, the height of one
 NETWORK = ["method", "keep_ratio"]
 IN_STEP: dict[str, Any] = {"color": drawing.REFERENCE, "linestyle": "--", "linewidth": 1}
 AS_DENSE: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.2}
-NARROW, WIDE = 3, 30  # how many times the low end of an axis its high end is
+TWICE = np.log(2)  # the shortest axis of MACs, so that small differences look small
 
 
 def picture(suite: Suite, timed: pd.DataFrame) -> bytes:
@@ -29,12 +29,15 @@ def picture(suite: Suite, timed: pd.DataFrame) -> bytes:
     if rows.empty:
         return drawing.message("No latency of a network with a measured cell is there yet: run dvc repro")
     colours, shapes = drawing.of_suite(suite, rows["method"]), drawing.markers(rows["runtime"])
-    panels = dict(iter(rows.merge(_places(rows), on=NETWORK).groupby("batch")))
+    ends = places.limits([0.0, *_promised(rows)], TWICE)
+    panels = dict(iter(rows.merge(_places(rows, ends), on=NETWORK).groupby("batch")))
     with drawing.look():
         figure = Figure(figsize=(8, 0.6 + PANEL * len(panels)), layout="constrained")
         for axes, (batch, drawn) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True):
             _draw(axes, drawn, colours, shapes)
             axes.set(title=f"batch {batch}", ylabel="measured speed-up")
+            _scale(axes, ends)
+            _draw_references(axes)
         figure.axes[-1].set_xlabel("speed-up in step with MACs (dense over own); about equal ones stand side by side")
         title = f"{suite.name}: speed of {suite.benchmark.network}, {in_threads(rows['threads'].iloc[0])}"
         figure.suptitle(title, x=0.02, ha="left", fontsize=11)
@@ -44,10 +47,15 @@ def picture(suite: Suite, timed: pd.DataFrame) -> bytes:
         return drawing.png(figure)
 
 
-def _places(rows: pd.DataFrame) -> pd.DataFrame:
-    """The x of each network, its promised speed-up; those of about equal MACs stand side by side, in the legend's order."""
+def _promised(rows: pd.DataFrame) -> pd.Series:
+    """The logarithm of the speed-up that MACs promise."""
+    return -np.log(rows["macs_ratio"])
+
+
+def _places(rows: pd.DataFrame, ends: tuple[float, float]) -> pd.DataFrame:
+    """The x of each network, its promised speed-up; those of about equal MACs stand side by side, in the table's order."""
     networks = rows.drop_duplicates(NETWORK)
-    return networks[NETWORK].assign(x=np.exp(drawing.side_by_side(-np.log(networks["macs_ratio"]))))
+    return networks[NETWORK].assign(x=np.exp(places.side_by_side(_promised(networks), ends)))
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, colours: Mapping[str, str], shapes: Mapping[str, str]) -> None:
@@ -65,8 +73,6 @@ def _draw(axes: Axes, rows: pd.DataFrame, colours: Mapping[str, str], shapes: Ma
             elinewidth=0.8,
             capsize=0,
         )
-    _scale(axes)
-    _draw_references(axes)
 
 
 def _draw_references(axes: Axes) -> None:
@@ -74,17 +80,10 @@ def _draw_references(axes: Axes) -> None:
     axes.axhline(1, **AS_DENSE, zorder=1)
 
 
-def _scale(axes: Axes) -> None:
-    """Both axes logarithmic, with ticks as plain numbers."""
-    axes.set(xscale="log", yscale="log")
+def _scale(axes: Axes, ends: tuple[float, float]) -> None:
+    """Both axes logarithmic, with ticks as plain numbers. ends: logarithms of the ends of the first."""
+    axes.set(xscale="log", yscale="log", xlim=np.exp(ends))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(_ticks(*axis.get_view_interval()))
+        axis.set_major_locator(places.ticks(*axis.get_view_interval(), are_short=True))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))  # noqa: RUF001
         axis.set_minor_formatter(NullFormatter())
-
-
-def _ticks(low: float, high: float) -> Locator:
-    """Evenly spaced on a narrow axis; else so many a decade that their labels fit."""
-    if high < NARROW * low:
-        return MaxNLocator(6, steps=(1, 2, 2.5, 5, 10))
-    return LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < WIDE * low else (1, 2, 5))

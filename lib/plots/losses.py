@@ -3,24 +3,27 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib.params.suite import Suite
+from lib.params.suite import DENSE, Suite
 from lib.plots import drawing
+from lib.tables import seeds
+from lib.tables.writing import counted
 
 COLUMNS = 2
 PREFIX = "loss_"
 FIRST = "loss_cross_entropy"
+NETWORK = ["method", "keep_ratio", "seed"]
 
 
 def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
-    """A panel a term, a colour a distiller: the mean over methods, keep ratios and seeds; the band reaches to all of them."""
-    distilled = logs[logs["stage"] == "distilled"]
+    """A panel a term, a colour a distiller: the mean over the networks that all of them have, and a band to all of these."""
+    distilled = _shared(logs[logs["stage"] == "distilled"])
     terms = sorted((name for name in logs.columns if name.startswith(PREFIX)), key=lambda name: (name != FIRST, name))
     figures = {name: pd.to_numeric(distilled[name]) for name in ("epoch", *terms)}
     curves = pd.DataFrame(figures).assign(distiller=distilled["distiller"])
     shown = [name for name in terms if curves[name].notna().any()]
     if not shown:
         return drawing.message("No training log of a distillation is there yet: run dvc repro")
-    colours = drawing.colours(suite.benchmark.distillers)
+    colours = drawing.of_distillers(suite, curves["distiller"])
     rows = -(-len(shown) // COLUMNS)
     with drawing.look():
         figure = Figure(figsize=(8, 0.8 + 2.2 * rows), layout="constrained")
@@ -35,7 +38,21 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
             axes.xaxis.get_major_locator().set_params(integer=True)
         for axes in figure.axes[len(shown) :]:
             axes.remove()
-        figure.suptitle(f"{suite.name}: terms of the distillation, before their weights", x=0.02, ha="left", fontsize=11)
+        networks = counted(len(distilled[NETWORK].drop_duplicates()), "network")
+        title = f"{suite.name}: terms of the distillation of {networks}, before their weights"
+        figure.suptitle(title, x=0.02, ha="left", fontsize=11)
         figure.supylabel("Mean over the training images", fontsize=10.5)
         drawing.legend(figure, drawing.colour_entries("Distiller", colours))
         return drawing.png(figure)
+
+
+def _shared(distilled: pd.DataFrame) -> pd.DataFrame:
+    """The runs of networks that all distillers left have, as most as there are: curves of other networks tell nothing apart.
+
+    Dense networks are left out where there are pruned ones, which lose more.
+    """
+    pruned = distilled[distilled["method"] != DENSE]
+    runs = distilled if pruned.empty else pruned
+    runs = runs.assign(network=runs.groupby(NETWORK).ngroup())
+    networks, distillers = seeds.shared({name: set(own["network"]) for name, own in runs.groupby("distiller")})
+    return runs[runs["network"].isin(networks) & runs["distiller"].isin(distillers)]

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from lib.params.suite import DENSE, Suite
 from lib.plots import drawing
-from lib.tables.writing import counted
 
 ROW_HEIGHT = 0.32  # inches, at least
 MARK_HEIGHT = 0.08  # inches from a mark of one method to the next
@@ -33,7 +32,7 @@ def picture(suite: Suite, summary: pd.DataFrame) -> bytes:
         figure = Figure(figsize=(8, 1.4 + row_height * len(order)), layout="constrained")
         axes = figure.subplots()
         _draw(axes, pruned, order, colours, shapes)
-        lines = _references(axes, summary, colours)
+        lines = _references(axes, suite, summary, colours)
         axes.set(
             yticks=range(len(order)),
             yticklabels=_names(pruned, order),
@@ -58,9 +57,10 @@ def _colours(suite: Suite, keep_ratios: Iterable[float]) -> dict[float, str]:
 
 
 def _names(pruned: pd.DataFrame, order: list[str]) -> list[str]:
-    """The methods; behind one that lacks seeds of others, how many it has at least."""
-    least, most = pruned.groupby("method")["n"].min(), int(pruned["n"].max())
-    return [name if least[name] == most else f"{name} ({counted(int(least[name]), 'seed')})" for name in order]
+    """The methods; behind one that lacks seeds of others, how many it has."""
+    counts, most = pruned.groupby("method")["n"], pruned["n"].max()
+    told = counts.agg(lambda own: "" if own.min() == most else f" ({drawing.seeds_told(own)})")
+    return [f"{name}{told[name]}" for name in order]
 
 
 def _draw(axes: Axes, pruned: pd.DataFrame, order: list[str], colours: Mapping[float, str], shapes: Mapping[str, str]) -> None:
@@ -81,14 +81,14 @@ def _draw(axes: Axes, pruned: pd.DataFrame, order: list[str], colours: Mapping[f
         )
 
 
-def _references(axes: Axes, summary: pd.DataFrame, colours: Mapping[float, str]) -> list[object]:
-    """A line at the first distiller's dense network, and one in the colour of each keep ratio at that of each control."""
-    first = summary[summary["distiller"] == summary["distiller"].iloc[0]]
+def _references(axes: Axes, suite: Suite, summary: pd.DataFrame, colours: Mapping[float, str]) -> list[object]:
+    """A line at the dense network, and one in the colour of each keep ratio at that of each control."""
     entries: list[object] = []
-    for level in first.loc[first["method"] == DENSE, "top1_mean"]:
-        entries.append(axes.axvline(level, color="black", linewidth=1.2, label="dense", zorder=1))
-    for name, (style, label) in CONTROLS.items():
-        rows = first[first["method"] == name]
+    label, rows = drawing.reference(suite, summary, DENSE, "dense")
+    for level in rows["top1_mean"]:
+        entries.append(axes.axvline(level, color="black", linewidth=1.2, label=label, zorder=1))
+    for name, (style, words) in CONTROLS.items():
+        label, rows = drawing.reference(suite, summary, name, words)
         for ratio, level in rows[["keep_ratio", "top1_mean"]].itertuples(index=False):
             axes.axvline(level, color=colours[ratio], linestyle=style, linewidth=1, zorder=1)
         if len(rows):
