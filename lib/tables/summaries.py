@@ -13,6 +13,7 @@ from lib.tables.comparisons import ROW, TOLD, Row, interval
 GROUP = ["dataset", "network", "teacher", "method", "keep_ratio", "distiller", "compaction"]
 CONTROLS = (DENSE, "scratch", "random")
 REFERENCES = ("none", "kd")
+ALIKE = 0.01  # share of a size that is no reason to take one file rather than another
 MEANS = (
     *("params", "macs", "macs_ratio", "bytes", "epochs", "top5", "keep_ratio_achieved", "params_ratio", "sparsity"),
     *("encoded_top1", "encoded_bytes", "encoded_ratio", "encoded_change", "pruned_top1"),
@@ -98,17 +99,27 @@ def dense_macs(summary: pd.DataFrame) -> float:
     return float((summary["macs"] / summary["macs_ratio"]).median())
 
 
-def pareto(summary: pd.DataFrame, cost: str = "macs", top1: str = "top1_mean") -> pd.DataFrame:
+def pareto(summary: pd.DataFrame, cost: str = "macs", top1: str = "top1_mean", alike: float = 0.0) -> pd.DataFrame:
     """The rows than which no other is better in cost (lower) or accuracy (higher) and as good in the other, cheapest first;
     equal ones all, those without either left out.
+
+    alike: the share by which a cost may be lower and count as equal. As rows a little cheaper each may add up to much, only
+    rows that stay count against another: each that is left out is beaten by one that stays, and none of these by another.
     """
     known = summary.dropna(subset=[cost, top1])
+    points = set(zip(known[cost], known[top1], strict=True))
+    front: list[tuple[float, float]] = []
+    for point in sorted(points, key=lambda point: (-point[1], point[0])):  # what beats a point comes before it
+        if not any(_beats(other, point, alike) for other in front):
+            front.append(point)
     rising = known.sort_values([cost, top1], ascending=[True, False], kind="stable")
-    best_so_far = rising[top1].cummax()
-    front = rising[rising[top1] > best_so_far.shift(fill_value=float("-inf"))]
-    points = set(zip(front[cost], front[top1], strict=True))
-    stays = [point in points for point in zip(rising[cost], rising[top1], strict=True)]
-    return known.loc[rising.index[stays]]
+    return rising[[point in front for point in zip(rising[cost], rising[top1], strict=True)]]
+
+
+def _beats(one: tuple[float, float], other: tuple[float, float], alike: float) -> bool:
+    """Whether one of two (cost, accuracy) is better in either and as good in the other."""
+    cheaper, dearer = (low[0] < (1 - alike) * high[0] for low, high in ((one, other), (other, one)))
+    return not dearer and one[1] >= other[1] and (cheaper or one[1] > other[1])
 
 
 def best(summary: pd.DataFrame) -> dict[tuple[str, float], float]:
@@ -130,17 +141,25 @@ def with_standing(
 ) -> pd.DataFrame:
     """The summary with where its rows stand: rank among those of one keep ratio and distiller, distiller_rank among those of
     one method and keep ratio, and `best_for`, the costs for which no row is better and as good otherwise: macs, bytes (as
-    encoded where that was done, with that accuracy; else params, as two files of one network differ in what they say of it).
+    encoded where that was done, with that accuracy; else params, as two files of one network differ in what they say of it;
+    sizes that differ by no more than ALIKE are equal). A cost that all rows share is none to be best for.
 
     among: the rows that are compared for that, as `comparable` gives them.
     """
     size = ("encoded_bytes", "encoded_top1") if among["encoded_bytes"].notna().any() else ("params", "top1_mean")
-    fronts = {"macs": set(_rows(pareto(among))), "bytes": set(_rows(pareto(among, *size)))}
+    fronts = {"macs": _front(among, "macs", "top1_mean", 0.0), "bytes": _front(among, *size, ALIKE)}
     best = [", ".join(name for name, front in fronts.items() if row in front) for row in _rows(summary)]
     rows = _rows(summary)
     return summary.assign(
         rank=[ranks.get(row) for row in rows], distiller_rank=[distillers.get(row) for row in rows], best_for=best
     )
+
+
+def _front(among: pd.DataFrame, cost: str, top1: str, alike: float) -> set[Row]:
+    """The rows of the front; none where all cost the same, as the front would be the highest mean and say no more."""
+    known = among.dropna(subset=[cost, top1])
+    differ = known[cost].min() < (1 - alike) * known[cost].max()
+    return set(_rows(pareto(known, cost, top1, alike))) if differ else set()
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
