@@ -5,6 +5,7 @@ from pathlib import Path
 
 from docs.generator import openings, speed
 from docs.generator.markdown import NOTE, rows, table
+from lib.tables import worth
 
 HEAD = 30  # rows of a table, as many as methods times distillers mostly are
 PICTURES = {
@@ -14,6 +15,7 @@ PICTURES = {
     "training.png": "training curves",
     "losses.png": "the terms of the distillation",
 }
+WORTH = f"## {worth.TITLE}"  # a heading in table.md
 TEXTS = {"table.md": "whole table and published numbers", "latency.md": "latency"}
 
 
@@ -28,7 +30,7 @@ def suite(folder: Path) -> str:
     text = (folder / "table.md").read_text()
     title = text.splitlines()[0].removeprefix("# ")
     picture = f"![Methods side by side](../metrics/{folder.name}/methods.png)"
-    tables = [*head(rows(text)), picture, *head(speed.rows(folder))]
+    tables = [*head(rows(text)), picture, *distillers(folder, text), *head(speed.rows(folder))]
     return "\n\n".join([f"## {title}", facts(folder, text), *tables, links(folder)])
 
 
@@ -39,6 +41,14 @@ def head(found: list[list[str]]) -> list[str]:
     header, *body = found
     more = [f"{len(body) - HEAD} more rows stand in the whole table."] if len(body) > HEAD else []
     return [table(header, body[:HEAD]), *more]
+
+
+def distillers(folder: Path, text: str) -> list[str]:
+    """What the table says of the worth of distillers, and its picture; nothing where it does not ask."""
+    _, heading, after = text.partition(WORTH)
+    if not heading:
+        return []
+    return [after.partition("\n## ")[0].strip(), f"![What distillers add](../metrics/{folder.name}/distillers.png)"]
 
 
 def facts(folder: Path, text: str) -> str:

@@ -54,5 +54,6 @@ def _verdict(compared: pd.DataFrame, *, kept: bool) -> str:
     if compared.empty:
         why = "no row has the row that it is compared with yet" if kept else "it was run before predictions were kept"
         return f"No paired tests: {why}."
-    count, differ = counted(tests(compared), "comparison"), tests(compared[compared["differs"]])
-    return f"Of {count}, {differ} told apart; {least(resolutions(compared).values())} that shows."
+    count, differ = (sum(tests(rows).values()) for rows in (compared, compared[compared["differs"]]))
+    over = f" over {counted(int(compared['n'].max()), 'seed')}" if compared["n"].nunique() > 1 else ""
+    return f"Of {counted(count, 'comparison')}, {differ} told apart; {least(resolutions(compared).values())} that shows{over}."

@@ -1,7 +1,7 @@
 """From a suite's files to everything that is said about it: gathered, summed up, and written as tables and pictures."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import pandas as pd
 from lib import atomic
 from lib.params import suite
 from lib.params.suite import Cell, Suite
-from lib.plots import accuracy, latency, losses, ranking, sizes, training
+from lib.plots import accuracy, distillers, latency, losses, ranking, sizes, training
 from lib.report import contents
 from lib.tables import (
     comparisons,
@@ -25,6 +25,7 @@ from lib.tables import (
     results,
     summaries,
     timings,
+    worth,
     writing,
 )
 
@@ -34,7 +35,8 @@ LINKS = {"table.md": "as text", "latency.md": "latency"}
 @dataclass(frozen=True)
 class Gathered:
     """All that is there of one suite. marks: of the cells' files. kept: filters, None where they are not wanted. timings:
-    beside the MACs of their networks. timed_as: names of networks that share the timing of another one.
+    beside the MACs of their networks. timed_as: names of networks that share the timing of another one. elsewhere: those to
+    be timed that are not on this machine.
 
     missing: kind of file -> names of those wanted and not there; of a cell that is not there, the cell alone.
     """
@@ -46,6 +48,7 @@ class Gathered:
     kept: pd.DataFrame | None
     timings: pd.DataFrame
     timed_as: Mapping[str, str]
+    elsewhere: Sequence[str]
     machine: Mapping[str, str]
     logs: pd.DataFrame
     published: pd.DataFrame
@@ -62,6 +65,11 @@ class Gathered:
     def comparable(self) -> pd.DataFrame:
         """Of the rows that have the same seeds, over these."""
         return summaries.comparable(self.cells)
+
+    @property
+    def compared(self) -> pd.DataFrame:
+        """Rows with their references, in reading order."""
+        return summaries.ordered(comparisons.compare(self.suite, self.judged.right))
 
     @property
     def complaints(self) -> str:
@@ -101,6 +109,7 @@ def gather(
         kept=None if compact is None else kept.rows,
         timings=timings.beside_macs(timed.rows, found.rows),
         timed_as=alike,
+        elsewhere=() if compact is None else timings.elsewhere(compact, wanted),
         machine=timings.read_machine(latencies / "machine.json"),
         logs=logged.rows,
         published=published.of_suite(published_document, document, wanted),
@@ -117,16 +126,17 @@ def gather(
 def texts(gathered: Gathered) -> dict[str, str]:
     """The tables by their file names. Only those called latency* depend on what a clock said."""
     wanted, summary = gathered.suite, gathered.summary
-    compared = comparisons.compare(wanted, gathered.judged.right)
+    compared, worths = gathered.compared, worth.overall(wanted, gathered.judged.right)
     reproducible = {kind: names for kind, names in gathered.missing.items() if kind != "latencies"}
     headline = summaries.headline(summary, wanted)
     return {
         "table.csv": writing.csv(writing.long_form(gathered.cells, gathered.published)),
         "summary.csv": writing.csv(summary),
-        "comparisons.csv": writing.csv(compared.assign(differs=compared["differs"].map({True: "yes", False: "no"}))),
+        "comparisons.csv": _csv(compared),
+        "distillers.csv": _csv(worths),
         **({} if gathered.kept is None else {kept_filters.FILE: writing.csv(gathered.kept)}),
         "summary.json": json.dumps(headline, indent=2, sort_keys=True) + "\n",
-        "table.md": reports.table(wanted, summary, compared, gathered.published, reproducible),
+        "table.md": reports.table(wanted, summary, compared, worths, gathered.published, reproducible),
         "training.csv": writing.csv(gathered.logs),
         "latency.csv": writing.csv(gathered.timings),
         "latency.md": latencies.report(
@@ -136,6 +146,7 @@ def texts(gathered: Gathered) -> dict[str, str]:
             gathered.missing["latencies"],
             summaries.best(gathered.comparable),
             gathered.timed_as.items(),
+            gathered.elsewhere,
         ),
     }
 
@@ -147,6 +158,7 @@ def pictures(gathered: Gathered) -> dict[str, bytes]:
         "accuracy_macs.png": accuracy.picture(wanted, summary, gathered.published),
         "accuracy_bytes.png": sizes.picture(wanted, summary),
         "methods.png": ranking.picture(wanted, summary),
+        "distillers.png": distillers.picture(wanted, gathered.compared),
         "latency_macs.png": latency.picture(wanted, gathered.timings),
         "training.png": training.picture(wanted, gathered.logs),
         "losses.png": losses.picture(wanted, gathered.logs),
@@ -161,6 +173,10 @@ def write(gathered: Gathered, folder: Path, known: Mapping[str, str]) -> None:
     if gathered.judged.predicted:
         atomic.write_bytes(folder / predictions.FILE, predictions.together(gathered.judged, gathered.marks))
     atomic.write_text(folder / "report.html", page(gathered.suite, gathered.published, folder, known))
+
+
+def _csv(tested: pd.DataFrame) -> str:
+    return writing.csv(tested.assign(differs=tested["differs"].map({True: "yes", False: "no"})))
 
 
 def _of_cells(wanted: Suite, absent: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ LEVEL = 0.05
 TOLD = 4  # decimals of percents, as tables have them
 EQUAL = 1e-9  # points; numbers that differ by less are the same but for rounding
 METHODS, DISTILLERS = ("l1", "random", DENSE), ("none", "kd")  # what rows are compared with
+QUESTIONS = {"methods": METHODS, "distillers": DISTILLERS}
 ROW = ["method", "keep_ratio", "distiller"]
 COLUMNS = (
     *ROW,
@@ -81,12 +82,15 @@ def compare(suite: Suite, right: Mapping[Cell, Right]) -> pd.DataFrame:
 
     difference: top-1 of the row less that of the reference, in percent points, the mean over seeds; low, high: its 95 %
     interval over seeds, blank for one; all to TOLD decimals, as `summaries.summarise` has them. better, worse, spread: see
-    `Tally`. p_holm: corrected for all comparisons of the table. differs: whether that is below LEVEL.
+    `Tally`. p_holm: corrected for all comparisons of methods, or all of distillers, which are two questions. differs: whether
+    that is below LEVEL.
     """
     pairs = [(row, name, frozenset((row, other)), tally(row, other, right)) for row, name, other in _pairs(suite)]
     found = [(row, name, pair, made) for row, name, pair, made in pairs if made is not None]
-    once = {pair: made.p for _, _, pair, made in found}  # l1 and random meet from both sides, which is one test
-    corrected = dict(zip(once, holm(list(once.values())), strict=True))
+    corrected: dict[frozenset[Row], float] = {}
+    for names in QUESTIONS.values():
+        once = {pair: made.p for _, name, pair, made in found if name in names}  # l1 and random meet from both sides: one test
+        corrected |= dict(zip(once, holm(list(once.values())), strict=True))
     records = [
         {**row._asdict(), "reference": name, **_numbers(made), "p_holm": corrected[pair], "differs": corrected[pair] < LEVEL}
         for row, name, pair, made in found
@@ -94,9 +98,17 @@ def compare(suite: Suite, right: Mapping[Cell, Right]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(COLUMNS))
 
 
-def tests(compared: pd.DataFrame) -> int:
-    """How many tests stand behind a table of comparisons: two rows that meet from both sides are one."""
-    return len({frozenset((_row(row), _reference(row))) for row in compared.itertuples(index=False)})
+def tests(compared: pd.DataFrame) -> dict[str, int]:
+    """How many tests stand behind a table of comparisons, by their question: two rows that meet from both sides are one."""
+    pairs = {question: set[frozenset[Row]]() for question in QUESTIONS}
+    for row in compared.itertuples(index=False):
+        pairs[question_of(row.reference)].add(frozenset((_row(row), _reference(row))))
+    return {question: len(found) for question, found in pairs.items() if found}
+
+
+def question_of(reference: str) -> str:
+    """The question that a comparison with a reference answers."""
+    return next(question for question, names in QUESTIONS.items() if reference in names)
 
 
 def ranks(suite: Suite, right: Mapping[Cell, Right]) -> dict[Row, int]:
@@ -139,8 +151,8 @@ def resolutions(compared: pd.DataFrame) -> dict[str, float]:
     """What `smallest` says of the comparisons over most seeds, by their reference: rows that are one network trained on in
     different ways disagree on fewer images than others, so smaller differences show.
     """
-    most = compared[compared["n"] == compared["n"].max()]
-    return {name: smallest(own, tests(compared)) for name, own in most.groupby("reference", sort=False)}
+    most, count = compared[compared["n"] == compared["n"].max()], tests(compared)
+    return {name: smallest(own, count[question_of(name)]) for name, own in most.groupby("reference", sort=False)}
 
 
 def smallest(compared: pd.DataFrame, count: int) -> float:

@@ -1,12 +1,10 @@
 """What the paired tests say, for people: which rows differ from their references, in Markdown."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
-from lib.tables.comparisons import LEVEL, ROW, readable, resolutions, tests
+from lib.tables.comparisons import DISTILLERS, LEVEL, ROW, readable, resolutions, tests
 from lib.tables.writing import counted, markdown
 
 HEADS = {"l1": "Δ l1", "random": "Δ random", "dense": "Δ dense", "none": "Δ none", "kd": "Δ kd"}
@@ -19,6 +17,7 @@ POOLED = ", the seeds pooled image by image"
 MANY = "The test is about these networks. How far other seeds may lie is said by the 95 % intervals in `comparisons.csv`."
 ONE = "The test is about these networks. How far those of other seeds may lie, one seed does not tell."
 NOT_TOLD = "not told apart"
+SIDES = ("better", "worse", NOT_TOLD)
 
 
 def section(compared: pd.DataFrame) -> str:
@@ -36,36 +35,42 @@ def section(compared: pd.DataFrame) -> str:
         "but": ", or as many as the brackets say" if mixed else "",
         "pooled": POOLED if most > 1 else "",
         "over": f", over {counted(most, 'seed')}" if mixed else "",
-        "tests": counted(tests(compared), "comparison"),
+        "tests": families(compared),
         "level": LEVEL,
     }
     notes = [f"- {note.format(**facts)}" for note in (*NOTES, MANY if most > 1 else ONE)]
-    notes += [f"- {_verdict(compared[compared['reference'] == name], name, shown.get(name))}" for name in references]
+    notes += [f"- {_verdict(compared[compared['reference'] == name], name, shown.get(name), most)}" for name in references]
     return "\n\n".join(["## What differs", markdown(head, rows), "\n".join(notes)])
+
+
+def families(compared: pd.DataFrame) -> str:
+    """For how many tests p is corrected, which are two questions where the suite asks both."""
+    count = tests(compared)
+    told = {question: counted(number, "comparison") for question, number in count.items()}
+    return " and ".join(told.values() if len(told) == 1 else (f"{words} of {question}" for question, words in told.items()))
+
+
+def told(p: float) -> str:
+    """A p value as the tables have it."""
+    return "<0.001" if p < 0.001 else readable(p, 3, "f")
 
 
 def _cell(found: pd.DataFrame, reference: str, most: int) -> str:
     for row in found[found["reference"] == reference].to_dict("records"):
         difference = f"{row['difference']:+z.2f}"
         fewer = "" if row["n"] == most else f"; {counted(int(row['n']), 'seed')}"
-        return f"{f'**{difference}**' if row['differs'] else difference} ({_p(row['p_holm'])}{fewer})"
+        return f"{f'**{difference}**' if row['differs'] else difference} ({told(row['p_holm'])}{fewer})"
     return ""
 
 
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else readable(value, 3, "f")
-
-
-def _verdict(found: pd.DataFrame, reference: str, points: float | None) -> str:
+def _verdict(found: pd.DataFrame, reference: str, points: float | None, most: int) -> str:
     """One sentence: which rows are better than the reference, worse, or not told apart. points: see `resolutions`; None where
     no row meets the reference on most seeds.
     """
-    groups: dict[str, list[str]] = {"better": [], "worse": [], NOT_TOLD: []}
-    for row in found.to_dict("records"):
-        side = NOT_TOLD if not row["differs"] else "better" if row["better"] > row["worse"] else "worse"
-        groups[side].append(_name(row, found))
-    told = [f"{side}: {', '.join(names)}" for side, names in groups.items() if names]
-    return f"Against {reference}{_shows(points)}: {'; '.join(told)}."
+    better = (found["better"] > found["worse"]).map({True: "better", False: "worse"})
+    sides = better.where(found["differs"], NOT_TOLD)
+    said = [f"{side}: {_names(found, sides == side, reference, most)}" for side in SIDES if (sides == side).any()]
+    return f"Against {reference}{_shows(points)}: {'; '.join(said)}."
 
 
 def _shows(points: float | None) -> str:
@@ -74,7 +79,19 @@ def _shows(points: float | None) -> str:
     return " (too few images)" if math.isinf(points) else f" ({points:.2f} points)"
 
 
-def _name(row: Mapping[str, Any], found: pd.DataFrame) -> str:
-    """The method, and what else of keep ratio and distiller is needed to tell rows apart."""
-    words = [row["method"], *(f"{row[name]}" for name in ("keep_ratio", "distiller") if found[name].nunique() > 1)]
-    return " ".join(words)
+def _names(found: pd.DataFrame, chosen: pd.Series, reference: str, most: int) -> str:
+    """The chosen rows: methods with their distillers in brackets, or distillers with their methods where that is the question;
+    no brackets where there is only one of what would be in them. most: seeds; a row of fewer says how many.
+    """
+    ratios = found.groupby("method")["keep_ratio"].nunique().max() > 1
+    methods = found["method"] + (" " + found["keep_ratio"].astype(str) if ratios else "")
+    first, second = (found["distiller"], methods) if reference in DISTILLERS else (methods, found["distiller"])
+    fewer = found["n"].map(lambda n: f" [{counted(n, 'seed')}]").where(found["n"] < most, "")
+    if second.nunique() == 1:
+        return ", ".join((first + fewer)[chosen])
+    said = []
+    for name in first[chosen].unique():
+        own = first == name
+        every = own.sum() > 1 and chosen[own].all() and (fewer[own] == "").all()
+        said.append(f"{name} ({'all' if every else ', '.join((second + fewer)[chosen & own])})")
+    return ", ".join(said)

@@ -20,20 +20,23 @@ def read(folder: Path, suite: Suite, earlier: Path, still: Set[Cell]) -> Found:
     """Layers in the order of the network. filters: of the dense layer. kept: how many stay. indices: which, as ranges (0-3 7).
 
     folder: holds <cell>.json, what stage compact writes beside a network. Filters do not depend on the distiller, so that the
-    first one of each cell is read. earlier: a table of these columns, may be missing; it stands in for the files of the cells
-    in `still`. Raises ValueError for a file that is something else.
+    first file of each pruned network that is there is read. earlier: a table of these columns, may be missing; it stands in
+    for the files of a network that has a cell in `still`. Raises ValueError for a file that is something else.
     """
-    first = [cell for cell in suite.cells if cell.distiller == suite.benchmark.distillers[0]]
+    networks: dict[str, list[Cell]] = {}
+    for cell in suite.cells:
+        networks.setdefault(cell.pruned_key, []).append(cell)
     before = _earlier(earlier) if earlier.is_file() else {}
     rows, missing = list[dict[str, Any]](), list[str]()
-    for cell in first:
-        path = folder / f"{cell.key}.json"
-        if path.is_file():
-            rows += _layers(path, cell)
-        elif cell in still and (known := before.get((cell.method, cell.keep_ratio, cell.seed))):
+    for name, cells in networks.items():
+        path = next((path for cell in cells if (path := folder / f"{cell.key}.json").is_file()), None)
+        method, keep_ratio, _, seed = cells[0]
+        if path is not None:
+            rows += _layers(path, cells[0])
+        elif not still.isdisjoint(cells) and (known := before.get((method, keep_ratio, seed))):
             rows += known
         else:
-            missing.append(cell.key)
+            missing.append(name)
     return Found(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(missing))
 
 

@@ -13,7 +13,8 @@ from lib.tables.timings import NETWORK
 from lib.tables.writing import scaled
 
 Accuracies = Mapping[tuple[str, float], float]  # mean top-1 of the best distiller, by method and keep ratio
-NOTHING = "No latency has been measured yet; measure it with: `dvc repro`"
+NOTHING = "No latency has been measured yet"
+MEASURE = "measure it with: `dvc repro`"
 NOTES = (
     "Speed-up is how many times as fast as the dense network in the same runtime, with the same threads and batch size: its "
     "median time over that of the row, in brackets the 95 % bootstrap interval. The row of dense gives its median in ms.",
@@ -42,17 +43,25 @@ def report(
     missing: Sequence[str],
     accuracies: Accuracies,
     shared: Iterable[tuple[str, str]] = (),
+    elsewhere: Sequence[str] = (),
 ) -> str:
     """All tables of speed-ups, each for a thread count and batch size. timed: as timings.beside_macs gives it. shared: names
-    of networks that were not timed themselves, each with the one of the same shapes that was.
+    of networks that were not timed themselves, each with the one of the same shapes that was. elsewhere: those not here.
     """
     device = "; ".join(f"{name}: {text}" for name, text in machine.items()) or "not recorded"
     asked = [ASKED] if timed["asked_share"].notna().any() else []
     alike = [f"Of the same shapes as {name}, and not timed apart: {', '.join(others)}." for name, others in _by_timed(shared)]
     notes = [*NOTES, *asked, *alike, f"Measured on: {device}."]
-    tables = _tables(timed, accuracies) if len(timed) else [NOTHING]
+    tables = _tables(timed, accuracies) if len(timed) else [_nothing(elsewhere)]
     listed = "\n".join(f"- {note}" for note in notes)
     return "\n\n".join([f"# {suite.name}: latency", *tables, listed, *absent({"latencies": missing})]) + "\n"
+
+
+def _nothing(elsewhere: Sequence[str]) -> str:
+    if not elsewhere:
+        return f"{NOTHING}; {MEASURE}"
+    told = f"{NOTHING}. All networks to be timed must be on one machine; not on this one: {', '.join(elsewhere)}."
+    return f"{told} When they are here, {MEASURE}"
 
 
 def _by_timed(shared: Iterable[tuple[str, str]]) -> Iterable[tuple[str, list[str]]]:

@@ -1,13 +1,13 @@
 """What people read: the table of a suite in Markdown, with what was counted and what is missing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from lib.params.suite import DENSE, Suite
-from lib.tables import differences
-from lib.tables.summaries import REFERENCES
+from lib.tables import differences, worth
+from lib.tables.summaries import ALIKE, REFERENCES
 from lib.tables.writing import markdown, scaled
 
 TableRow = Mapping[str, Any]
@@ -20,9 +20,11 @@ NOTES = (
     "are chosen at once, else at the end of the pruning.",
     "Rank is among the rows of one keep ratio and distiller: 1 + the number of those that are significantly better, corrected "
     "by Holm for all pairs of ranked rows. All rows than which none is significantly better have rank 1. Rank of distiller is "
-    "the same among the rows of one method and keep ratio.",
-    "Best for names the costs for which no row is cheaper and as accurate, or as cheap and more accurate (Pareto front): "
-    "macs; bytes, those of the encoded file with its accuracy. The accuracies are means, compared without a test.",
+    "the same among the rows of one method and keep ratio, and corrected for its own pairs.",
+    "Best for names the costs for which no other row so named is cheaper and as accurate, or as cheap and more accurate "
+    "(Pareto front): macs; bytes, those of the encoded file with its accuracy, where sizes within "
+    f"{100 * ALIKE:g} % count as equal. A cost that all rows share is not named. The accuracies are means, compared without a "
+    "test.",
     "Ranks and Best for compare rows on the same seeds, those on which most networks can be compared: a rank among its rows, "
     "Best for in the whole table. A row that lacks one of these seeds is left out.",
     "FLOPs (MACs) are multiply-accumulates of the convolutions and linear layers of the compact network, counted from "
@@ -41,14 +43,15 @@ NOTES = (
     "Epochs are all that a row's network has behind it, those of the dense network included. Fine-tuning the encoded one, "
     "where that is done, comes on top.",
 )
-PUBLISHED_NOTES = (
-    "Copied from the sources, not run by us: other splits, teachers and budgets, often selected on the test set.",
-    "Ours is the row above of the same method, keep ratio and distiller. Blank: not given.",
-    "Control says how far a row may be compared with ours, by the levels of Wang et al., Why is the State of Neural Network "
-    "Pruning so Confusing, <https://arxiv.org/abs/2301.05219>, table 2. S1: the same data, network and ratio (of filters, or "
-    "within 3 points of MACs) and no more. A claim about a criterion needs S3, as our own rows have it: the same starting "
-    "network, epochs and schedule too. Blank: another ratio.",
-)
+PUBLISHED_NOTES = {  # each by the column that it is about
+    "Source": "Copied from the sources, not run by us: other splits, teachers and budgets, often selected on the test set. "
+    "Blank: not given.",
+    "Ours": "Ours is the row above of the same method, keep ratio and distiller.",
+    "Control": "Control says how far a row may be compared with ours, by the levels of Wang et al., Why is the State of "
+    "Neural Network Pruning so Confusing, <https://arxiv.org/abs/2301.05219>, table 2. S1: the same data, network and ratio "
+    "(of filters, or within 3 points of MACs) and no more. A claim about a criterion needs S3, as our own rows have it: the "
+    "same starting network, epochs and schedule too. Blank: another ratio.",
+}
 NEAR = 0.03  # share of the dense network's MACs by which two rows may differ and be of one size
 NAMES: tuple[Column, ...] = (
     ("Method", lambda row: row["method"]),
@@ -61,14 +64,16 @@ def table(
     suite: Suite,
     summary: pd.DataFrame,
     compared: pd.DataFrame,
+    worths: pd.DataFrame,
     published: pd.DataFrame,
     missing: Mapping[str, Sequence[str]],
 ) -> str:
-    """The suite's table. compared: as comparisons.compare gives it. missing: kind of file -> names of those wanted and not
-    there.
+    """The suite's table. compared: as comparisons.compare gives it; worths: as worth.overall does. missing: kind of file ->
+    names of those wanted and not there.
     """
-    axes = suite.benchmark
-    setting = f"Teacher: {suite.teacher}. Compaction: {axes.compaction}. Seeds: {', '.join(map(str, axes.seeds))}."
+    axes, lacks = suite.benchmark, set(missing.get("cells", ()))
+    seeds = told_seeds(axes.seeds, {cell.seed for cell in suite.cells if cell.key not in lacks})
+    setting = f"Teacher: {suite.teacher}. Compaction: {axes.compaction}. Seeds: {seeds}."
     if (there := int(summary["n"].sum())) < len(suite.cells):
         setting += f" So far {there} of {len(suite.cells)} cells are there."
     parts = [
@@ -76,16 +81,27 @@ def table(
         shown(_columns(), summary.to_dict("records")),
         "\n".join(f"- {note}" for note in (setting, *NOTES)),
         *([differences.section(compared)] if len(compared) else []),
+        *([worth.section(worths)] if len(worths) else []),
         *([_published(summary, published)] if len(published) else []),
         *absent(missing),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def told_seeds(wanted: Sequence[int], there: Collection[int]) -> str:
+    """The seeds that are there, and where some are not, all that are wanted."""
+    own = ", ".join(str(seed) for seed in wanted if seed in there) or "none"
+    return own if set(wanted) <= set(there) else f"{own} (of {', '.join(map(str, wanted))})"
+
+
 def shown(columns: Sequence[Column], rows: Sequence[TableRow]) -> str:
     """A Markdown table of the columns that say something in at least one row."""
-    telling = [(head, show) for head, show in columns if any(show(row) for row in rows)]
-    return markdown([head for head, _ in telling], [[show(row) for _, show in telling] for row in rows])
+    own = _telling(columns, rows)
+    return markdown([head for head, _ in own], [[show(row) for _, show in own] for row in rows])
+
+
+def _telling(columns: Sequence[Column], rows: Sequence[TableRow]) -> list[Column]:
+    return [(head, show) for head, show in columns if any(show(row) for row in rows)]
 
 
 def absent(missing: Mapping[str, Sequence[str]]) -> list[str]:
@@ -147,10 +163,12 @@ def _published(summary: pd.DataFrame, published: pd.DataFrame) -> str:
         ("Control", lambda row: _control(row, summary)),
         ("Source", lambda row: numbers[row["source"]]),
     ]
-    notes = [f"- {note}" for note in PUBLISHED_NOTES]
+    rows = published.to_dict("records")
+    heads = [head for head, _ in _telling(columns, rows)]
+    notes = [f"- {note}" for head, note in PUBLISHED_NOTES.items() if head in heads]
     for row in sources.to_dict("records"):
         notes.append(f"- {numbers[row['source']]} {row['title']}, <{row['url']}>; FLOPs counted: {row['counting']}.")
-    return "\n\n".join(("## Published", shown(columns, published.to_dict("records")), "\n".join(notes)))
+    return "\n\n".join(("## Published", shown(columns, rows), "\n".join(notes)))
 
 
 def _control(row: TableRow, summary: pd.DataFrame) -> str:

@@ -59,6 +59,11 @@ def shared(found: Found, kept: pd.DataFrame, suite: Suite) -> tuple[Found, dict[
     return Found(pd.concat(parts, ignore_index=True), missing), names
 
 
+def elsewhere(compact: Path, suite: Suite) -> list[str]:
+    """The networks to be timed that are not on this machine, for which stage latency times none. compact: their folder."""
+    return [cell.key for cell in suite.timed if not (compact / f"{cell.key}.safetensors").is_file()]
+
+
 def read_machine(path: Path) -> dict[str, str]:
     """What was timed on (device, threads, versions), as flat text; empty when the file is not there yet."""
     return _flat(json_file.load(path)) if path.is_file() else {}

@@ -6,11 +6,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from scipy.spatial.distance import pdist
 
 from lib.params.suite import read
+from lib.plots import drawing
 from lib.report import contents
-from lib.report.charts import BYTES, MACS, TIME, Cost, _accuracy, charts
+from lib.report.charts import BYTES, MACS, SHAPES, TIME, Cost, _accuracy, charts
 from lib.steps import listing
+from lib.tables import logs
 from tests.report.test_pages import DOCUMENT, PUBLISHED
 
 SUITE = read(DOCUMENT)
@@ -44,7 +47,7 @@ def test_the_interval_of_another_accuracy_is_not_told_of_the_packed_file() -> No
 def _many() -> pd.DataFrame:
     """What a suite of seven distillers has at one spot."""
     rows = [ROWS.assign(distiller=name) for name in MANY.benchmark.distillers]
-    return pd.concat(rows, ignore_index=True).assign(median_ms=1.5, top1_mean=90.0, encoded_top1=89.0)
+    return pd.concat(rows, ignore_index=True).assign(median_ms=1.5)
 
 
 def _shown(spec: Any) -> pd.DataFrame:
@@ -55,33 +58,133 @@ def _shown(spec: Any) -> pd.DataFrame:
 def test_no_mark_covers_another_and_its_figures_are_the_true_ones(cost: Cost) -> None:
     chart = _accuracy(MANY, _many(), cost)
     shown, points = _shown(chart.spec), chart.spec["layer"][-1]
-    places = shown["place"].sort_values()
     assert points["encoding"]["x"]["field"] == "place"
-    assert places.diff().min() > 0.01 * (places.max() - places.min())
+    low, high = points["encoding"]["x"]["scale"]["domain"]
+    assert pdist(shown[["place", "top1"]] / [high - low, 10.0]).min() > 0.01
     assert shown[cost.column].tolist() == _many()[cost.column].tolist()
     assert cost.column in [tip["field"] for tip in points["encoding"]["tooltip"]]
     assert "beside their true place" in chart.words
 
 
 def test_a_distiller_keeps_its_shape_in_a_chart_whichever_others_are_there() -> None:
-    domains = [
-        _accuracy(MANY, rows, MACS).spec["layer"][-1]["encoding"]["shape"]["scale"]["domain"] for rows in (_many(), ROWS)
-    ]
-    assert domains == [list(MANY.benchmark.distillers)] * 2
+    def shapes(rows: pd.DataFrame) -> dict[str, str]:
+        scale = _accuracy(MANY, rows, MACS).spec["layer"][-1]["encoding"]["shape"]["scale"]
+        return dict(zip(scale["domain"], scale["range"], strict=True))
+
+    everything, names = shapes(_many().iloc[::-1]), MANY.benchmark.distillers
+    assert list(everything) == list(names)
+    assert len(set(everything.values())) == len(names)
+    assert shapes(ROWS.assign(distiller="lskd")) == {"lskd": everything["lskd"]}
+    assert set(drawing.MARKERS) == set(SHAPES)
+
+
+@pytest.mark.parametrize("has_dense", [True, False])
+def test_no_mark_of_a_chart_stands_far_from_its_macs(has_dense: bool) -> None:
+    spec = _accuracy(MANY, _many()[has_dense | (_many()["method"] != "dense")], MACS).spec
+    low, high = spec["layer"][-1]["encoding"]["x"]["scale"]["domain"]
+    shown = _shown(spec)
+    assert low < min(shown["macs"])
+    assert high > 100  # the dense network's
+    assert (shown["place"] - shown["macs"]).abs().max() <= 0.0401 * (high - low)
 
 
 def test_the_curves_of_every_distiller_have_a_chart_of_their_own_on_one_range() -> None:
-    names = MANY.benchmark.distillers
+    suite = replace(SUITE, benchmark=replace(SUITE.benchmark, distillers=("none", "kd", "kd_at")))
+    names = suite.benchmark.distillers
     runs = [{"run": name, "stage": "distilled", "distiller": name, "validation_top1": 50.0 + len(name)} for name in names]
     runs += [{"run": "l1", "stage": "pruned", "distiller": None, "validation_top1": 40.0}]
     runs += [{"run": "resnet8", "stage": "trained", "distiller": None, "validation_top1": None}]
     logs = pd.DataFrame(runs).assign(method="l1", keep_ratio=0.5, seed=0, epoch=1, loss=1.0, train_top1=50.0)
-    found = charts(MANY, ROWS.assign(median_ms=float("nan")), pd.DataFrame({"reference": []}), logs, pd.DataFrame())
+    found = charts(suite, ROWS.assign(median_ms=float("nan")), pd.DataFrame({"reference": []}), logs, pd.DataFrame())
     curves = {chart.title: chart.spec for chart in found if chart.name.startswith("curves")}
     assert list(curves) == ["Pruning", *(f"Distillation: {name}" for name in names)]
     assert [_shown(spec)["run"].tolist() for spec in curves.values()] == [["l1"], *([name] for name in names)]
     domains = [spec["encoding"]["y"]["scale"]["domain"] for spec in curves.values()]
-    assert domains == [[40.0, 40.0], *[[52.0, 56.0]] * len(names)]
+    assert domains == [[40.0, 40.0], *[[52.0, 55.0]] * len(names)]
+
+
+def test_more_distillers_than_methods_are_compared_in_a_chart_a_method() -> None:
+    runs = [
+        {"run": f"{method} {name}", "distiller": name, "method": method, "validation_top1": 50.0}
+        for method in ("fpgm", "dense", "l1")
+        for name in ("lskd", "none")
+    ]
+    logs = pd.DataFrame(runs).assign(stage="distilled", keep_ratio=0.5, seed=0, epoch=1, loss=1.0, train_top1=50.0)
+    found = charts(MANY, ROWS.assign(median_ms=float("nan")), pd.DataFrame({"reference": []}), logs, pd.DataFrame())
+    curves = [chart for chart in found if chart.name.startswith("curves")]
+    assert [chart.title for chart in curves] == [f"Distillation: {name}" for name in ("dense", "l1", "fpgm")]
+    assert all(chart.spec["encoding"]["color"]["scale"]["domain"] == ["none", "lskd"] for chart in curves)
+    assert all(chart.spec["params"][0]["select"]["fields"] == ["distiller"] for chart in curves)
+    assert all("choose a distiller" in chart.words for chart in curves)
+
+
+def _drawn(rows: pd.DataFrame, compared: pd.DataFrame) -> dict[str, Any]:
+    """The charts of a summary and its comparisons, by name."""
+    nothing = pd.DataFrame(columns=logs.COLUMNS)
+    found = charts(SUITE, rows.assign(median_ms=float("nan")), compared, nothing, pd.DataFrame())
+    return {chart.name: chart for chart in found}
+
+
+def _compared(*seeds: int) -> pd.DataFrame:
+    """Comparisons with l1 over so many seeds each."""
+    row = {"method": "fpgm", "keep_ratio": 0.5, "distiller": "none", "reference": "l1", "difference": -1.0, "images": 100}
+    found = {"low": -9.0, "high": 7.0, "better": 3, "worse": 9, "spread": 12, "p": 0.04, "p_holm": 0.04, "differs": True}
+    return pd.DataFrame([row | found | {"n": n} for n in seeds])
+
+
+def test_an_interval_of_two_seeds_is_not_drawn() -> None:
+    found = _drawn(ROWS, _compared(2, 3))
+    assert _shown(found["accuracy-macs"].spec)["top1_low"].fillna(0).tolist() == [94.0, 0, 0]
+    assert _shown(found["differences-l1"].spec["layer"][-1])["high"].fillna(0).tolist() == [0, 7.0]
+    told = "Lines are 95 % intervals over seeds. The colour is about these networks, the line about other seeds; "
+    assert found["differences-l1"].words.endswith(told + "a green line may cross zero.")
+    none = _drawn(ROWS.assign(n=2), _compared(2, 2))
+    assert "rule" not in [layer["mark"]["type"] for layer in none["accuracy-macs"].spec["layer"]]
+    assert [layer["mark"]["type"] for layer in none["differences-l1"].spec["layer"]] == ["rule", "point"]  # at zero
+    assert not any("Lines" in chart.words or "line" in chart.words for chart in none.values())
+
+
+PAIRED = pd.DataFrame(
+    {
+        "method": ["dense", "l1", "l1", "l1"],
+        "distiller": ["none", "none", "kd", "lskd"],
+        "n": 3,
+        "delta_to_dense": [0.0, -1.0, -1.5, -1.4],
+        "delta_n": 3,
+        "delta_to_none": [0.0, 0.0, 0.504, 0.7],
+        "none_n": [3, 3, 3, 2],
+        "delta_to_kd": [float("nan"), -0.504, 0.0, 0.2],
+        "kd_n": [0, 2, 3, 3],
+    }
+)
+
+
+def test_differences_to_none_and_kd_stand_in_the_table_without_those_of_a_row_to_itself() -> None:
+    shown = contents._shown(contents._paired(PAIRED), contents.MAIN)
+    assert list(shown) == ["Method", "Distiller", "Seeds", "Δ dense", "Δ none", "over seeds", "Δ kd"]
+    assert shown["Δ dense"].tolist() == ["", "-1.00", "-1.50", "-1.40"]
+    assert shown["Δ none"].tolist() == ["", "", "0.50", "0.70"]
+    assert shown["over seeds"].tolist() == ["", "", "3", "2"]
+    assert shown["Δ kd"].tolist() == ["", "", "", "0.20"]
+
+
+def test_a_suite_of_one_distiller_has_no_difference_to_another() -> None:
+    rows = PAIRED[PAIRED["distiller"] == "none"].assign(delta_to_kd=float("nan"), kd_n=0)
+    assert list(contents._shown(contents._paired(rows), contents.MAIN)) == ["Method", "Distiller", "Seeds", "Δ dense"]
+
+
+def test_the_seeds_that_are_there_are_told_where_others_are_not(tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "summary.csv", index=False)
+    for origins, told in ((["ours", "published"], "0 (of 0, 1, 2)"), (["ours"] * 3, "0, 1, 2")):
+        table = pd.DataFrame({"origin": origins, "seed": [0, *([None] if "published" in origins else [1, 2])]})
+        table.to_csv(tmp_path / "table.csv", index=False)
+        assert f"<dt>Seeds</dt><dd>{told}</dd>" in listing.listed(DOCUMENT, tmp_path, PUBLISHED).page
+
+
+def test_over_how_many_seeds_a_difference_shows_is_told_where_rows_differ_in_that() -> None:
+    same, mixed = (listing._verdict(_compared(*seeds), kept=True) for seeds in ((3, 3), (2, 3)))
+    assert same.endswith("is the smallest difference that shows.")
+    assert mixed.endswith("is the smallest difference that shows over 3 seeds.")
 
 
 def test_an_accuracy_on_validation_says_so_in_its_head() -> None:
@@ -97,7 +200,10 @@ def test_what_the_tests_are_about_is_told_beside_them() -> None:
     )
     for low, said in ((-3.0, "the 95 % interval over seeds says."), (float("nan"), "other seeds may differ.")):
         tables = contents._tables(
-            ROWS.assign(rank=1, distiller_rank=float("nan")), compared.assign(low=low, high=1.0), pd.DataFrame()
+            ROWS.assign(rank=1, distiller_rank=float("nan")),
+            compared.assign(low=low, high=1.0),
+            pd.DataFrame(),
+            pd.DataFrame(),
         )
         (table,) = [table for table in tables if table.name == "differences"]
         assert "The test is about these networks; " in table.words

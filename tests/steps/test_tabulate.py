@@ -170,7 +170,8 @@ def _remove(folder: Path) -> None:
     """Files of networks that another machine made."""
     for seed in (0, 1):
         (folder / f"predictions/fpgm-0.5-kd-{seed}.safetensors").unlink()
-        (folder / f"compact/fpgm-0.5-none-{seed}.json").unlink()
+        for distiller in ("none", "kd"):
+            (folder / f"compact/fpgm-0.5-{distiller}-{seed}.json").unlink()
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def test_what_git_keeps_is_not_taken_where_the_cell_has_other_numbers(folder: Pa
         path.write_text(json.dumps(json.loads(path.read_text()) | {"validation_top1": 62.0}))
     missing = _gather(folder).missing
     assert missing["predictions"] == ("fpgm-0.5-kd-1",)
-    assert missing["kept filters"] == ("fpgm-0.5-none-1",)
+    assert missing["kept filters"] == ("fpgm-0.5-1",)
 
 
 def test_kept_filters_are_listed_once_for_all_distillers(folder: Path) -> None:
@@ -208,6 +209,16 @@ def test_kept_filters_are_listed_once_for_all_distillers(folder: Path) -> None:
     assert lines[0] == "method,keep_ratio,seed,layer,filters,kept,indices"
     assert "fpgm,0.7,1,conv1,10,7,0-6" in lines
     assert len(lines) == 1 + 10
+
+
+def test_a_network_whose_filters_nobody_tells_is_named_once_where_any_cell_of_it_is_there(folder: Path) -> None:
+    """Of fpgm 0.5, seed 1 lacks a cell, and no file tells its filters; of seed 0 that of kd does."""
+    (folder / "cells/fpgm-0.5-none-1.json").unlink()
+    for name in ("none-0", "none-1", "kd-1"):
+        (folder / f"compact/fpgm-0.5-{name}.json").unlink()
+    gathered = _gather(folder)
+    assert "missing kept filters (1): fpgm-0.5-1\n" in gathered.complaints
+    assert "fpgm,0.5,0,conv1,10,5,0-4\n" in tabulate.texts(gathered)["kept.csv"]
 
 
 def test_a_table_made_without_networks_leaves_the_kept_filters_as_they_are(folder: Path) -> None:
@@ -223,9 +234,11 @@ def test_a_table_made_without_networks_leaves_the_kept_filters_as_they_are(folde
 
 def test_what_differs_stands_under_the_table(folder: Path) -> None:
     text = _texts(folder)["table.md"]
-    worse = r"^- Against dense \([\d.]+ points\): worse: scratch 0\.7 none, scratch 0\.7 kd, scratch 0\.5 none, "
-    assert re.search(worse, text, re.MULTILINE)
-    assert re.search(r"^- Against none \(20\.00 points\): better: ", text, re.MULTILINE)
+    assert re.search(
+        r"^- Against dense \([\d.]+ points\): worse: scratch 0\.7 \(all\), scratch 0\.5 \(all\), ", text, re.MULTILINE
+    )
+    assert re.search(r"^- Against none \(18\.00 points\): better: kd \(all\)\.$", text, re.MULTILINE)
+    assert text.index("## What differs") < text.index("## What a distiller is worth")
 
 
 def test_complete_suite_has_nothing_to_complain_about(folder: Path) -> None:
@@ -239,6 +252,15 @@ def test_cells_alone_are_enough(folder: Path, tmp_path: Path) -> None:
     written = (tmp_path / "out/training.csv").read_text()
     assert written.startswith("run,stage,seed,epoch,lr,loss,train_top1,validation_top1,")
     assert "No latency has been measured yet" in (tmp_path / "out/latency.md").read_text()
+
+
+def test_where_nothing_is_timed_the_networks_that_are_not_here_are_named(folder: Path) -> None:
+    for path in (folder / "latency").iterdir():
+        path.unlink()
+    for method, keep in (("dense", 1.0), ("scratch", 0.7), ("fpgm", 0.7)):
+        (folder / f"compact/{method}-{keep}-none-0.safetensors").touch()
+    told = "must be on one machine; not on this one: scratch-0.5-none-0, fpgm-0.5-none-0. When"
+    assert told in _texts(folder)["latency.md"]
 
 
 def test_cells_of_removed_axes_are_ignored(folder: Path) -> None:
@@ -314,11 +336,12 @@ def test_stage_writes_every_output_and_says_what_is_missing(
     monkeypatch.setattr("sys.argv", ["tabulate", *words])
     main(**arguments(main))
     tables_there = {"table.csv", "table.md", "summary.csv", "summary.json", "training.csv", "latency.csv", "latency.md"}
-    tables_there |= {"comparisons.csv", "kept.csv", "predictions.safetensors", "report.html"}
+    tables_there |= {"comparisons.csv", "distillers.csv", "kept.csv", "predictions.safetensors", "report.html"}
     pictures_there = {
         "accuracy_macs.png",
         "accuracy_bytes.png",
         "methods.png",
+        "distillers.png",
         "latency_macs.png",
         "training.png",
         "losses.png",

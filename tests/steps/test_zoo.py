@@ -82,7 +82,9 @@ def test_the_best_seed_of_every_row_is_kept_with_its_card(folder: Path, data: Da
     assert (card.sha256, card.file_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
     assert (card.method, card.seed, card.epochs, card.validation_top1) == ("l1", 0, 12, 91.0)
     assert (card.latency, card.commit) == (TIMINGS["l1", 0.5].text, "0123abc")
-    assert "python -m tools.verify --suite made-up" in (folder / "zoo/README.md").read_text()
+    page = (folder / "zoo/README.md").read_text()
+    assert "python -m tools.verify --suite made-up" in page
+    assert "The rows are not for comparing methods or distillers, as their seeds differ; the suite's table is.\n" in page
 
 
 def _gather(folder: Path) -> set[str]:

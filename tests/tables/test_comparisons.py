@@ -105,7 +105,7 @@ def test_two_rows_that_meet_from_both_sides_are_one_test() -> None:
     right = _right(suite, {("l1", "none"): 0.83, ("random", "none"): 0.80, ("dense", "none"): 0.84})
     compared = comparisons.compare(suite, right).set_index(["method", "reference"])
     assert len(compared) == 4
-    assert comparisons.tests(compared.reset_index()) == 3
+    assert comparisons.tests(compared.reset_index()) == {"methods": 3}
     once = [("l1", "random"), ("l1", "dense"), ("random", "dense")]
     assert compared.loc[once, "p_holm"].tolist() == comparisons.holm(compared.loc[once, "p"].tolist())
     assert compared.loc[("random", "l1"), "p_holm"] == compared.loc[("l1", "random"), "p_holm"]

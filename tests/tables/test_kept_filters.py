@@ -1,6 +1,7 @@
 """Kept filters as ranges of indices, and back; a file that is something else is refused by name."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,26 @@ def test_what_git_keeps_is_read_as_it_was_written_and_what_it_lacks_is_missing_e
     again = kept_filters.read(tmp_path, SUITE, earlier, still)
     assert csv(again.rows) == csv(first.rows)
     assert again.rows["layer"].tolist() == list(widths)
-    assert first.missing == again.missing == ("dense-1.0-kd-0",)
+    assert first.missing == again.missing == ("dense-1.0-0",)
+
+
+def test_any_distiller_tells_which_filters_a_network_keeps(tmp_path: Path) -> None:
+    axes = replace(SUITE.benchmark, distillers=("none", "kd", "lskd"), seeds=(0, 1))
+    suite = replace(SUITE, benchmark=axes)
+    for key, filters in (("l1-0.5-kd-0", [1, 2]), ("l1-0.5-lskd-0", [1, 2]), ("dense-1.0-lskd-1", [0, 1, 2])):
+        (tmp_path / f"{key}.json").write_text(json.dumps({"dense": {"conv1": 3}, "filters": {"conv1": filters}}))
+    found = kept_filters.read(tmp_path, suite, tmp_path / "absent", frozenset())
+    assert found.rows[["method", "seed", "indices"]].to_numpy().tolist() == [["dense", 1, "0-2"], ["l1", 0, "1-2"]]
+    assert found.missing == ("dense-1.0-0", "l1-0.5-1")
+
+
+def test_what_git_keeps_stands_in_where_any_distiller_has_its_numbers_still(tmp_path: Path) -> None:
+    suite = replace(SUITE, benchmark=replace(SUITE.benchmark, distillers=("none", "kd")))
+    earlier = tmp_path / "kept.csv"
+    earlier.write_text(f"{','.join(kept_filters.COLUMNS)}\nl1,0.5,0,conv1,3,2,1-2\n")
+    for still, missing in ((("l1-0.5-kd-0",), ("dense-1.0-0",)), ((), ("dense-1.0-0", "l1-0.5-0"))):
+        cells = frozenset(cell for cell in suite.cells if cell.key in still)
+        assert kept_filters.read(tmp_path, suite, earlier, cells).missing == missing
 
 
 @pytest.mark.parametrize(

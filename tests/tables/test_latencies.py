@@ -114,7 +114,14 @@ def test_times_have_three_digits_and_no_exponent(median: float, text: str) -> No
 
 def test_nothing_timed_is_said() -> None:
     nothing = pd.DataFrame(columns=[*TYPES, "macs", "macs_ratio"]).astype(TYPES)
-    assert "No latency has been measured yet" in latencies.report(SUITE, nothing, {}, (), TOP1)
+    assert "\nNo latency has been measured yet; measure it with: `dvc repro`\n" in latencies.report(
+        SUITE, nothing, {}, (), TOP1
+    )
+    text = latencies.report(SUITE, nothing, {}, (), TOP1, (), ["dense-1.0-none-0", "l1-0.5-none-0"])
+    assert (
+        "\nNo latency has been measured yet. All networks to be timed must be on one machine; not on this one: "
+        "dense-1.0-none-0, l1-0.5-none-0. When they are here, measure it with: `dvc repro`\n"
+    ) in text
 
 
 def test_who_shares_a_timing_is_told() -> None:

@@ -1,5 +1,8 @@
 """Published rows: only those of the suite's data set and network, each with its source; wrong ones are refused."""
 
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -8,7 +11,7 @@ import pytest
 from lib.graph import suites
 from lib.params.section import parse
 from lib.params.suite import Benchmark, Suite, read
-from lib.tables import comparisons, published, reports, summaries, writing
+from lib.tables import comparisons, published, reports, summaries, worth, writing
 from tests.tiny import ROOT
 
 ROW: dict[str, Any] = {
@@ -68,33 +71,54 @@ def test_a_network_of_the_suites_own_has_the_rows_of_what_builds_it() -> None:
     assert {("chip", 94.16), ("kdfs", 93.58), ("l1", 93.74)} <= set(zip(found["method"], found["top1"], strict=True))
 
 
-def test_published_stand_apart_from_ours_with_their_source() -> None:
-    axes = Benchmark("resnet20", ("resnet20",), ("fpgm",), (0.7,), ("none",), (0,), "coupled")
+OURS = pd.DataFrame(
+    [
+        {
+            **{"dataset": "cifar10", "network": "resnet20", "teacher": "resnet20", "compaction": "coupled", "seed": 0},
+            **{"method": "fpgm", "keep_ratio": 0.7, "distiller": "none", "top1": 90.5, "params": 9, "macs": 5},
+            "macs_ratio": 0.5,
+        }
+    ]
+)
+
+
+def _table(theirs: pd.DataFrame, missing: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
+    """The table of OURS, of the first of two seeds, beside published rows."""
+    axes = Benchmark("resnet20", ("resnet20",), ("fpgm",), (0.7,), ("none",), (0, 1), "coupled")
     suite = Suite("cifar10-resnet20", "cifar10", "resnet20", axes)
-    identity = {"dataset": "cifar10", "network": "resnet20", "teacher": "resnet20", "compaction": "coupled", "seed": 0}
-    cell = {
-        "method": "fpgm",
-        "keep_ratio": 0.7,
-        "distiller": "none",
-        "top1": 90.5,
-        "params": 9,
-        "macs": 5,
-        "macs_ratio": 0.5,
-    }
-    cells = pd.DataFrame([identity | cell])
+    standing = summaries.with_standing(summaries.summarise(OURS), {}, {}, summaries.comparable(OURS))
+    return reports.table(suite, standing, comparisons.compare(suite, {}), worth.overall(suite, {}), theirs, missing)
+
+
+def test_published_stand_apart_from_ours_with_their_source() -> None:
     theirs = published.rows(_document(), "cifar10", {"resnet20"})
-    text = reports.table(
-        suite,
-        summaries.with_standing(summaries.summarise(cells), {}, {}, summaries.comparable(cells)),
-        comparisons.compare(suite, {}),
-        theirs,
-        {},
-    )
-    ours, copied = text.split("## Published")
+    ours, copied = _table(theirs).split("## Published")
     assert "90.50 (1)" in ours
     assert "91.00 ± 0.10 (3)" not in ours
     assert "91.00 ± 0.10 (3)" in copied
     assert " S1 | " in copied
     assert "[1] A paper, <https://example.org/paper>; FLOPs counted: conv only." in copied
-    origins = [line.split(",")[0] for line in writing.csv(writing.long_form(cells, theirs)).splitlines()]
+    origins = [line.split(",")[0] for line in writing.csv(writing.long_form(OURS, theirs)).splitlines()]
     assert origins == ["origin", "ours", "published"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "columns"),
+    [
+        ({}, ["Copied", "Ours", "Control"]),
+        ({"method": "sfp"}, ["Copied", "Control"]),
+        ({"keep_ratio": 0.3, "flops_reduction_percent": 80.0}, ["Copied"]),
+    ],
+    ids=["the same row", "another method", "another ratio"],
+)
+def test_a_note_on_a_column_of_published_rows_stands_only_with_the_column(changes: dict[str, Any], columns: list[str]) -> None:
+    copied = _table(published.rows(_document(**changes), "cifar10", {"resnet20"})).split("## Published")[1]
+    assert re.findall(r"^- (\w+)", copied, re.MULTILINE) == columns
+    assert [name in copied.splitlines()[2] for name in ("Ours", "Control")] == ["Ours" in columns, "Control" in columns]
+
+
+def test_the_seeds_that_are_there_are_told_where_others_are_not() -> None:
+    nothing = published.rows(_document(), "cifar10", {"resnet56"})
+    told = " Seeds: 0 (of 0, 1). So far 1 of 4 cells are there.\n"
+    assert told in _table(nothing, {"cells": ["fpgm-0.7-none-1", "dense-1.0-none-1"]})
+    assert " Seeds: 0, 1. So far" in _table(nothing, {"cells": ["fpgm-0.7-none-0", "dense-1.0-none-1"]})

@@ -80,6 +80,13 @@ def test_a_network_of_the_same_shapes_as_one_that_was_timed_shares_its_timing(tm
     assert timings.shared(timings.read(tmp_path, scattered), pd.DataFrame(rows), scattered)[1] == {}
 
 
+def test_the_networks_to_be_timed_that_are_not_here_are_known(tmp_path: Path) -> None:
+    """Neither seed 1 nor the distiller kd is timed."""
+    for key in ("fpgm-0.7-none-0", "dense-1.0-kd-0", "dense-1.0-none-1"):
+        (tmp_path / f"{key}.safetensors").touch()
+    assert timings.elsewhere(tmp_path, SUITE) == ["dense-1.0-none-0"]
+
+
 def test_macs_stand_beside_and_a_missing_cell_leaves_them_blank(tmp_path: Path) -> None:
     (tmp_path / "dense-1.0-0.json").write_text(json.dumps({"timings": [timing(batch=128), timing(batch=1)]}))
     rows = _read(tmp_path, {"timings": [timing()]})
