@@ -168,7 +168,7 @@ def page(suite: Suite, cards: Sequence[Card]) -> str:
     words = f"""# {suite.name}: networks to take away
 
 The packed network of each row of [the table](../../../metrics/{suite.name}/table.md), of the seed that is best on validation
-among those that were run. The rows are not for comparing methods or distillers, as their seeds differ; the suite's table is.
+among those that were run. Compare methods and distillers by that table: rows here may be of different seeds.
 Top-1 is that of the packed network on the test split of {suite.dataset}. The card beside each file has the rest.
 
 Score them again: `python -m tools.verify --suite {suite.name}`. Take one out:
