@@ -19,7 +19,7 @@ from lib.networks.network import Network
 class Difference:
     """Largest absolute difference of logits in both precisions, and how many images change their predicted class.
 
-    ties: images of which float32 says two classes, and float64 one.
+    ties: images whose classes differ in float32 alone, where two logits are equal but for rounding.
     """
 
     float64: float
@@ -29,7 +29,7 @@ class Difference:
     images: int
 
     def __str__(self) -> str:
-        ties = f", {self.ties} more a tie" if self.ties else ""
+        ties = f", {self.ties} more are ties" if self.ties else ""
         return (
             f"max-abs logit difference {self.float64:.2e} in float64 and {self.float32:.2e} in float32, "
             f"{self.changed_predictions} of {self.images} predictions changed{ties}"
@@ -65,8 +65,8 @@ def verify(
     """Compare two networks on batches of real, normalised images (B, C, H, W).
 
     exact: the second one as it is made in float64, where its own weights were rounded. Where the predictions of an image
-    differ, float64 decides: of ten thousand images one may have two logits that are equal but for rounding. Raises
-    ValueError, in the words of `differs`, unless the two are equal.
+    differ, float64 decides: of ten thousand images one may have two logits that are equal but for rounding. Then the logits
+    of float64 agree on that image too. Raises ValueError, in the words of `differs`, unless the two are equal.
     """
     gaps, unlike, total, few = [], [], 0, None
     with torch.no_grad():
@@ -77,10 +77,13 @@ def verify(
             unlike.append(batch[expected.argmax(1) != got.argmax(1)])
             total += len(batch)
     assert few is not None  # a split has images
-    doubly, apart = gap_in_double(given, exact or made, few), torch.cat(unlike)
-    same_function = doubly.relative < FLOAT64_LIMIT
-    changed = _changed_in_double(given, exact or made, apart) if same_function else len(apart)
-    found = Difference(doubly.absolute, max(one.absolute for one in gaps), changed, len(apart) - changed, total)
+    apart = torch.cat(unlike)
+    pieces = (few, *(apart.split(FLOAT64_IMAGES) if len(apart) else ()))
+    doubly = [gap_in_double(given, exact or made, piece) for piece in pieces]
+    same_function = max(one.relative for one in doubly) < FLOAT64_LIMIT
+    changed = 0 if same_function else len(apart)
+    float64, float32 = (max(one.absolute for one in all_of) for all_of in (doubly, gaps))
+    found = Difference(float64, float32, changed, len(apart) - changed, total)
     if not (same_function and max(one.relative for one in gaps) < FLOAT32_LIMIT and changed == 0):
         rounding = ROUNDING if few.device.type == "cpu" else ON_THE_CPU
         msg = f"{differs}: {found}; {rounding if same_function else NOT_EQUAL}"
@@ -107,12 +110,6 @@ def gap(expected: Tensor, got: Tensor) -> Gap:
 def gap_in_double(one: nn.Module, other: nn.Module, images: Tensor) -> Gap:
     """The gap of two networks' logits, both computed in float64."""
     return gap(_in_double(one, images), _in_double(other, images))
-
-
-def _changed_in_double(one: nn.Module, other: nn.Module, images: Tensor) -> int:
-    if not len(images):
-        return 0
-    return int((_in_double(one, images).argmax(1) != _in_double(other, images).argmax(1)).sum())
 
 
 @torch.no_grad()

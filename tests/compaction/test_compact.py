@@ -146,25 +146,28 @@ def test_verify_refuses_a_network_that_is_not_equal(value: float) -> None:
 
 
 class Tied(nn.Module):
-    """Two logits that are equal but for rounding, the second one larger by `more`; in float64 by `more_in_double`."""
+    """Two logits, the second one larger by `more`, or in float64 by `more_in_double`, which later images have ten times."""
 
     def __init__(self, more: float, more_in_double: float) -> None:
         super().__init__()
         self.more, self.more_in_double = more, more_in_double
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        more = self.more_in_double if images.dtype == torch.float64 else self.more
-        return torch.tensor([1.0, 1.0 + more], dtype=images.dtype).repeat(len(images), 1)
+        more = self.more_in_double * (1 + 9 * images) if images.dtype == torch.float64 else self.more + 0 * images
+        return torch.cat([torch.ones_like(images), 1.0 + more], dim=1)
 
 
 def test_of_two_equal_logits_float64_decides() -> None:
     """A test image of 10,000 had them, and the stage failed after the training."""
     batch = torch.zeros(3, 1)
-    found = verify(Tied(1e-6, 1e-7), Tied(-1e-6, 1e-7 + 1e-14), [batch, batch])
-    assert (found.changed_predictions, found.ties, found.images) == (0, 6, 6)
-    assert str(found).endswith("0 of 6 predictions changed, 6 more a tie")
-    with pytest.raises(ValueError, match="6 of 6 predictions changed; equal in float64"):
-        verify(Tied(1e-6, 1e-12), Tied(-1e-6, -1e-12), [batch, batch])
+    for one, other in ((1e-7, 1e-7 + 1e-14), (1e-15, -1e-15)):
+        found = verify(Tied(1e-6, one), Tied(-1e-6, other), [batch, batch])
+        assert (found.changed_predictions, found.ties, found.images) == (0, 6, 6)
+        assert str(found).endswith("0 of 6 predictions changed, 6 more are ties")
+    later = torch.ones(300, 1)  # past the images that are always compared in float64
+    assert verify(Tied(1e-6, 5e-11), Tied(-1e-6, 0.0), [torch.zeros(256, 1), later]).ties == 556
+    with pytest.raises(ValueError, match=r"556 of 556 predictions changed; they compute different things"):
+        verify(Tied(1e-6, 5e-10), Tied(-1e-6, 0.0), [torch.zeros(256, 1), later])
 
 
 def test_verify_refuses_logits_that_are_not_numbers_in_any_batch() -> None:
