@@ -6,7 +6,7 @@ running. Logs are in .scratch/workers. Ctrl-C ends the running trainings; the ne
 Named stages run with what they need, and no others: `python -m tools.workers --jobs 2 'measure@l1-*'`.
 
 With --allow-missing a table that is in git goes on here without the networks behind it. Only cells that are new or whose
-inputs changed run, and what they need before them. All others stay as the table has them.
+inputs changed run, and what they need before them. All others stay as the table has them, named or not.
 """
 
 import subprocess
@@ -41,7 +41,7 @@ def main(
     lax = ["--allow-missing"] if allow_missing else []
     if allow_missing:  # what all cells need must be here to know which of them changed
         with locked(Path()) as repo:
-            first = Pipeline(repo, Path("dvc.lock")).single(without=ALONE)
+            first = Pipeline(repo, Path("dvc.lock")).single(ALONE, stages)
         if status := subprocess.run([sys.executable, "-m", "dvc", "repro", *first], check=False).returncode:
             sys.exit(status)
     with locked(Path()) as repo:

@@ -54,25 +54,33 @@ class Pipeline:
         """The chains of stages to run, each with those it needs first: all that is stale or needs it, but for `later`.
 
         only: patterns of names, such as `measure@l1-*`, or the name of a whole matrix. Then no more runs than the stages that
-        match one, and what they need.
-        Raises ValueError for a pattern that no stage matches.
+        match one, and what they need. Raises ValueError for a pattern that no stage matches but those of `later`.
         """
         wanted = affected(self._graph, self.stale) - later
         if only:
-            named = set[str]().union(*map(self._matching, only))
-            wanted &= named.union(*(nx.ancestors(self._graph, name) for name in named))
+            wanted &= self._needed(only, later)
         self._lacking = self._missing(wanted) if self._allow_missing else frozenset()
         return chains(self._graph, wanted | self._lacking)
 
-    def _matching(self, pattern: str) -> list[str]:
-        if found := [name for name in self._stages if fnmatch.fnmatch(name, pattern) or name.partition("@")[0] == pattern]:
-            return found
-        msg = f"no stage is named {pattern!r}; `dvc stage list --name-only` lists them"
-        raise ValueError(msg)
+    def _needed(self, only: Iterable[str], later: Set[str]) -> set[str]:
+        """The stages of these names, and all that they need."""
+        named = {name for pattern in only for name in self._matching(pattern, later)}
+        return named.union(*(nx.ancestors(self._graph, name) for name in named))
 
-    def single(self, without: Set[str]) -> list[str]:
-        """The stages that are no matrix, in order: those that all cells share."""
-        return [name for name in self._stages if "@" not in name and name not in without]
+    def _matching(self, pattern: str, later: Set[str]) -> Set[str]:
+        found = {name for name in self._stages if fnmatch.fnmatch(name, pattern) or name.partition("@")[0] == pattern}
+        if not found:
+            msg = f"no stage is named {pattern!r}; `dvc stage list --name-only` lists them"
+            raise ValueError(msg)
+        if found <= later:
+            msg = f"{pattern} is about all cells and runs alone: dvc repro {pattern}"
+            raise ValueError(msg)
+        return found - later
+
+    def single(self, without: Set[str], only: Iterable[str] = ()) -> list[str]:
+        """The stages that are no matrix, in order: those that all cells share. only: as for `todo`."""
+        needed = self._needed(only, without) if only else set(self._stages)
+        return [name for name in self._stages if "@" not in name and name in needed - without]
 
     def folders(self, names: Set[str]) -> list[Path]:
         """The folders that stages read and others write into, and that are not here because nothing is in them."""

@@ -40,9 +40,9 @@ class Executor(Protocol):
 class Schedule:
     """Chains that run once what they need is done.
 
-    Of the chains that are ready the one that fewest others need comes first, which is the one nearest to the end of a cell:
-    when a long run is ended, as many cells as can be are whole, instead of each being begun. Equal ones run in the order of
-    todo.
+    Of the chains that are ready the one on which the fewest others depend comes first. That is mostly the one nearest to the
+    end of a cell: when a long run is ended, as many cells as can be are whole, instead of each being begun. In return a worker
+    may wait at the end, for a network that was left to the last. Equal ones run in the order of todo.
 
     todo: the chains, each with those that it needs first. What needs a failed chain stays in `waiting`; all others run.
     `failed` names the node at which each failed chain ended.

@@ -166,7 +166,10 @@ def test_named_stages_run_with_what_they_need_and_no_others(tmp_path: Path) -> N
     graph["stages"]["tabulate"] = {"cmd": "ls models > table.txt", "deps": ["models"], "outs": ["table.txt"]}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(graph))
     words = [sys.executable, "-m", "tools.workers", "--jobs", "2"]
-    assert "no stage is named 'encode@l2-*'; `dvc stage list" in run(tmp_path, *words, "encode@l2-*").stdout
+    for lax in ([], ["--allow-missing"]):
+        assert "error: no stage is named 'encode@l2-*'; `dvc stage list" in run(tmp_path, *words, *lax, "encode@l2-*").stdout
+        assert "and runs alone: dvc repro tabulate" in run(tmp_path, *words, *lax, "tabulate").stdout
+    assert not (tmp_path / "data").exists()
     for names, made in (
         (["encode@l1-1", "prune@*-1"], ["encode-l1-1", "distill-l1-1", "prune-l1-1", "compact-l1-1"]),
         (["prune"], ["prune-l1-0"]),
