@@ -232,7 +232,7 @@ def test_marks_of_many_distillers_do_not_cover_one_another(name: str, seeds: tup
     OF_MARKS[name](suite, _standing(_cells(suite)))
     marks = _marks(figures[0])
     assert len(marks) == {"accuracy": 28, "sizes": 56, "ranking": 21}[name]
-    assert pdist(marks).min() > 0.9 * drawing.LOOK["lines.markersize"]
+    assert pdist(marks).min() > 0.85 * drawing.LOOK["lines.markersize"]
 
 
 @pytest.mark.parametrize("name", OF_MARKS)
@@ -367,7 +367,7 @@ def test_marks_of_equal_macs_stand_on_a_band(figures: list[Figure]) -> None:
     accuracy.picture(SUITE, _standing(_cells(SUITE)), NOTHING)
     accuracy.picture(SUITE, _standing(_cells(SUITE)).drop_duplicates("macs"), NOTHING)
     accuracy.picture(SUITE, _standing(_cells(SUITE).query("seed == 0 and distiller == 'kd'")), NOTHING)
-    assert ["equal MACs" in _named(figure) for figure in figures] == [True, False, False]
+    assert ["about equal MACs" in _named(figure) for figure in figures] == [True, False, False]
     bands = [band.get_window_extent() for band in figures[0].axes[0].patches]
     marks = _marks(figures[0]) * figures[0].dpi / 72
     assert len(bands) == len((0.7, 0.5, "dense"))
@@ -404,6 +404,11 @@ def test_series_at_equal_x_are_set_apart_around_it_in_order() -> None:
     assert placed[[1, 2, 3]].diff()[1:].tolist() == pytest.approx([step, step])
     assert placed[4] > placed[3] + step
     assert (placed - xs).sum() == pytest.approx(0)
+
+
+def test_marks_that_do_not_touch_stand_where_they_are() -> None:
+    xs = pd.Series([0.0, 15.0, 3.0, 6.0, 9.0, 12.0])
+    assert places.side_by_side(xs, (0.0, 40.0)).tolist() == xs.tolist()
 
 
 def test_any_number_of_marks_side_by_side_stays_near_their_place() -> None:

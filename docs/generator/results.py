@@ -48,7 +48,8 @@ def distillers(folder: Path, text: str) -> list[str]:
     _, heading, after = text.partition(WORTH)
     if not heading:
         return []
-    return [after.partition("\n## ")[0].strip(), f"![What distillers add](../metrics/{folder.name}/distillers.png)"]
+    own = after.partition("\n## ")[0].partition("\nMissing ")[0]  # what may come next
+    return [own.strip(), f"![What distillers add](../metrics/{folder.name}/distillers.png)"]
 
 
 def facts(folder: Path, text: str) -> str:

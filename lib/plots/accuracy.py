@@ -21,8 +21,8 @@ FRONT, EQUAL, TRUE = "#f0d9a8", "#f2f2f2", "#cccccc"
 def picture(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame) -> bytes:
     """Mean top-1 in percent against MACs in millions: a series a method and distiller, ± sample standard deviation.
 
-    Marks of equal MACs stand beside one another on a band, with a line at these MACs. The Pareto front is chosen on the seeds
-    that rows share, and drawn through their means over all seeds, at their true MACs.
+    Marks of about equal MACs stand beside one another on a band, with a line at each of these MACs. The Pareto front is chosen
+    on the seeds that rows share, and drawn through their means over all seeds, at their true MACs.
     Published rows are placed at their own claimed share of the dense network's MACs.
     """
     full = summaries.dense_macs(summary) / MILLION
@@ -34,12 +34,12 @@ def picture(suite: Suite, summary: pd.DataFrame, published: pd.DataFrame) -> byt
     with drawing.look():
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
-        bands = _draw_bands(axes, placed)
+        bands = _draw_bands(axes, placed, ends)
         lines = [*bands, *_draw_front(axes, placed, suite), *_draw_dense(axes, suite, summary)]
         _draw_ours(axes, placed, colours, shapes)
         theirs = _draw_published(axes, published, full)
         _share_axis(axes, full)
-        where = "; marks on a band have the MACs of its line" if bands else ""
+        where = "; marks on a band have the MACs of a line on it" if bands else ""
         axes.set(xlim=ends, xlabel=f"{MACS_LABEL}{where}", ylabel="Top-1 on the test split (%)")
         figure.suptitle(_title(suite, summary), x=0.02, ha="left", fontsize=11)
         ours = [*drawing.colour_entries("Method", colours), *drawing.shape_entries("Distiller", shapes)]
@@ -63,14 +63,16 @@ def _draw_ours(axes: Axes, placed: pd.DataFrame, colours: Mapping[str, str], sha
         )
 
 
-def _draw_bands(axes: Axes, placed: pd.DataFrame) -> Sequence[Artist]:
-    """A band behind marks of equal MACs that stand side by side, and a line at these MACs."""
-    groups = {macs: rows["x"] for macs, rows in placed.groupby("true") if rows["x"].nunique() > 1}
-    for macs, xs in groups.items():
-        margin = np.diff(np.unique(xs)).min() / 2
-        axes.axvspan(xs.min() - margin, xs.max() + margin, color=EQUAL, zorder=0)
-        axes.axvline(macs, color=TRUE, linewidth=1, zorder=0.5)
-    return [drawing.entry("equal MACs", color=EQUAL, linewidth=9)] if groups else []
+def _draw_bands(axes: Axes, placed: pd.DataFrame, ends: tuple[float, float]) -> Sequence[Artist]:
+    """A band behind marks that stand beside their MACs, and a line at each of these."""
+    runs = [rows for _, rows in placed.groupby(places.runs(placed["true"], ends)) if (rows["x"] != rows["true"]).any()]
+    for rows in runs:
+        reached = [*rows["x"], *rows["true"]]
+        margin = np.diff(np.unique(reached)).min() / 2
+        axes.axvspan(min(reached) - margin, max(reached) + margin, color=EQUAL, zorder=0)
+        for macs in rows["true"].unique():
+            axes.axvline(macs, color=TRUE, linewidth=1, zorder=0.5)
+    return [drawing.entry("about equal MACs", color=EQUAL, linewidth=9)] if runs else []
 
 
 def _draw_front(axes: Axes, placed: pd.DataFrame, suite: Suite) -> Sequence[Artist]:

@@ -115,8 +115,8 @@ def dashes(keep_ratios: Iterable[float]) -> dict[float, Dashes]:
 
 
 def panel_and_line(suite: Suite) -> tuple[str, str]:
-    """The columns of distilled networks that have a panel and a line for each name: what there is more of is compared in one
-    panel.
+    """Of the columns method and distiller the one that has a panel for each name, and the one that has a line: the one with
+    more names, as lines of one panel are what can be compared.
     """
     several = len(suite.benchmark.distillers) > len(suite.benchmark.methods)
     return ("method", "distiller") if several else ("distiller", "method")

@@ -36,8 +36,8 @@ def picture(suite: Suite, timed: pd.DataFrame) -> bytes:
         for axes, (batch, drawn) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True):
             _draw(axes, drawn, colours, shapes)
             axes.set(title=f"batch {batch}", ylabel="measured speed-up")
-            _scale(axes, ends)
             _draw_references(axes)
+            _scale(axes, ends)
         figure.axes[-1].set_xlabel("speed-up in step with MACs (dense over own); about equal ones stand side by side")
         title = f"{suite.name}: speed of {suite.benchmark.network}, {in_threads(rows['threads'].iloc[0])}"
         figure.suptitle(title, x=0.02, ha="left", fontsize=11)

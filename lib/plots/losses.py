@@ -47,9 +47,8 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
 
 
 def _shared(distilled: pd.DataFrame) -> pd.DataFrame:
-    """The runs of networks that all distillers left have, as most as there are: curves of other networks tell nothing apart.
-
-    Dense networks are left out where there are pruned ones, which lose more.
+    """The runs of those networks and distillers that give the most curves, where every distiller has every network: curves of
+    other networks tell nothing apart. Dense networks are left out where there are pruned ones, which lose more.
     """
     pruned = distilled[distilled["method"] != DENSE]
     runs = distilled if pruned.empty else pruned

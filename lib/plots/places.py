@@ -24,8 +24,8 @@ def limits(xs: Iterable[float], least: float) -> tuple[float, float]:
 
 
 def beside(suite: Suite, distillers: pd.Series, xs: pd.Series, ends: tuple[float, float], ys: pd.Series | None) -> pd.Series:
-    """The x at which to draw marks of these distillers, so that they can be told apart: as far from the true one for each mark
-    of a distiller; of one distiller as `side_by_side` or, of marks without bars, whose ys are given, as `swarm`.
+    """The x at which to draw marks of these distillers: side by side, those of a distiller in one place, in the suite's order;
+    of one distiller each in a place of its own or, where marks have no bars and their ys are given, as `swarm`.
     """
     if distillers.nunique() > 1:
         return side_by_side(xs, ends, distillers.map(suite.benchmark.distillers.index))
@@ -35,14 +35,16 @@ def beside(suite: Suite, distillers: pd.Series, xs: pd.Series, ends: tuple[float
 def side_by_side(xs: pd.Series, ends: tuple[float, float], places: pd.Series | None = None) -> pd.Series:
     """The x at which to draw marks on an axis with these ends: their own, or a little aside, REACH of the axis at most.
 
-    Marks at about one x stand side by side around it: by their places there, else in the order of their x, then in their own.
+    Marks of a run of which two would touch stand side by side: in the order of places, equal ones in one; else in that of
+    their x, then in their own.
     """
     wide = ends[1] - ends[0]
-    groups = _runs(xs, 2 * REACH * wide)
+    groups = runs(xs, ends)
     order = (xs.rank(method="first") if places is None else places).groupby(groups).rank("dense")
     count = order.groupby(groups).transform("max")
     step = wide * np.minimum(STEP, 2 * REACH / (count - 1).clip(lower=1))
-    return xs + step * (order - (count + 1) / 2)
+    touch = xs.sort_values().groupby(groups).diff().groupby(groups).transform("min")[xs.index] < STEP * wide
+    return xs + (step * (order - (count + 1) / 2)).where(touch, 0.0)
 
 
 def swarm(xs: pd.Series, ys: pd.Series, ends: tuple[float, float]) -> pd.Series:
@@ -59,9 +61,9 @@ def swarm(xs: pd.Series, ys: pd.Series, ends: tuple[float, float]) -> pd.Series:
     return pd.Series([x for x, _ in found], xs.index)
 
 
-def _runs(values: pd.Series, gap: float) -> pd.Series:
-    """A number for each run of values between which there is no such gap."""
-    return (values.sort_values().diff() > gap).cumsum()[values.index]
+def runs(xs: pd.Series, ends: tuple[float, float]) -> pd.Series:
+    """A number for each run of marks on an axis with these ends: so near that one would touch the next if both moved."""
+    return (xs.sort_values().diff() > 2 * REACH * (ends[1] - ends[0])).cumsum()[xs.index]
 
 
 def ticks(low: float, high: float, *, are_short: bool) -> Locator:

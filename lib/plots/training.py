@@ -49,7 +49,7 @@ def picture(suite: Suite, logs: pd.DataFrame) -> bytes:
         told = f"{suite.name}: training, {seeds if curves['seeds'].max() == 1 else f'mean over {seeds}'}"
         figure.suptitle(told, x=0.02, ha="left", fontsize=11)
         figure.supylabel("Top-1 on the validation split (%)", fontsize=10.5)
-        drawing.legend(figure, [*_entries(colours), *drawing.dash_entries("Keep ratio", of_drawn)])
+        drawing.legend(figure, [*_entries(suite, colours), *drawing.dash_entries("Keep ratio", of_drawn)])
         return drawing.png(figure)
 
 
@@ -79,10 +79,10 @@ def _colours(suite: Suite, curves: pd.DataFrame) -> Colours:
     return {"trained": trained, "pruned": pruned, "distilled": distilled}
 
 
-def _entries(colours: Colours) -> list[Artist]:
-    """Of the legend; one head where pruning and distillation have the same lines."""
+def _entries(suite: Suite, colours: Colours) -> list[Artist]:
+    """Of the legend; one head where the lines of both pruning and distillation are methods."""
     trained, pruned, distilled = (colours[stage] for stage in TITLES)
-    if pruned == distilled:
+    if drawing.panel_and_line(suite)[1] == "method":
         heads = {"Method": pruned, "Training panel": trained}
     else:
         heads = {"Distillation panels": distilled, "Pruning panel": pruned, "Training panel": trained}

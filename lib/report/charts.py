@@ -82,7 +82,7 @@ def _accuracy(suite: Suite, summary: pd.DataFrame, cost: Cost) -> Chart:
     points = base.mark_point(filled=True, size=60).encode(y=axis, shape=shape, tooltip=tips).add_params(*picks)
     rules = [base.mark_rule().encode(y=alt.Y("top1_low:Q", title=""), y2="top1_high:Q")] if ends else []
     made = alt.layer(*rules, points).properties(width="container", height=HEIGHT)
-    words = "Some marks stand beside their true place, so that none hides another: point at one for its figures. "
+    words = "Some marks stand beside their true place, to hide no other: point at one for its figures. "
     words += "Choose a method or a distiller in the legend." + (" Lines are 95 % intervals over seeds." if ends else "")
     return Chart(f"accuracy-{cost.column}", cost.title, words, made.to_dict())
 

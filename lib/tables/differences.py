@@ -22,13 +22,12 @@ SIDES = ("better", "worse", NOT_TOLD)
 
 def section(compared: pd.DataFrame) -> str:
     """compared: as `comparisons.compare` gives it, at least one row."""
-    references = [name for name in HEADS if name in set(compared["reference"])]
+    references, most = [name for name in HEADS if name in set(compared["reference"])], int(compared["n"].max())
     rows = [
-        [method, f"{keep_ratio}", distiller, *(_cell(found, name, int(compared["n"].max())) for name in references)]
+        [method, f"{keep_ratio}", distiller, *(_cell(found, name, most) for name in references)]
         for (method, keep_ratio, distiller), found in compared.groupby(ROW, sort=False)
     ]
     head = ["Method", "Keep ratio", "Distiller", *(HEADS[name] for name in references)]
-    most = int(compared["n"].max())
     mixed, shown = compared["n"].nunique() > 1, resolutions(compared)
     facts = {
         "seeds": counted(most, "seed"),

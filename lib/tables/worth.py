@@ -18,19 +18,22 @@ from lib.tables.predictions import Right
 from lib.tables.writing import counted, markdown
 
 COLUMNS = ("distiller", "reference", "difference", "low", "high", "networks", "n", "better", "worse", "p", "p_holm", "differs")
+NOT_PRUNED = (DENSE, "scratch")
 TITLE = "What a distiller is worth"
 NOTE = (
     "- Each Δ is in points of top-1, the mean over all pruned networks that were trained on in both ways: {networks}. In "
-    "brackets are its 95 % interval over seeds{blank} and its p: the exact test of the table above, of all these networks "
-    "together, corrected by Holm for {tests}. Bold: below {level}."
+    "brackets {interval}its p, McNemar's exact test of all these networks together, each image counted once, corrected by "
+    "Holm for {tests}. Bold: below {level}."
 )
 
 
 def overall(suite: Suite, right: Mapping[Cell, Right]) -> pd.DataFrame:
-    """A row for each distiller and what it is compared with, none or kd, over all pruned rows; none where that is one row.
+    """A row for each distiller and what it is compared with, none or kd, where two or more pruned rows have both. The dense
+    network and scratch are no pruned rows.
 
     difference: percent points, the mean over networks; low, high: its 95 % interval over seeds, blank where seeds have not
-    the same rows, or there is one seed. networks, n: how many, and of how many seeds. p_holm: corrected for all rows.
+    the same rows, where there is one seed, and where all say the same. networks, n: how many, and of how many seeds. p_holm:
+    corrected for all rows.
     """
     records: list[dict[str, Any]] = []
     for reference in DISTILLERS:
@@ -38,7 +41,7 @@ def overall(suite: Suite, right: Mapping[Cell, Right]) -> pd.DataFrame:
             pairs = {
                 cell: (own, right[other])
                 for cell, own in right.items()
-                if cell.distiller == name != "none" and cell.method != DENSE
+                if cell.distiller == name != "none" and cell.method not in NOT_PRUNED
                 if (other := cell._replace(distiller=reference)) != cell and other in right
             }
             if len({(cell.method, cell.keep_ratio) for cell in pairs}) > 1:
@@ -71,13 +74,23 @@ def section(found: pd.DataFrame) -> str:
         for name, own in found.groupby("distiller", sort=False)
     ]
     facts = {
-        "networks": "as many as the brackets say" if several else f"{counts[0]}",
-        "blank": "" if found["low"].notna().all() else ", where all seeds have the same rows and are several,",
+        "networks": "as many as the brackets say" if several else counted(int(counts[0]), "network"),
+        "interval": _interval(found["low"].notna()),
         "tests": counted(len(found), "comparison"),
         "level": LEVEL,
     }
     head = ["Distiller", *(f"Δ {name}" for name in references)]
     return "\n\n".join([f"## {TITLE}", markdown(head, rows), NOTE.format(**facts)])
+
+
+def _interval(there: "pd.Series[bool]") -> str:
+    if not there.any():
+        return "is "
+    return (
+        "are its 95 % interval over seeds and "
+        if there.all()
+        else "are its 95 % interval, where all seeds have the rows, and "
+    )
 
 
 def _cell(found: pd.DataFrame, *, several: bool) -> str:
