@@ -67,8 +67,7 @@ def _draw_bands(axes: Axes, placed: pd.DataFrame, ends: tuple[float, float]) -> 
     """A band behind marks that stand beside their MACs, and a line at each of these."""
     runs = [rows for _, rows in placed.groupby(places.runs(placed["true"], ends)) if (rows["x"] != rows["true"]).any()]
     for rows in runs:
-        reached = [*rows["x"], *rows["true"]]
-        margin = np.diff(np.unique(reached)).min() / 2
+        reached, margin = [*rows["x"], *rows["true"]], places.STEP * (ends[1] - ends[0]) / 2
         axes.axvspan(min(reached) - margin, max(reached) + margin, color=EQUAL, zorder=0)
         for macs in rows["true"].unique():
             axes.axvline(macs, color=TRUE, linewidth=1, zorder=0.5)

@@ -44,9 +44,10 @@ def section(compared: pd.DataFrame) -> str:
 
 def families(compared: pd.DataFrame) -> str:
     """For how many tests p is corrected, which are two questions where the suite asks both."""
-    count = tests(compared)
-    told = {question: counted(number, "comparison") for question, number in count.items()}
-    return " and ".join(told.values() if len(told) == 1 else (f"{words} of {question}" for question, words in told.items()))
+    counts = {question: counted(number, "comparison") for question, number in tests(compared).items()}
+    if len(counts) == 1:
+        return "".join(counts.values())
+    return " and ".join(f"{words} of {question}" for question, words in counts.items())
 
 
 def told(p: float) -> str:

@@ -86,11 +86,7 @@ def section(found: pd.DataFrame) -> str:
 def _interval(there: "pd.Series[bool]") -> str:
     if not there.any():
         return "is "
-    return (
-        "are its 95 % interval over seeds and "
-        if there.all()
-        else "are its 95 % interval, where all seeds have the rows, and "
-    )
+    return f"are its 95 % interval over seeds{'' if there.all() else ', where all of them have the same rows,'} and "
 
 
 def _cell(found: pd.DataFrame, *, several: bool) -> str:

@@ -283,6 +283,14 @@ def test_a_folder_that_differs_from_the_commit_is_seen(tmp_path: Path) -> None:
     assert changed(tmp_path, "metrics")
 
 
+def test_the_worth_of_distillers_is_shown_without_what_comes_after_it(tmp_path: Path) -> None:
+    own = "| Distiller | Δ none |\n| --- | --- |\n| kd | +1.00 |\n\n- Each Δ is in points."
+    picture = f"![What distillers add](../metrics/{tmp_path.name}/distillers.png)"
+    for after in ("", "\n\n## Published\n\nothers", "\n\nMissing cells (1): a"):
+        assert results.distillers(tmp_path, f"# a\n\n{results.WORTH}\n\n{own}{after}\n") == [own, picture]
+    assert results.distillers(tmp_path, "# a\n\n## Published\n") == []
+
+
 def test_the_command_fails_for_a_stale_page_and_writes_nothing(tmp_path: Path) -> None:
     for name in ("suites", "metrics", "docs", "README.md"):
         (tmp_path / name).symlink_to(ROOT / name)

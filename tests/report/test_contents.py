@@ -211,6 +211,17 @@ def test_what_the_tests_are_about_is_told_beside_them() -> None:
     assert table.rows["p, Holm"].tolist() == ["0.0499"]
 
 
+def test_what_a_distiller_is_worth_is_a_table_of_its_own() -> None:
+    row = {"distiller": "kd", "reference": "none", "difference": 1.234, "low": 0.5, "high": 2.0, "networks": 6, "n": 3}
+    found = pd.DataFrame([row | {"better": 90, "worse": 16, "p": 0.01, "p_holm": 0.02, "differs": "yes"}])
+    tables = contents._tables(ROWS.assign(rank=1, distiller_rank=1.0), pd.DataFrame(), found, pd.DataFrame())
+    (table,) = [table for table in tables if table.name == "distillers"]
+    assert table.words.endswith("corrected by Holm for 1 comparison.")
+    assert table.rows[["Distiller", "Against", "Δ points", "Networks", "Differs"]].to_numpy().tolist() == [
+        ["kd", "none", "1.23", "6", "yes"]
+    ]
+
+
 def test_the_best_row_is_of_the_pruned_rows_with_most_seeds(tmp_path: Path) -> None:
     ROWS.assign(delta_to_dense=0.0, delta_n=2).to_csv(tmp_path / "summary.csv", index=False)
     assert listing.listed(DOCUMENT, tmp_path, PUBLISHED).line.best == "l1 0.5 none, 92.00 % at 0.50 of the MACs"
